@@ -1,0 +1,281 @@
+"""Builds of datasets: shards of Parquet in the Hub's own layout, resumable at any point."""
+
+import hashlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Executor, Future, as_completed
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+import pdebench_fm
+from pdebench_fm.data.catalogue import DATA_VERSION, SPLIT_SIZES, Dataset, find_regime
+from pdebench_fm.data.digest import combine, content_hashes, recipe_hashes
+from pdebench_fm.data.manifest import MANIFEST_NAME, Manifest, Shard, Split, read_manifest, write_manifest
+from pdebench_fm.data.rows import ROW_GROUP, ShardWriter
+from pdebench_fm.errors import PdefmError, UsageError
+from pdebench_fm.files import atomic_path, write_atomically
+from pdebench_fm.physics import REFERENCE_RESOLUTION, SampleKey, sample
+
+RESOLUTIONS = (64, 128, 256, 512)
+"""Resolutions that can be built: the sources are resolved from 64² up."""
+
+_SHARD_VALUES = 4096 * 128 * 128  # grid points of a shard's sources; about 450 MB of compressed Parquet
+_STATE_FOLDER = ".build"
+_STATE_NAME = "state.json"
+
+
+@dataclass(frozen=True)
+class BuildPlan:
+    """What is to be built.
+
+    Attributes:
+        dataset: from the catalogue; `regimes`: some or all of its regimes.
+        rows: rows of each split.
+        resolution: points a side, one of `RESOLUTIONS`.
+        version: of the data; `seed`: of the sampling.
+    """
+
+    dataset: Dataset
+    regimes: tuple[str, ...]
+    rows: Mapping[str, int]
+    resolution: int = REFERENCE_RESOLUTION
+    version: str = DATA_VERSION
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        """Check everything, so that nothing is written for a plan that cannot be built."""
+        for regime in self.regimes:
+            find_regime(self.dataset, regime)
+        if self.resolution not in RESOLUTIONS:
+            valid = ", ".join(map(str, RESOLUTIONS))
+            raise UsageError(f"resolution {self.resolution} cannot be built: choose one of {valid}")
+        for split, rows in self.rows.items():
+            if rows < 0:
+                raise UsageError(f"a split cannot have {rows} rows ({split})")
+        if not any(self.rows.values()):
+            raise UsageError("a build needs at least one row")
+
+    @property
+    def shards(self) -> "list[ShardPlan]":
+        """The shards of all splits, in order."""
+        return [shard for regime in self.regimes for split in self.rows for shard in self.shards_of(regime, split)]
+
+    def shards_of(self, regime: str, split: str) -> "list[ShardPlan]":
+        """The shards of one split, of equal length but for one row; none for an empty split."""
+        rows = self.rows[split]
+        size = _SHARD_VALUES // self.resolution**2
+        count = -(-rows // size)
+        key = self.dataset.key(regime, split, self.version, self.seed)
+        return [
+            ShardPlan(
+                key=key,
+                path=f"{regime}/{split}-{i:05d}-of-{count:05d}.parquet",
+                start=rows * i // count,
+                stop=rows * (i + 1) // count,
+                resolution=self.resolution,
+            )
+            for i in range(count)
+        ]
+
+
+@dataclass(frozen=True)
+class ShardPlan:
+    """One shard: rows `start` to `stop` of a stream, and where they go in the dataset's folder."""
+
+    key: SampleKey
+    path: str
+    start: int
+    stop: int
+    resolution: int
+
+
+class BuildState(BaseModel):
+    """What a dataset's folder holds or is becoming, written before the first shard.
+
+    Attributes:
+        dataset, version, seed, resolution: as in the plan; one folder has one of each.
+        rows: rows of each split, by regime.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    dataset: str
+    version: str
+    seed: int
+    resolution: int
+    rows: dict[str, dict[str, int]]
+
+
+class ShardRecord(BaseModel):
+    """What is known of a finished shard, kept beside it until the manifest is written."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    plan: str
+    shard: Shard
+    recipe_hashes: tuple[str, ...]
+    content_hashes: tuple[str, ...]
+
+
+def default_rows() -> dict[str, int]:
+    """Return the sizes of the published splits."""
+    return dict(SPLIT_SIZES)
+
+
+def build(
+    plan: BuildPlan,
+    out: Path,
+    *,
+    executor: Executor | None = None,
+    on_shard: Callable[[Shard], None] = lambda _: None,
+) -> Path:
+    """Build a dataset into `out/<dataset>`; killed at any point, the same call goes on and ends with the same digests.
+
+    Args:
+        plan: what to build.
+        out: the parent folder.
+        executor: runs the shards; in this process, one after the other, by default.
+        on_shard: called as each shard is finished or found finished.
+
+    Returns:
+        The dataset's folder: `manifest.json`, `README.md` and `<regime>/<split>-*.parquet`.
+
+    Raises:
+        UsageError: if the folder holds something else than this build, whole or in part.
+        PdefmError: if a shard cannot be written (a full disk, say); running again goes on.
+    """
+    folder = out / plan.dataset.name
+    state = _joined_state(plan, folder)
+    write_atomically(folder / _STATE_FOLDER / _STATE_NAME, state.model_dump_json(indent=2))
+    records: dict[str, ShardRecord] = {}
+    missing: list[ShardPlan] = []
+    for shard in plan.shards:
+        record = _finished(shard, folder)
+        if record is None:
+            missing.append(shard)
+        else:
+            records[shard.path] = record
+            on_shard(record.shard)
+    for record in _run(missing, folder, executor):
+        records[record.shard.path] = record
+        on_shard(record.shard)
+    write_manifest(_manifest(plan, records, folder), folder)
+    return folder
+
+
+def build_shard(plan: ShardPlan, folder: Path) -> ShardRecord:
+    """Make one shard and its record; a worker's task, and a pure function of the plan."""
+    recipes: list[bytes] = []
+    contents: list[bytes] = []
+    path = folder / plan.path
+    with atomic_path(path) as temporary:
+        writer = ShardWriter(temporary, plan.resolution)
+        try:
+            for start in range(plan.start, plan.stop, ROW_GROUP):
+                rows = sample(plan.key, range(start, min(plan.stop, start + ROW_GROUP)), plan.resolution)
+                recipes += recipe_hashes(rows.draws)
+                contents += content_hashes(rows)
+                writer.write(rows)
+        finally:
+            writer.close()
+        shard = Shard(
+            path=plan.path, rows=plan.stop - plan.start, bytes=temporary.stat().st_size, sha256=sha256_of(temporary)
+        )
+    record = ShardRecord(
+        plan=repr(plan),
+        shard=shard,
+        recipe_hashes=tuple(row.hex() for row in recipes),
+        content_hashes=tuple(row.hex() for row in contents),
+    )
+    write_atomically(_record_path(plan, folder), record.model_dump_json())
+    return record
+
+
+def sha256_of(path: Path) -> str:
+    """Return the SHA-256 of a file, in hexadecimal."""
+    with path.open("rb") as handle:
+        return hashlib.file_digest(handle, "sha256").hexdigest()
+
+
+def _record_path(plan: ShardPlan, folder: Path) -> Path:
+    return folder / _STATE_FOLDER / f"{plan.path.replace('/', '--')}.json"
+
+
+def _finished(plan: ShardPlan, folder: Path) -> ShardRecord | None:
+    """Return the record of a shard that is there, of this plan and intact; None if it must be made."""
+    path = folder / plan.path
+    try:
+        record = ShardRecord.model_validate_json(_record_path(plan, folder).read_bytes())
+    except (FileNotFoundError, ValidationError):
+        return None
+    if record.plan != repr(plan) or not path.is_file() or path.stat().st_size != record.shard.bytes:
+        return None
+    return record if sha256_of(path) == record.shard.sha256 else None
+
+
+def _run(plans: Sequence[ShardPlan], folder: Path, executor: Executor | None) -> Iterator[ShardRecord]:
+    """Yield the records of shards as they are finished."""
+    if executor is None:
+        for plan in plans:
+            yield build_shard(plan, folder)
+        return
+    futures: list[Future[ShardRecord]] = [executor.submit(build_shard, plan, folder) for plan in plans]
+    for future in as_completed(futures):
+        yield future.result()
+
+
+def _joined_state(plan: BuildPlan, folder: Path) -> BuildState:
+    """Return the state of the folder with this plan added, or refuse a folder that holds something else."""
+    rows = {regime: {split: n for split, n in plan.rows.items() if n} for regime in plan.regimes}
+    state = BuildState(
+        dataset=plan.dataset.name, version=plan.version, seed=plan.seed, resolution=plan.resolution, rows=rows
+    )
+    path = folder / _STATE_FOLDER / _STATE_NAME
+    if not path.exists():
+        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+            raise UsageError(f"{folder} already holds something that is not a build: choose another folder")
+        return state
+    try:
+        held = BuildState.model_validate_json(path.read_bytes())
+    except ValidationError as error:
+        raise PdefmError(f"{path} is damaged: remove {folder} and build again") from error
+    for name in ("dataset", "version", "seed", "resolution"):
+        if getattr(held, name) != getattr(state, name):
+            raise UsageError(
+                f"{folder} holds a build with {name} {getattr(held, name)}, not {getattr(state, name)}: "
+                "choose another folder"
+            )
+    for regime, wanted in rows.items():
+        if held.rows.get(regime, wanted) != wanted:
+            raise UsageError(f"{folder} holds {regime} with other rows ({held.rows[regime]}): choose another folder")
+    return state.model_copy(update={"rows": {**held.rows, **rows}})
+
+
+def _manifest(plan: BuildPlan, records: Mapping[str, ShardRecord], folder: Path) -> Manifest:
+    """Return the manifest of this build together with the regimes that the folder held before."""
+    splits: dict[tuple[str, str], Split] = {}
+    if (folder / MANIFEST_NAME).exists():
+        splits = {(split.regime, split.split): split for split in read_manifest(folder / MANIFEST_NAME).splits}
+    for regime in plan.regimes:
+        for split, rows in plan.rows.items():
+            if rows == 0:
+                continue
+            of_split = [records[shard.path] for shard in plan.shards_of(regime, split)]
+            splits[regime, split] = Split(
+                regime=regime,
+                split=split,
+                rows=rows,
+                recipe_digest=combine(bytes.fromhex(row) for record in of_split for row in record.recipe_hashes),
+                content_digest=combine(bytes.fromhex(row) for record in of_split for row in record.content_hashes),
+                shards=tuple(record.shard for record in of_split),
+            )
+    order = {regime: i for i, regime in enumerate(plan.dataset.regimes)}
+    return Manifest(
+        dataset=plan.dataset.name,
+        version=plan.version,
+        seed=plan.seed,
+        resolution=plan.resolution,
+        package_version=pdebench_fm.__version__,
+        splits=tuple(sorted(splits.values(), key=lambda s: (order[s.regime], list(SPLIT_SIZES).index(s.split)))),
+    )

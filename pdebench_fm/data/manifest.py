@@ -1,0 +1,95 @@
+"""The manifest of a build: every shard with its size and hash, and the digests of every split."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveInt, ValidationError
+
+from pdebench_fm.errors import PdefmError
+from pdebench_fm.files import write_atomically
+
+MANIFEST_NAME = "manifest.json"
+
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+Version = Annotated[str, Field(pattern=r"^\d+\.\d+\.\d+$")]
+
+
+class _Contract(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Shard(_Contract):
+    """One Parquet file: `path` relative to the dataset's folder, rows, bytes and hash."""
+
+    path: str
+    rows: PositiveInt
+    bytes: PositiveInt
+    sha256: Sha256
+
+
+class Split(_Contract):
+    """One split of one regime, with the digests that name its recipes and its stored values."""
+
+    regime: str
+    split: Literal["train", "validation", "test"]
+    rows: PositiveInt
+    recipe_digest: Sha256
+    content_digest: Sha256
+    shards: tuple[Shard, ...]
+
+
+class Manifest(_Contract):
+    """What a dataset's folder holds.
+
+    Attributes:
+        manifest_version: of this file's layout.
+        dataset: name in the catalogue; `version` is the data's, which the samples were drawn with.
+        seed: of the sampling, 0 for everything published.
+        resolution: points a side.
+        package_version: of the package that built it.
+        splits: in the order of the catalogue's regimes.
+    """
+
+    manifest_version: Literal[1] = 1
+    dataset: str
+    version: Version
+    seed: NonNegativeInt = 0
+    resolution: PositiveInt
+    package_version: str
+    splits: tuple[Split, ...]
+
+    def find(self, regime: str, split: str) -> Split:
+        """Return a split, or raise a `PdefmError` that says what the build holds."""
+        for candidate in self.splits:
+            if (candidate.regime, candidate.split) == (regime, split):
+                return candidate
+        held = ", ".join(f"{s.regime}/{s.split}" for s in self.splits)
+        raise PdefmError(f"this build of {self.dataset} has no {regime}/{split}: it holds {held}")
+
+
+def read_manifest(path: Path) -> Manifest:
+    """Read `manifest.json`; a missing, newer or damaged one is a `PdefmError` that says so."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError as error:
+        raise PdefmError(f"{path.parent} has no {MANIFEST_NAME}: it is not a finished build of a dataset") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise PdefmError(f"cannot read {path}: {error}") from error
+    try:
+        return Manifest.model_validate_json(text)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"]) or "the file"
+        if place == "manifest_version":
+            raise PdefmError(
+                f"{path} has manifest version {first['input']!r}; this package reads version 1: "
+                "upgrade pdebench-fm"
+            ) from error
+        raise PdefmError(f"{path} is not a valid manifest: {place}: {first['msg']}") from error
+
+
+def write_manifest(manifest: Manifest, folder: Path) -> Path:
+    """Write `manifest.json` atomically."""
+    path = folder / MANIFEST_NAME
+    write_atomically(path, manifest.model_dump_json(indent=2) + "\n")
+    return path

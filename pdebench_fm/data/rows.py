@@ -1,0 +1,78 @@
+"""The row schema of every dataset, and its translation to Arrow and Parquet.
+
+Fields are `Array2D` features, so that stock users see (n, n) arrays; on disk they are lists of lists of float32.
+"""
+
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from datasets import Array2D, Features, List, Value
+from numpy.typing import NDArray
+
+from pdebench_fm.data.digest import stored_columns
+from pdebench_fm.physics import Samples
+
+ROW_GROUP = 128
+"""Rows of a Parquet row group: what streaming and the Hub's viewer read at least."""
+
+_FIELDS = ("source", "solution", "weights")
+_COMPRESSION_LEVEL = 1
+
+
+def features(resolution: int) -> Features:
+    """Return the row schema at a resolution, as the `datasets` library declares it."""
+    return Features(
+        {
+            "index": Value("int64"),
+            "source": Array2D((resolution, resolution), "float32"),
+            "solution": Array2D((resolution, resolution), "float32"),
+            "coefficients": List(Value("float32"), length=6),
+            "parameter": Value("float32"),
+            "sparsity": Value("float32"),
+            "weights": Array2D((12, 12), "float32"),
+        }
+    )
+
+
+def to_table(samples: Samples) -> pa.Table:
+    """Return samples as an Arrow table of the row schema, without copying their fields."""
+    schema = features(samples.source.shape[-1]).arrow_schema
+    columns = [_arrow_column(values, schema.field(name).type) for name, values in stored_columns(samples).items()]
+    return pa.Table.from_arrays(columns, schema=schema)
+
+
+def _arrow_column(values: NDArray[np.generic], arrow_type: pa.DataType) -> pa.Array:
+    """Return (B, …) values as an Arrow array of this type, nested lists sharing the values' memory."""
+    flat = pa.array(values.reshape(-1))
+    if isinstance(arrow_type, pa.ExtensionType):
+        for width in reversed(values.shape[1:]):
+            flat = pa.ListArray.from_arrays(np.arange(0, len(flat) + 1, width, dtype=np.int32), flat)
+        return pa.ExtensionArray.from_storage(arrow_type, flat)
+    return pa.FixedSizeListArray.from_arrays(flat, values.shape[1]) if values.ndim > 1 else flat
+
+
+class ShardWriter:
+    """Writes one Parquet shard, a row group at a time, so that memory does not grow with rows."""
+
+    def __init__(self, path: Path, resolution: int) -> None:
+        """Open the file for writing."""
+        leaves = [f"{field}.list.element.list.element" for field in _FIELDS]
+        self._writer = pq.ParquetWriter(
+            path,
+            features(resolution).arrow_schema,
+            compression="zstd",
+            compression_level=_COMPRESSION_LEVEL,
+            use_dictionary=False,
+            use_byte_stream_split=leaves,
+            write_statistics=["index", "parameter", "sparsity"],
+        )
+
+    def write(self, samples: Samples) -> None:
+        """Append samples as one row group."""
+        self._writer.write_table(to_table(samples), row_group_size=len(samples))
+
+    def close(self) -> None:
+        """Write the footer."""
+        self._writer.close()

@@ -1,0 +1,80 @@
+"""Endless streams of fresh samples as PyTorch tensors: no stored dataset, no epochs."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from pdebench_fm.physics import SampleKey, Samples, sample
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Fields and coefficients as a model takes them.
+
+    Attributes:
+        source: (B, n, n) float32; `coefficients`: (B, 6) float32; `solution`: (B, n, n) float32.
+    """
+
+    source: torch.Tensor
+    coefficients: torch.Tensor
+    solution: torch.Tensor
+
+    def __len__(self) -> int:
+        """Return the number of samples."""
+        return len(self.source)
+
+    def to(self, device: str | torch.device) -> "Batch":
+        """Return the batch on another device."""
+        return Batch(self.source.to(device), self.coefficients.to(device), self.solution.to(device))
+
+    def __getitem__(self, rows: slice | torch.Tensor) -> "Batch":
+        """Return some of the rows."""
+        return Batch(self.source[rows], self.coefficients[rows], self.solution[rows])
+
+
+def batch_of(samples: Samples) -> Batch:
+    """Return samples as tensors on the CPU, sharing their memory."""
+    return Batch(
+        torch.from_numpy(samples.source),
+        torch.from_numpy(samples.draws.coefficients),
+        torch.from_numpy(samples.solution),
+    )
+
+
+def concatenate(batches: Sequence[Batch]) -> Batch:
+    """Return one batch with the rows of all."""
+    return Batch(
+        torch.cat([batch.source for batch in batches]),
+        torch.cat([batch.coefficients for batch in batches]),
+        torch.cat([batch.solution for batch in batches]),
+    )
+
+
+@dataclass(frozen=True)
+class Mixture:
+    """Equal parts of several streams, interleaved: position p is sample p // S of stream p mod S.
+
+    A position is all the state there is, so a stream can be entered anywhere and any rows can be made by any process.
+    """
+
+    keys: tuple[SampleKey, ...]
+    resolution: int
+
+    def batch(self, start: int, count: int) -> Batch:
+        """Return the samples at positions start … start+count−1, in an order fixed by the positions."""
+        positions = np.arange(start, start + count)
+        parts = [positions[positions % len(self.keys) == s] // len(self.keys) for s in range(len(self.keys))]
+        made = [
+            batch_of(sample(key, part, self.resolution))
+            for key, part in zip(self.keys, parts, strict=True)
+            if len(part)
+        ]
+        return concatenate(made)
+
+    def batches(self, batch_size: int, start: int = 0) -> Iterator[Batch]:
+        """Yield batches without end, from position `start` on."""
+        while True:
+            yield self.batch(start, batch_size)
+            start += batch_size

@@ -1,0 +1,27 @@
+"""The errors this package raises on purpose, and the wording of "did you mean"."""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class PdefmError(Exception):
+    """A failure whose message is one clear line for the user; the command line exits with `exit_code`."""
+
+    exit_code = 1
+
+
+class UsageError(PdefmError):
+    """The caller asked for something that does not exist or cannot be; says what would be right."""
+
+    exit_code = 2
+
+
+def unknown_name(kind: str, name: str, valid: Iterable[str]) -> UsageError:
+    """Return the error for a `name` that is not among the `valid` ones of this `kind`, nearest names first."""
+    names = list(valid)
+    near = get_close_matches(name, names, n=3, cutoff=0.5)
+    if near:
+        hint = "did you mean " + " or ".join(repr(candidate) for candidate in near) + "?"
+    else:
+        hint = "valid names: " + ", ".join(names)
+    return UsageError(f"unknown {kind} {name!r}: {hint}")

@@ -1,0 +1,39 @@
+"""The science: equations, sources, exact spectral solutions and pure-function sampling.
+
+This room knows NumPy and the array-API standard only: no PyTorch, no Hub, no files. Functions that work on fields
+take NumPy arrays or any array with a standard namespace (PyTorch tensors on a GPU, say) and return the same kind.
+
+Conventions, stated once: the domain is [0, 1)², periodic, on a uniform n×n grid with points j/n; fields are indexed
+`[y, x]`; coefficients are always `(k11, k22, k12, v1, v2, omega)`, where index 1 is x and 2 is y.
+"""
+
+from pdebench_fm.physics.operator import advection_diffusion_ratio, apply_operator, relative_residual, solve
+from pdebench_fm.physics.sampling import (
+    Draws,
+    SampleKey,
+    Samples,
+    draw,
+    realise,
+    sample,
+)
+from pdebench_fm.physics.source import REFERENCE_RESOLUTION
+from pdebench_fm.physics.systems import REGIMES, SYSTEMS, Range, Regime, System
+
+__all__ = [
+    "REFERENCE_RESOLUTION",
+    "REGIMES",
+    "SYSTEMS",
+    "Draws",
+    "Range",
+    "Regime",
+    "SampleKey",
+    "Samples",
+    "System",
+    "advection_diffusion_ratio",
+    "apply_operator",
+    "draw",
+    "realise",
+    "relative_residual",
+    "sample",
+    "solve",
+]

@@ -1,0 +1,96 @@
+"""The advection-diffusion balance: the velocity that gives a sample's own solution a wanted ratio Ψ, exactly.
+
+With K = K₀ and v = r v₀ the operator is A + irB on each mode, A = 4π² kᵀK₀k, B = 2π v₀·k; a common factor of K and v
+changes u by a factor and Ψ not at all. By Parseval, with w = |f̂|²/(A² + r²B²),
+
+    Ψ²(r) = r² Σ B²w / Σ A²w,
+
+in which numerator grows and denominator falls with r: the root is unique. The normalisation of f cancels.
+"""
+
+from math import pi
+
+import numpy as np
+
+from pdebench_fm.physics.source import REFERENCE_RESOLUTION, Float64, raw_source_spectrum
+
+RATIO_TOLERANCE = 1e-9
+"""Relative tolerance on Ψ of the root finder."""
+
+_CUTOFF = 32
+"""The Gaussians' power falls as exp(−4π²σ²k²) ≈ 7e-18 at |k| = 32: modes beyond carry nothing at double precision."""
+
+_MAXIMUM_ITERATIONS = 200
+
+
+def speed_for_ratio(
+    weights: Float64, diffusion: Float64, velocity: Float64, ratio: Float64, guess: Float64 | None = None
+) -> Float64:
+    """Return r > 0, (B,), for which diffusion K₀ and velocity r·v₀ give a solution with Ψ = `ratio`.
+
+    Safeguarded Newton iteration on log Ψ²(log r), with a bracket that never loses the root; a sample that has
+    converged is left alone, so that its bits do not depend on the other samples of the batch.
+
+    Args:
+        weights: (B, 12, 12), the source's Gaussian weights.
+        diffusion: (B, 3), K₀ as (k11, k22, k12).
+        velocity: (B, 2), v₀.
+        ratio: (B,), the wanted Ψ > 0.
+        guess: (B,), where to start; Ψ itself by default.
+
+    Raises:
+        ArithmeticError: if no speed gives that ratio (the velocity is orthogonal to every mode of the source).
+    """
+    a_squared, b_squared, power = _modes(weights, diffusion, velocity)
+    target = 2.0 * np.log(ratio)
+    x = np.log(ratio if guess is None else guess)
+    low, high = np.full_like(x, -60.0), np.full_like(x, 60.0)
+    done = np.zeros(len(x), dtype=bool)
+    for _ in range(_MAXIMUM_ITERATIONS):
+        active = np.flatnonzero(~done)
+        if len(active) == 0:
+            break
+        value, slope = _log_ratio_squared(x[active], a_squared[active], b_squared[active], power[active])
+        error = value - target[active]
+        done[active] = np.abs(error) < 2.0 * RATIO_TOLERANCE
+        low[active] = np.where(error < 0, x[active], low[active])
+        high[active] = np.where(error > 0, x[active], high[active])
+        step = x[active] - error / slope
+        inside = (step > low[active]) & (step < high[active])
+        bisected = 0.5 * (low[active] + high[active])
+        x[active] = np.where(done[active], x[active], np.where(inside, step, bisected))
+    if not done.all():
+        message = f"no balance of advection and diffusion gives the ratio {ratio[~done][0]:.6g} for this source"
+        raise ArithmeticError(message)
+    return np.exp(x)
+
+
+def _modes(weights: Float64, diffusion: Float64, velocity: Float64) -> tuple[Float64, Float64, Float64]:
+    """Return A², B² and the weighted power |f̂|² of the modes that carry the source, each (B, M)."""
+    spectrum = raw_source_spectrum(weights, REFERENCE_RESOLUTION, _CUTOFF)
+    kx = np.arange(_CUTOFF + 1.0)[None, :]
+    ky = np.concatenate([np.arange(_CUTOFF + 1.0), np.arange(-_CUTOFF, 0.0)])[:, None]
+    double = np.where(kx > 0, 2.0, 1.0)  # the half-spectrum holds one of each conjugate pair
+    power = double * (spectrum.real**2 + spectrum.imag**2)
+    power[:, 0, 0] = 0.0  # the mean is removed from the source
+    k11, k22, k12 = (diffusion[:, i, None, None] for i in range(3))
+    a = 4.0 * pi**2 * (k11 * kx**2 + k22 * ky**2 + 2.0 * k12 * (kx * ky))
+    b = 2.0 * pi * (velocity[:, 0, None, None] * kx + velocity[:, 1, None, None] * ky)
+    a[:, 0, 0] = 1.0  # its power is 0; any value but 0 keeps the quotient defined
+    flat = (len(weights), -1)
+    return (a**2).reshape(flat), (b**2).reshape(flat), power.reshape(flat)
+
+
+def _log_ratio_squared(x: Float64, a_squared: Float64, b_squared: Float64, power: Float64) -> tuple[Float64, Float64]:
+    """Return log Ψ² and its derivative with respect to x = log r, each (B,)."""
+    q = np.exp(2.0 * x)[:, None]
+    inverse = 1.0 / (a_squared + q * b_squared)
+    advective = b_squared * inverse
+    w = power * inverse
+    numerator = (b_squared * w).sum(axis=1)
+    denominator = (a_squared * w).sum(axis=1)
+    numerator_fall = (b_squared * w * advective).sum(axis=1)
+    denominator_fall = (a_squared * w * advective).sum(axis=1)
+    value = 2.0 * x + np.log(numerator / denominator)
+    slope = 2.0 * (1.0 + q[:, 0] * (denominator_fall / denominator - numerator_fall / numerator))
+    return value, slope

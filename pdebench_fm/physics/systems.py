@@ -1,0 +1,204 @@
+"""The three systems of the paper and the five regimes, as declarative objects.
+
+Every system is a case of −∇·(K∇u) + v·∇u − ωu = f (Subramanian et al. 2023, arXiv 2306.00258, SYS-1 to SYS-3).
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from math import pi
+
+import numpy as np
+
+from pdebench_fm.physics.balance import speed_for_ratio
+from pdebench_fm.physics.operator import Symbol, advective_symbol, diffusive_symbol
+from pdebench_fm.physics.source import Float64
+
+DIFFUSIVITY = 0.01
+"""The smaller eigenvalue of the diffusion tensor, common to all systems."""
+
+
+@dataclass(frozen=True)
+class Range:
+    """The interval a quantity is drawn from, uniformly; integers are drawn with both ends included."""
+
+    low: float
+    high: float
+    integer: bool = False
+
+    def at(self, uniform: Float64) -> Float64:
+        """Map uniforms on [0, 1) to this range, by exact IEEE arithmetic alone."""
+        if self.integer:
+            return self.low + np.floor(uniform * (self.high - self.low + 1.0))
+        return self.low + uniform * (self.high - self.low)
+
+    def __str__(self) -> str:
+        """Return the range as the design's tables print it."""
+        return f"{self.low:g}–{self.high:g}" if self.integer else f"U({self.low:g}, {self.high:g})"
+
+
+@dataclass(frozen=True)
+class Regime:
+    """A named distribution of the varied parameter and its part in the benchmark."""
+
+    name: str
+    role: str
+    overlap: str
+
+
+REGIMES: dict[str, Regime] = {
+    regime.name: regime
+    for regime in (
+        Regime("pretrain", "pretraining distribution", "—"),
+        Regime("in-domain", "downstream, inside the pretraining distribution", "full"),
+        Regime("mild", "downstream, out of distribution", "about half"),
+        Regime("medium", "downstream, out of distribution", "none"),
+        Regime("hard", "downstream, out of distribution", "none, far"),
+    )
+}
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """What a system's coefficients may depend on.
+
+    Attributes:
+        parameter: (B,) float64, the varied parameter.
+        latents: other drawn quantities by name, each (B,) float64.
+        weights: (B, 12, 12) float64, the source's Gaussian weights.
+    """
+
+    parameter: Float64
+    latents: Mapping[str, Float64]
+    weights: Float64
+
+
+@dataclass(frozen=True)
+class System:
+    """One family of equations: what is drawn, the coefficients that follow, and the operator's symbol.
+
+    Attributes:
+        name: the name in datasets and tasks; `paper_name` is the paper's.
+        equation: in plain text, for cards and pages.
+        parameter_symbol, parameter_name: the varied parameter.
+        regimes: its range in each regime.
+        latents: ranges of everything else that is drawn.
+        coefficients: `Drawn -> (B, 6) float64`.
+        symbol: the operator in Fourier space.
+        zero_mean: whether the source's mean is removed (the solution is then determined up to a constant, set to 0).
+        solution_bound: samples with max|u| above this on the reference grid are drawn again; None accepts all.
+    """
+
+    name: str
+    paper_name: str
+    title: str
+    equation: str
+    parameter_symbol: str
+    parameter_name: str
+    regimes: Mapping[str, Range]
+    coefficients: Callable[[Drawn], Float64]
+    symbol: Symbol
+    latents: Mapping[str, Range] = field(default_factory=dict)
+    zero_mean: bool = True
+    solution_bound: float | None = None
+
+
+def rotated_diffusion(eigenvalue: Float64, rotation: Float64) -> Float64:
+    """Return R(θ)ᵀ diag(1, e) R(θ) as (B, 3): k11, k22, k12."""
+    c, s = np.cos(rotation), np.sin(rotation)
+    return np.stack([c**2 + eigenvalue * s**2, s**2 + eigenvalue * c**2, (eigenvalue - 1.0) * (c * s)], axis=-1)
+
+
+def _poisson_coefficients(drawn: Drawn) -> Float64:
+    coefficients = np.zeros((len(drawn.parameter), 6))
+    coefficients[:, :3] = DIFFUSIVITY * rotated_diffusion(drawn.parameter, drawn.latents["rotation"])
+    return coefficients
+
+
+def _advection_diffusion_coefficients(drawn: Drawn) -> Float64:
+    """K = (1−λ)K₀ and v = λ(cos φ, sin φ), λ ∈ (0, 1) such that the sample's own solution has the drawn Ψ.
+
+    Where the velocity is nearly orthogonal to modes that carry the source, Ψ feels the last digit of its components.
+    So the velocity is rounded to its stored precision first, and the diffusion is balanced against what is stored.
+    """
+    latents = drawn.latents
+    diffusion = DIFFUSIVITY * rotated_diffusion(latents["eigenvalue"], latents["rotation"])
+    direction = np.stack([np.cos(latents["direction"]), np.sin(latents["direction"])], axis=-1)
+    speed = speed_for_ratio(drawn.weights, diffusion, direction, drawn.parameter)[:, None]
+    mixing = speed / (1.0 + speed)
+    velocity = (mixing * direction).astype(np.float32).astype(np.float64)
+    balance = speed_for_ratio(drawn.weights, diffusion, velocity, drawn.parameter, guess=1.0 + speed[:, 0])[:, None]
+    coefficients = np.zeros((len(drawn.parameter), 6))
+    coefficients[:, :3] = diffusion / balance
+    coefficients[:, 3:5] = velocity
+    return coefficients
+
+
+def _helmholtz_coefficients(drawn: Drawn) -> Float64:
+    coefficients = np.zeros((len(drawn.parameter), 6))
+    coefficients[:, :2] = DIFFUSIVITY
+    coefficients[:, 5] = drawn.parameter
+    return coefficients
+
+
+_ANGLE = Range(0.0, 2.0 * pi)
+
+SYSTEMS: dict[str, System] = {
+    system.name: system
+    for system in (
+        System(
+            name="poisson",
+            paper_name="SYS-1",
+            title="Poisson",
+            equation="−∇·(K ∇u) = f",
+            parameter_symbol="e",
+            parameter_name="diffusion eigenvalue",
+            regimes={
+                "pretrain": Range(1.0, 5.0),
+                "in-domain": Range(1.0, 2.5),
+                "mild": Range(2.5, 7.5),
+                "medium": Range(5.0, 10.0),
+                "hard": Range(10.0, 20.0),
+            },
+            latents={"rotation": _ANGLE},
+            coefficients=_poisson_coefficients,
+            symbol=diffusive_symbol,
+        ),
+        System(
+            name="advection-diffusion",
+            paper_name="SYS-2",
+            title="Advection–diffusion",
+            equation="−∇·(K ∇u) + v·∇u = f",
+            parameter_symbol="Ψ",
+            parameter_name="advection-to-diffusion ratio",
+            regimes={
+                "pretrain": Range(0.2, 1.0),
+                "in-domain": Range(0.2, 0.4),
+                "mild": Range(0.6, 1.4),
+                "medium": Range(1.0, 2.0),
+                "hard": Range(2.0, 5.0),
+            },
+            latents={"eigenvalue": Range(1.0, 5.0), "rotation": _ANGLE, "direction": _ANGLE},
+            coefficients=_advection_diffusion_coefficients,
+            symbol=advective_symbol,
+        ),
+        System(
+            name="helmholtz",
+            paper_name="SYS-3",
+            title="Helmholtz",
+            equation="−∇·(K ∇u) − ω u = f",
+            parameter_symbol="ω",
+            parameter_name="wavenumber parameter",
+            regimes={
+                "pretrain": Range(1, 10, integer=True),
+                "in-domain": Range(1, 5, integer=True),
+                "mild": Range(5, 15, integer=True),
+                "medium": Range(11, 15, integer=True),
+                "hard": Range(16, 20, integer=True),
+            },
+            coefficients=_helmholtz_coefficients,
+            symbol=diffusive_symbol,
+            zero_mean=False,
+            solution_bound=2.0,
+        ),
+    )
+}
