@@ -9,6 +9,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 import pdebench_fm
+from pdebench_fm.data.card import dataset_card
 from pdebench_fm.data.catalogue import DATA_VERSION, SPLIT_SIZES, Dataset, find_regime
 from pdebench_fm.data.digest import combine, content_hashes, recipe_hashes
 from pdebench_fm.data.manifest import MANIFEST_NAME, Manifest, Shard, Split, read_manifest, write_manifest
@@ -160,7 +161,9 @@ def build(
     for record in _run(missing, folder, executor):
         records[record.shard.path] = record
         on_shard(record.shard)
-    write_manifest(_manifest(plan, records, folder), folder)
+    manifest = _manifest(plan, records, folder)
+    write_atomically(folder / "README.md", dataset_card(manifest))
+    write_manifest(manifest, folder)
     return folder
 
 

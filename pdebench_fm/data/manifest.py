@@ -82,8 +82,7 @@ def read_manifest(path: Path) -> Manifest:
         place = ".".join(str(part) for part in first["loc"]) or "the file"
         if place == "manifest_version":
             raise PdefmError(
-                f"{path} has manifest version {first['input']!r}; this package reads version 1: "
-                "upgrade pdebench-fm"
+                f"{path} has manifest version {first['input']!r}; this package reads version 1: upgrade pdebench-fm"
             ) from error
         raise PdefmError(f"{path} is not a valid manifest: {place}: {first['msg']}") from error
 

@@ -1,0 +1,48 @@
+"""The command line, `pdefm`: a thin layer over the Python API that parses, displays and reports errors in one line."""
+
+import sys
+from collections.abc import Sequence
+
+from typer.exceptions import Abort, Exit, TyperException
+
+from pdebench_fm.errors import PdefmError
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run `pdefm` and return its exit code: 0, 1 for a failed run, 2 for wrong usage, 130 when interrupted.
+
+    Args:
+        arguments: without the program's name; those of the process by default. `--debug` anywhere among them shows
+            the traceback of an error.
+    """
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    debug = "--debug" in words
+    words = [word for word in words if word != "--debug"]
+    from pdebench_fm.cli.app import app
+
+    try:
+        app(words, standalone_mode=False, prog_name="pdefm")
+    except Exit as error:
+        return error.exit_code
+    except TyperException as error:
+        if debug:
+            raise
+        return _report(getattr(error, "format_message", error.__str__)(), 2)
+    except PdefmError as error:
+        if debug:
+            raise
+        return _report(str(error), error.exit_code)
+    except (KeyboardInterrupt, Abort):
+        return _report("interrupted", 130)
+    except Exception as error:
+        if debug:
+            raise
+        kind = type(error).__name__
+        return _report(f"internal error ({kind}: {error}); run again with --debug for the traceback", 1)
+    return 0
+
+
+def _report(message: str, exit_code: int) -> int:
+    """Print one line on stderr."""
+    print("pdefm: " + " ".join(message.split()), file=sys.stderr)
+    return exit_code

@@ -1,0 +1,36 @@
+"""The tree of commands."""
+
+from typing import Annotated
+
+import typer
+
+import pdebench_fm
+from pdebench_fm.cli import data, evaluate, leaderboard, pretrain
+
+app = typer.Typer(
+    name="pdefm",
+    help="The PDE foundation-model benchmark: datasets, pretrained operators, evaluation, leaderboard.",
+    epilog="Add --debug anywhere to see the traceback of an error.",
+    no_args_is_help=True,
+    add_completion=False,
+)
+app.add_typer(data.app, name="data")
+app.command("pretrain")(pretrain.pretrain)
+app.command("eval")(evaluate.evaluate)
+app.command("submit")(leaderboard.submit)
+app.add_typer(leaderboard.app, name="leaderboard")
+
+
+def _show_version(value: bool) -> None:
+    if value:
+        typer.echo(pdebench_fm.__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and stop.")
+    ] = False,
+) -> None:
+    """The PDE foundation-model benchmark: datasets, pretrained operators, evaluation, leaderboard."""

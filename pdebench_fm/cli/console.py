@@ -1,0 +1,24 @@
+"""What all commands share on the terminal: one console, one look of progress bars, one way to write numbers."""
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+console = Console()
+
+
+def progress_bar() -> Progress:
+    """Return a progress display; it goes to the same console as everything else."""
+    return Progress(
+        TextColumn("[progress.description]{task.description}"),
+        BarColumn(bar_width=30),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[note]}"),
+        console=console,
+    )
+
+
+def short(value: float) -> str:
+    """Return a score as tables print it: three significant digits."""
+    return f"{value:.3g}" if value < 0.001 or value >= 1000 else f"{value:#.3g}".rstrip(".")

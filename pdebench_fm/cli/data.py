@@ -1,0 +1,66 @@
+"""`pdefm data`: list and build datasets."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from pdebench_fm.cli.console import console, progress_bar
+
+app = typer.Typer(help="List and build datasets.", no_args_is_help=True)
+
+
+@app.command("list")
+def list_datasets() -> None:
+    """List every dataset with its regimes and the range of its varied parameter."""
+    from pdebench_fm.data.catalogue import DATA_VERSION, DATASETS
+    from pdebench_fm.physics import REGIMES
+
+    table = Table(title=f"Datasets, version {DATA_VERSION}", title_justify="left")
+    for column in ("dataset", "regime", "equation", "varied parameter", "role", "overlap with pretraining"):
+        table.add_column(column, no_wrap=column in ("dataset", "regime"))
+    for dataset in DATASETS.values():
+        system = dataset.system
+        for i, name in enumerate(dataset.regimes):
+            first = i == 0
+            table.add_row(
+                dataset.name if first else "",
+                name + (" (default)" if name == dataset.default_regime else ""),
+                system.equation if first else "",
+                f"{system.parameter_symbol} ∈ {system.regimes[name]}",
+                REGIMES[name].role,
+                REGIMES[name].overlap,
+                end_section=name == dataset.regimes[-1],
+            )
+    console.print(table)
+
+
+@app.command()
+def build(
+    dataset: Annotated[str, typer.Argument(help="A dataset's name, such as helmholtz-ood.")],
+    out: Annotated[Path, typer.Option(help="Parent folder; the dataset gets a folder of its name in it.")],
+    regime: Annotated[str | None, typer.Option(help="One regime; all of the dataset's by default.")] = None,
+    train: Annotated[int, typer.Option(help="Rows of the train split.")] = 32768,
+    validation: Annotated[int, typer.Option(help="Rows of the validation split.")] = 4096,
+    test: Annotated[int, typer.Option(help="Rows of the test split.")] = 4096,
+    resolution: Annotated[int, typer.Option(help="Points a side: 64, 128, 256 or 512.")] = 128,
+) -> None:
+    """Build a dataset as Parquet in the Hub's own layout; run again to go on after an interruption."""
+    from pdebench_fm.data.build import BuildPlan
+    from pdebench_fm.data.build import build as build_dataset
+    from pdebench_fm.data.catalogue import find_dataset, find_regime
+    from pdebench_fm.data.manifest import Shard
+
+    definition = find_dataset(dataset)
+    regimes = definition.regimes if regime is None else (find_regime(definition, regime),)
+    rows = {"train": train, "validation": validation, "test": test}
+    plan = BuildPlan(definition, regimes, rows, resolution)
+    with progress_bar() as progress:
+        bar = progress.add_task(f"building {dataset}", total=sum(rows.values()) * len(regimes), note="rows")
+
+        def advance(shard: Shard) -> None:
+            progress.update(bar, advance=shard.rows, note=f"rows; {shard.path}")
+
+        folder = build_dataset(plan, out, on_shard=advance)
+    console.print(f"built [bold]{folder}[/]; load it with datasets.load_dataset({str(folder)!r}, {regimes[0]!r})")

@@ -1,0 +1,51 @@
+"""`pdefm pretrain`: train a model of the zoo's architecture on fresh samples."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pdebench_fm.cli.console import console, progress_bar, short
+from pdebench_fm.errors import UsageError
+
+
+def pretrain(
+    family: Annotated[str, typer.Option(help="poisson, advection-diffusion, helmholtz or mixed.")],
+    size: Annotated[str, typer.Option(help="64k, 1m, 16m or 256m.")],
+    out: Annotated[Path, typer.Option(help="Folder of the run; one with a checkpoint of the same run goes on.")],
+    minutes: Annotated[float | None, typer.Option(help="Train for about this long.")] = None,
+    steps: Annotated[int | None, typer.Option(help="Train for exactly this many optimizer steps.")] = None,
+    batch_size: Annotated[int, typer.Option(help="Fresh samples of each step.")] = 16,
+    learning_rate: Annotated[float, typer.Option(help="Adam's peak learning rate.")] = 1e-2,
+    resolution: Annotated[int, typer.Option(help="Points a side of the training fields.")] = 64,
+    seed: Annotated[int, typer.Option(help="Of the initial weights.")] = 0,
+    device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1, mps or auto.")] = "auto",
+) -> None:
+    """Pretrain on an endless stream of fresh samples; run again to go on after an interruption."""
+    if (minutes is None) == (steps is None):
+        raise UsageError("say how long to train: either --minutes or --steps")
+    if minutes is not None and minutes <= 0:
+        raise UsageError(f"--minutes must be positive, not {minutes:g}")
+    from pdebench_fm.models import choose_device
+    from pdebench_fm.training.pretrain import PretrainConfig, Progress
+    from pdebench_fm.training.run import pretrain as run_pretraining
+
+    config = PretrainConfig(
+        family=family,
+        size=size,
+        steps=steps or 1,
+        batch_size=batch_size,
+        learning_rate=learning_rate,
+        resolution=resolution,
+        seed=seed,
+    )
+    with progress_bar() as progress:
+        bar = progress.add_task(f"pretraining {config.model_name}", total=None, note="")
+
+        def show(state: Progress) -> None:
+            errors = ", ".join(f"{system} {short(error)}" for system, error in state.validation.items())
+            note = f"loss {short(state.loss)}" + (f" · validation: {errors}" if errors else "")
+            progress.update(bar, completed=state.step, total=state.steps, note=note)
+
+        folder = run_pretraining(config, out, minutes=minutes, device=str(choose_device(device)), on_progress=show)
+    console.print(f"saved [bold]{folder}[/]; evaluate it with pdefm eval --model {folder} --task poisson-ood/medium")

@@ -1,0 +1,221 @@
+"""Pretraining on an endless stream of fresh samples, with checkpoints and exact resume."""
+
+import time
+from dataclasses import dataclass
+from math import isfinite
+from typing import Self
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, ValidationError
+from torch import Tensor
+
+from pdebench_fm.data.catalogue import DATA_VERSION, find_family
+from pdebench_fm.data.stream import Batch, Mixture
+from pdebench_fm.errors import PdefmError, unknown_name
+from pdebench_fm.models.config import HomogeneousNormaliser, ModelConfig
+from pdebench_fm.models.operator import NeuralOperator
+from pdebench_fm.models.sizes import SIZES
+from pdebench_fm.physics import SampleKey
+from pdebench_fm.training.checkpoint import Checkpoint
+from pdebench_fm.training.loss import relative_l2
+from pdebench_fm.training.schedule import warmup_cosine
+
+_SCALE_SAMPLES = 1024  # samples of the stream from which the coefficients' scales are measured
+_VALIDATION_SAMPLES = 64  # of each system
+_CALIBRATION_STEPS = 20  # steps timed to turn minutes into a number of steps
+
+
+class PretrainConfig(BaseModel):
+    """Everything that determines a pretraining run; the same configuration gives the same weights on one machine.
+
+    Attributes:
+        family: `poisson`, `advection-diffusion`, `helmholtz` or `mixed`.
+        size: a name in `SIZES`.
+        steps: optimizer steps; `batch_size` fresh samples each.
+        learning_rate: Adam's peak, after `warmup_steps`, before a cosine to zero.
+        ema_decay: of the averaged weights, which are the ones that are validated and saved.
+        gradient_clip: largest 2-norm of a step's gradient.
+        gain: scale of the spectral weights at the start.
+        resolution: points a side of the training fields.
+        seed: of the initial weights.
+        data_version: of the sampling.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    family: str
+    size: str
+    steps: PositiveInt
+    batch_size: PositiveInt = 16
+    learning_rate: PositiveFloat = 1e-2
+    warmup_steps: PositiveInt = 200
+    ema_decay: float = Field(default=0.998, ge=0.0, lt=1.0)
+    gradient_clip: PositiveFloat = 1.0
+    gain: PositiveFloat = 0.5
+    resolution: PositiveInt = 64
+    seed: int = 0
+    data_version: str = DATA_VERSION
+
+    def mixture(self, split: str) -> Mixture:
+        """Return the stream of the family's pretraining distribution."""
+        keys = (SampleKey(system, "pretrain", split, self.data_version) for system in find_family(self.family))
+        return Mixture(tuple(keys), self.resolution)
+
+    @property
+    def model_name(self) -> str:
+        """The zoo's name for this family and size."""
+        return f"fno-{self.family}-{self.size}"
+
+
+@dataclass(frozen=True)
+class Progress:
+    """What a display needs after each step.
+
+    Attributes:
+        step, steps: done and planned.
+        loss: mean relative ℓ² error of the step's batch.
+        validation: mean relative ℓ² error by system, as last measured; empty before the first time.
+        seconds: spent so far, all pieces of the run together.
+    """
+
+    step: int
+    steps: int
+    loss: float
+    validation: dict[str, float]
+    seconds: float
+
+
+def coefficient_scales(batch: Batch) -> tuple[float, ...]:
+    """Return the root mean square of each coefficient where it is not zero; 1 for one that always is."""
+    scales = []
+    for column in batch.coefficients.double().T:
+        present = column[column != 0]
+        scales.append(float(present.square().mean().sqrt()) if len(present) else 1.0)
+    return tuple(scales)
+
+
+def initial_model(config: PretrainConfig) -> NeuralOperator:
+    """Return the untrained model of a run: seeded weights, scales measured on the stream's first samples."""
+    if config.size not in SIZES:
+        raise unknown_name("size", config.size, SIZES)
+    size = SIZES[config.size]
+    scales = coefficient_scales(config.mixture("train").batch(0, _SCALE_SAMPLES))
+    try:
+        normaliser = HomogeneousNormaliser(coefficient_scales=scales)
+    except ValidationError as error:
+        raise PdefmError(f"the stream's coefficients have no usable scale: {scales}") from error
+    model_config = ModelConfig(
+        width=size.width, modes=size.modes, normaliser=normaliser, family=config.family, size=config.size
+    )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(config.seed)
+        return NeuralOperator(model_config, gain=config.gain)
+
+
+class Pretraining:
+    """A run that can be advanced, saved and resumed.
+
+    Attributes:
+        config: what determines the run.
+        model: the weights being trained; `averaged` holds their exponential moving average.
+        step: optimizer steps done.
+    """
+
+    def __init__(self, config: PretrainConfig, device: str = "cpu") -> None:
+        """Set up the start of a run."""
+        self.config = config
+        self.device = torch.device(device)
+        self.model = initial_model(config).to(self.device)
+        self.averaged = [parameter.detach().clone() for parameter in self.model.parameters()]
+        self.optimizer = torch.optim.Adam(self.model.parameters(), lr=config.learning_rate, fused=True)
+        self.step = 0
+        self.seconds = 0.0
+        self._stream = config.mixture("train")
+
+    def advance(self) -> float:
+        """Do one optimizer step on the next samples of the stream; return their mean relative ℓ² error.
+
+        Raises:
+            FloatingPointError: if the loss is not finite; the step is not taken.
+        """
+        began = time.perf_counter()
+        config = self.config
+        batch = self._stream.batch(self.step * config.batch_size, config.batch_size).to(self.device)
+        loss = relative_l2(self.model(batch.source, batch.coefficients), batch.solution).mean()
+        self.optimizer.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(self.model.parameters(), config.gradient_clip)
+        value = loss.item()
+        if not isfinite(value):
+            raise FloatingPointError(f"the loss became {value} at step {self.step + 1} (try a smaller learning rate)")
+        for group in self.optimizer.param_groups:
+            group["lr"] = config.learning_rate * warmup_cosine(self.step, config.steps, config.warmup_steps)
+        self.optimizer.step()
+        self._average()
+        self.step += 1
+        self.seconds += time.perf_counter() - began
+        return value
+
+    @torch.no_grad()
+    def _average(self) -> None:
+        """Move the averaged weights; early on the average is over the steps done, not the decay's horizon."""
+        decay = min(self.config.ema_decay, (1 + self.step) / (10 + self.step))
+        torch._foreach_lerp_(self.averaged, list(self.model.parameters()), 1.0 - decay)
+
+    def averaged_model(self) -> NeuralOperator:
+        """Return a model with the averaged weights."""
+        model = NeuralOperator(self.model.config).to(self.device)
+        with torch.no_grad():
+            for parameter, value in zip(model.parameters(), self.averaged, strict=True):
+                parameter.copy_(value)
+        return model
+
+    def checkpoint(self) -> Checkpoint:
+        """Return the run's whole state."""
+        tensors: dict[str, Tensor] = {}
+        for (name, parameter), average in zip(self.model.named_parameters(), self.averaged, strict=True):
+            tensors[f"model.{name}"] = parameter.detach()
+            tensors[f"average.{name}"] = average
+            for key, value in self.optimizer.state.get(parameter, {}).items():
+                tensors[f"optimizer.{key}.{name}"] = value
+        return Checkpoint(self.config.model_dump_json(), self.step, self.seconds, tensors)
+
+    @classmethod
+    def resume(cls, checkpoint: Checkpoint, device: str = "cpu") -> Self:
+        """Return the run at the moment of its checkpoint, to go on exactly as if it had never stopped."""
+        run = cls(PretrainConfig.model_validate_json(checkpoint.config), device)
+        with torch.no_grad():
+            for (name, parameter), average in zip(run.model.named_parameters(), run.averaged, strict=True):
+                parameter.copy_(checkpoint.tensors[f"model.{name}"])
+                average.copy_(checkpoint.tensors[f"average.{name}"])
+                state = {
+                    key: tensor.to("cpu" if key == "step" else run.device, copy=True)
+                    for key in ("step", "exp_avg", "exp_avg_sq")
+                    if (tensor := checkpoint.tensors.get(f"optimizer.{key}.{name}")) is not None
+                }
+                if state:
+                    run.optimizer.state[parameter] = state
+        run.step, run.seconds = checkpoint.step, checkpoint.seconds
+        return run
+
+
+@torch.no_grad()
+def validation_errors(model: NeuralOperator, config: PretrainConfig) -> dict[str, float]:
+    """Return the mean relative ℓ² error on the first validation samples of each system of the family."""
+    device = next(model.parameters()).device
+    errors = {}
+    for key in config.mixture("validation").keys:
+        batch = Mixture((key,), config.resolution).batch(0, _VALIDATION_SAMPLES).to(device)
+        errors[key.system] = float(relative_l2(model(batch.source, batch.coefficients), batch.solution).mean())
+    return errors
+
+
+def steps_for_minutes(config: PretrainConfig, minutes: float, device: str = "cpu") -> PretrainConfig:
+    """Return the configuration with as many steps as fit into `minutes` here, by timing the first few."""
+    trial = Pretraining(config, device)
+    trial.advance()
+    began = time.perf_counter()
+    for _ in range(_CALIBRATION_STEPS):
+        trial.advance()
+    per_step = (time.perf_counter() - began) / _CALIBRATION_STEPS
+    return config.model_copy(update={"steps": max(1, round(60.0 * minutes / per_step))})
