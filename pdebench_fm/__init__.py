@@ -1,3 +1,44 @@
-"""The PDE foundation-model benchmark hub: datasets, models, protocol and leaderboard."""
+"""The PDE foundation-model benchmark hub: datasets, models, protocol and leaderboard.
+
+    import pdebench_fm as pf
+
+    task = pf.load_task("helmholtz-ood/medium")
+    model = pf.load_model("fno-mixed-64k", device="auto")
+    result = pf.evaluate(model, task, shots=32)
+
+The public names below are imported when they are first used, so that importing the package is quick.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pdebench_fm.evaluation.evaluate import evaluate
+    from pdebench_fm.evaluation.result import Result, read_result, write_result
+    from pdebench_fm.evaluation.task import load_task
+    from pdebench_fm.models.zoo import load_model
 
 __version__ = "0.1.0"
+
+__all__ = ["Result", "__version__", "evaluate", "load_model", "load_task", "read_result", "write_result"]
+
+_HOMES = {
+    "Result": "pdebench_fm.evaluation.result",
+    "evaluate": "pdebench_fm.evaluation.evaluate",
+    "load_model": "pdebench_fm.models.zoo",
+    "load_task": "pdebench_fm.evaluation.task",
+    "read_result": "pdebench_fm.evaluation.result",
+    "write_result": "pdebench_fm.evaluation.result",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name from its home."""
+    if name not in _HOMES:
+        raise AttributeError(f"module 'pdebench_fm' has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    """List the public names."""
+    return sorted(__all__)

@@ -3,9 +3,11 @@
 import sys
 from collections.abc import Sequence
 
-from typer.exceptions import Abort, Exit, TyperException
+from typer.exceptions import TyperException
 
 from pdebench_fm.errors import PdefmError
+
+_INTERRUPTED = 130  # what Typer returns for Ctrl-C, by the shell's convention
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -21,9 +23,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from pdebench_fm.cli.app import app
 
     try:
-        app(words, standalone_mode=False, prog_name="pdefm")
-    except Exit as error:
-        return error.exit_code
+        exit_code = app(words, standalone_mode=False, prog_name="pdefm") or 0
     except TyperException as error:
         if debug:
             raise
@@ -32,14 +32,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if debug:
             raise
         return _report(str(error), error.exit_code)
-    except (KeyboardInterrupt, Abort):
-        return _report("interrupted", 130)
     except Exception as error:
         if debug:
             raise
         kind = type(error).__name__
         return _report(f"internal error ({kind}: {error}); run again with --debug for the traceback", 1)
-    return 0
+    return _report("interrupted", exit_code) if exit_code == _INTERRUPTED else exit_code
 
 
 def _report(message: str, exit_code: int) -> int:

@@ -18,21 +18,15 @@ def list_datasets() -> None:
     from pdebench_fm.physics import REGIMES
 
     table = Table(title=f"Datasets, version {DATA_VERSION}", title_justify="left")
-    for column in ("dataset", "regime", "equation", "varied parameter", "role", "overlap with pretraining"):
-        table.add_column(column, no_wrap=column in ("dataset", "regime"))
+    for column in ("dataset", "regime", "varied parameter", "overlap"):
+        table.add_column(column)
     for dataset in DATASETS.values():
         system = dataset.system
-        for i, name in enumerate(dataset.regimes):
-            first = i == 0
-            table.add_row(
-                dataset.name if first else "",
-                name + (" (default)" if name == dataset.default_regime else ""),
-                system.equation if first else "",
-                f"{system.parameter_symbol} ∈ {system.regimes[name]}",
-                REGIMES[name].role,
-                REGIMES[name].overlap,
-                end_section=name == dataset.regimes[-1],
-            )
+        label = f"[bold]{dataset.name}[/]\n{system.equation}"
+        names = [name + (" (default)" if name == dataset.default_regime else "") for name in dataset.regimes]
+        ranges = [f"{system.parameter_symbol} ∈ {system.regimes[name]}" for name in dataset.regimes]
+        overlaps = [REGIMES[name].overlap for name in dataset.regimes]
+        table.add_row(label, "\n".join(names), "\n".join(ranges), "\n".join(overlaps), end_section=True)
     console.print(table)
 
 

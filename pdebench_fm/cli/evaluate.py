@@ -28,8 +28,9 @@ def evaluate(
     from pdebench_fm.evaluation.evaluate import EvaluationProgress
     from pdebench_fm.evaluation.evaluate import evaluate as run_evaluation
     from pdebench_fm.evaluation.protocol import check_shots, find_track
-    from pdebench_fm.evaluation.result import result_path, write_result
+    from pdebench_fm.evaluation.result import write_result
     from pdebench_fm.evaluation.task import load_task
+    from pdebench_fm.leaderboard.store import row_path
     from pdebench_fm.models import load_model
 
     wanted = _parse_shots(shots)
@@ -50,7 +51,7 @@ def evaluate(
             loaded_model, loaded_task, wanted, track=track, seeds=seeds, scratch=scratch, on_progress=show
         )
         progress.update(bar, completed=sum(len(run.seeds) for run in result.runs), note="runs")
-    path = out / result_path(result)
+    path = out.joinpath(*row_path(result).parts[1:])  # as on a leaderboard, less its "results/"
     write_result(result, path)
     console.print(_table(result))
     console.print(f"result: [bold]{path}[/]; put it on a leaderboard with pdefm submit {path} --to leaderboard/")

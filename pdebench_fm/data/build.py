@@ -149,6 +149,8 @@ def build(
     folder = out / plan.dataset.name
     state = _joined_state(plan, folder)
     write_atomically(folder / _STATE_FOLDER / _STATE_NAME, state.model_dump_json(indent=2))
+    for abandoned in folder.rglob(".*.part"):  # of a build that was killed
+        abandoned.unlink()
     records: dict[str, ShardRecord] = {}
     missing: list[ShardPlan] = []
     for shard in plan.shards:

@@ -1,13 +1,13 @@
 """The evaluation itself: zero-shot, and few-shot after adaptation, of a pretrained model and of a fresh one."""
 
 import platform
+import re
 import statistics
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version as library_version
-from pathlib import Path
 
 import torch
 
@@ -156,7 +156,7 @@ def model_record(model: NeuralOperator) -> ModelRecord:
     else:
         # a directory is known by its name alone: where it lay on somebody's disk is nobody's business
         local = source.revision is None
-        name = Path(source.directory).resolve().name if local else source.model_id
+        name = _as_name(source.directory.resolve().name) if local else source.model_id
         revision, digest = source.revision, source.weights_sha256
     return ModelRecord(
         model_id=name,
@@ -166,6 +166,11 @@ def model_record(model: NeuralOperator) -> ModelRecord:
         family=model.config.family,
         size=model.config.size,
     )
+
+
+def _as_name(folder: str) -> str:
+    """Return a folder's name with only what a model's name may hold."""
+    return re.sub(r"[^A-Za-z0-9._]+", "-", folder).strip("-._") or "model"
 
 
 def _settings(shots: int | Sequence[int], seeds: int, *, scratch: bool, available: int) -> list[_Setting]:

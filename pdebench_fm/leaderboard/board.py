@@ -1,0 +1,219 @@
+"""The leaderboard's tables as plain objects: rows, columns and which cells may be compared with each other.
+
+What is never compared: tracks and protocol versions (a board each), major versions of a dataset (a column each), and
+results that were not scored on the track's standard test rows (shown, marked, never best).
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from itertools import groupby
+from pathlib import Path
+
+from pdebench_fm.data.catalogue import SPLIT_SIZES, TASKS
+from pdebench_fm.evaluation.result import LITE_TEST_ROWS, Metrics, Result, Run, Start, Summary, Track
+from pdebench_fm.leaderboard.store import Entry
+
+STANDARD_ROWS = {"full": SPLIT_SIZES["test"], "lite": LITE_TEST_ROWS}
+STANDARD_RESOLUTION = {"full": 128, "lite": 64}
+
+
+@dataclass(frozen=True)
+class Column:
+    """One task in one major version of its dataset."""
+
+    task: str
+    major: int
+    superseded: bool = False
+
+    @property
+    def system(self) -> str:
+        """The system's name, which groups columns."""
+        return TASKS[self.task].dataset.system_name
+
+    @property
+    def system_title(self) -> str:
+        """The system's name as a heading."""
+        return TASKS[self.task].dataset.system.title
+
+    @property
+    def regime(self) -> str:
+        """The regime's name."""
+        return TASKS[self.task].regime.name
+
+    @property
+    def parameter(self) -> str:
+        """The varied parameter and its range, such as "ω 16–20"."""
+        system = TASKS[self.task].dataset.system
+        span = system.regimes[self.regime]
+        return f"{system.parameter_symbol} {span.low:g}–{span.high:g}"
+
+
+@dataclass(frozen=True)
+class Cell:
+    """The score of one row on one column, and the entry it comes from."""
+
+    entry: Entry
+    run: Run
+    remark: str = ""
+    best: bool = False
+
+    @property
+    def summary(self) -> Summary:
+        """The headline score over seeds."""
+        return self.run.summary
+
+    @property
+    def mean_metrics(self) -> Metrics:
+        """Every metric, averaged over the seeds."""
+        seeds = [scores.metrics.model_dump() for scores in self.run.seeds]
+        return Metrics(**{name: sum(s[name] for s in seeds) / len(seeds) for name in Metrics.model_fields})
+
+
+@dataclass(frozen=True)
+class Row:
+    """One model in one adaptation setting; `cells` has one per column of the board, None where not scored."""
+
+    organisation: str
+    result: Result
+    start: Start
+    shots: int
+    cells: tuple[Cell | None, ...]
+
+    @property
+    def name(self) -> str:
+        """The model's name without its organisation."""
+        return self.result.model.model_id.rpartition("/")[2]
+
+    @property
+    def date(self) -> str:
+        """The day of the newest score in the row."""
+        return max(f"{cell.entry.result.date:%Y-%m-%d}" for cell in self.cells if cell)
+
+
+@dataclass(frozen=True)
+class Board:
+    """One table: every row of one track under one protocol version."""
+
+    protocol_version: int
+    track: Track
+    columns: tuple[Column, ...]
+    rows: tuple[Row, ...]
+
+    @property
+    def identifier(self) -> str:
+        """A name that is unique on the page."""
+        return f"{self.track}-{self.protocol_version}"
+
+    @property
+    def systems(self) -> list[tuple[Column, ...]]:
+        """The columns in groups of one system."""
+        return [tuple(group) for _, group in groupby(self.columns, key=lambda column: column.system)]
+
+    @property
+    def shots(self) -> list[int]:
+        """Every number of shots in the board, ascending."""
+        return sorted({row.shots for row in self.rows})
+
+
+def make_boards(entries: Iterable[Entry]) -> list[Board]:
+    """Return the boards of all `entries`: newest protocol first, the full track before the lite one."""
+    groups: dict[tuple[int, Track], list[Entry]] = defaultdict(list)
+    for entry in entries:
+        groups[entry.result.protocol_version, entry.result.track].append(entry)
+    order = sorted(groups, key=lambda key: (-key[0], key[1] != "full"))
+    return [_make_board(protocol, track, groups[protocol, track]) for protocol, track in order]
+
+
+def _make_board(protocol_version: int, track: Track, entries: Sequence[Entry]) -> Board:
+    columns = _columns(entries)
+    remarks = _remarks(entries)
+    found: dict[tuple[object, ...], dict[int, Cell]] = defaultdict(dict)
+    # Minor versions of a dataset hold the same bits: of a model's results in one column the newest one is shown.
+    for entry in sorted(entries, key=lambda entry: (_version(entry.result), entry.result.date)):
+        column = next(i for i, c in enumerate(columns) if (c.task, c.major) == _column_key(entry))
+        for run in entry.result.runs:
+            found[_row_key(entry, run)][column] = Cell(entry, run, remarks[entry.path])
+    rows = [
+        Row(cell.entry.organisation, cell.entry.result, cell.run.start, cell.run.shots, cells)
+        for by_column in found.values()
+        for cells in [tuple(by_column.get(i) for i in range(len(columns)))]
+        for cell in [next(cell for cell in cells if cell)]
+    ]
+    rows.sort(key=_row_order)
+    return Board(protocol_version, track, columns, _with_best_marked(rows, len(columns)))
+
+
+def _columns(entries: Sequence[Entry]) -> tuple[Column, ...]:
+    keys = {_column_key(entry) for entry in entries}
+    newest = {task: max(major for other, major in keys if other == task) for task, _ in keys}
+    ordered = sorted(keys, key=lambda key: (list(TASKS).index(key[0]), -key[1]))
+    return tuple(Column(task, major, superseded=major < newest[task]) for task, major in ordered)
+
+
+def _remarks(entries: Sequence[Entry]) -> dict[Path, str]:
+    """Return why each entry cannot be compared with the others of its column; "" if it can."""
+    remarks = {entry.path: _size_remark(entry.result) for entry in entries}
+    digests: dict[tuple[str, int], Counter[str]] = defaultdict(Counter)
+    comparable = [entry for entry in entries if not remarks[entry.path]]
+    for entry in sorted(comparable, key=lambda entry: entry.result.date):
+        digests[_column_key(entry)][entry.result.dataset.recipe_digest] += 1
+    for entry in comparable:
+        usual = digests[_column_key(entry)].most_common(1)[0][0]
+        if entry.result.dataset.recipe_digest != usual:
+            remarks[entry.path] = "other test rows than the rest of this column (recipe digest)"
+    return remarks
+
+
+def _size_remark(result: Result) -> str:
+    rows, resolution = STANDARD_ROWS[result.track], STANDARD_RESOLUTION[result.track]
+    parts = []
+    if result.test_rows != rows:
+        parts.append(f"{result.test_rows} test rows instead of {rows}")
+    if result.resolution != resolution:
+        parts.append(f"resolution {result.resolution} instead of {resolution}")
+    return ", ".join(parts)
+
+
+def _with_best_marked(rows: Sequence[Row], columns: int) -> tuple[Row, ...]:
+    """Mark the lowest error of each column among the rows with as many shots and the same recipe."""
+    marked = list(rows)
+    for column in range(columns):
+        groups: dict[tuple[int, str], list[int]] = defaultdict(list)
+        for i, row in enumerate(rows):
+            cell = row.cells[column]
+            if cell and not cell.remark:
+                groups[row.shots, row.result.recipe if row.shots else ""].append(i)
+        for members in groups.values():
+            lowest = min(_mean(rows[i], column) for i in members)
+            for i in members:
+                cell = marked[i].cells[column]
+                if cell and cell.summary.mean == lowest:
+                    cells = (*marked[i].cells[:column], replace(cell, best=True), *marked[i].cells[column + 1 :])
+                    marked[i] = replace(marked[i], cells=cells)
+    return tuple(marked)
+
+
+def _mean(row: Row, column: int) -> float:
+    cell = row.cells[column]
+    return cell.summary.mean if cell else float("inf")
+
+
+def _version(result: Result) -> tuple[int, ...]:
+    return tuple(int(part) for part in result.dataset.version.split("."))
+
+
+def _column_key(entry: Entry) -> tuple[str, int]:
+    return entry.result.task, _version(entry.result)[0]
+
+
+def _row_key(entry: Entry, run: Run) -> tuple[object, ...]:
+    model = entry.result.model
+    identity = (entry.organisation, model.model_id, model.revision, model.weights_sha256, entry.result.recipe)
+    return (*identity, run.start, run.shots)
+
+
+def _row_order(row: Row) -> tuple[object, ...]:
+    model = row.result.model
+    named = (row.organisation, row.name, model.revision or "", model.weights_sha256 or "", row.result.recipe)
+    return (row.shots, row.start, *named)

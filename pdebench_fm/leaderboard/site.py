@@ -1,0 +1,220 @@
+"""The leaderboard as one static page that opens from disk, needs no network and is the same for the same rows."""
+
+import base64
+import hashlib
+from collections.abc import Sequence
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from pdebench_fm.errors import UsageError
+from pdebench_fm.evaluation.result import Metrics
+from pdebench_fm.files import write_atomically
+from pdebench_fm.leaderboard.board import (
+    STANDARD_RESOLUTION,
+    STANDARD_ROWS,
+    Board,
+    Cell,
+    Row,
+    make_boards,
+)
+from pdebench_fm.leaderboard.efficiency import Needed, comparisons
+from pdebench_fm.leaderboard.store import Entry, load
+from pdebench_fm.physics import REGIMES, SYSTEMS
+
+PAGE = "index.html"
+GENERATOR = '<meta name="generator" content="pdebench_fm leaderboard">'
+METRIC_TITLES = {
+    "relative_l2_median": "median",
+    "relative_l2_p95": "95th pct.",
+    "relative_h1_mean": "H¹",
+    "band_low_mean": "low band",
+    "band_mid_mean": "mid band",
+    "band_high_mean": "high band",
+    "residual_mean": "residual",
+    "max_error_mean": "max error",
+}
+
+
+def build_site(root: Path, out: Path) -> Path:
+    """Write the page of the leaderboard at `root` into the folder `out`.
+
+    Args:
+        root: a leaderboard's folder; without results, the page says so.
+        out: a folder that is missing, empty, or holds the page of an earlier build.
+
+    Returns:
+        The page's path, `out/index.html`.
+
+    Raises:
+        UsageError: there is no folder at `root`, or `out` holds something else than an earlier page.
+        PdefmError: a row that is not valid, or a page that cannot be written.
+    """
+    _check_destination(out)
+    page = out / PAGE
+    write_atomically(page, render(load(root)))
+    return page
+
+
+def render(entries: Sequence[Entry]) -> str:
+    """Return the page for `entries`."""
+    boards = make_boards(entries)
+    script = _template_text("board.js")
+    environment = Environment(
+        loader=PackageLoader("pdebench_fm.leaderboard"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(number=number, parameters=_parameters, needed=_needed, short=_short)
+    return environment.get_template("index.html.jinja").render(
+        generator=GENERATOR,
+        style=_template_text("style.css"),
+        script=script,
+        script_digest=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+        boards=boards,
+        comparisons={board.identifier: comparisons(board) for board in boards},
+        details=_details(boards, entries),
+        rows=STANDARD_ROWS,
+        resolution=STANDARD_RESOLUTION,
+        systems=_systems(boards),
+        regimes=_regimes(boards),
+        shots=sorted({shots for board in boards for shots in board.shots}),
+        protocols=sorted({board.protocol_version for board in boards}, reverse=True) or [1],
+        models=len({(entry.organisation, entry.result.model.model_id) for entry in entries}),
+        results=len(entries),
+        newest=max((f"{entry.result.date:%Y-%m-%d}" for entry in entries), default=""),
+    )
+
+
+def number(value: float, digits: int = 3) -> str:
+    """Return `value` with this many significant digits, trailing zeros kept: 0.0800, 4.21, 1234, 8.30e-5."""
+    if value == 0:
+        return "0"
+    mantissa, _, power = f"{value:.{digits - 1}e}".partition("e")
+    exponent = int(power)
+    if -4 <= exponent < 6:
+        return f"{value:.{max(digits - 1 - exponent, 0)}f}"
+    return f"{mantissa}e{exponent}"
+
+
+def _systems(boards: Sequence[Board]) -> dict[str, str]:
+    """Return the title of each system that has results, in the catalogue's order."""
+    present = {column.system for board in boards for column in board.columns}
+    return {name: system.title for name, system in SYSTEMS.items() if name in present}
+
+
+def _regimes(boards: Sequence[Board]) -> list[str]:
+    """Return the regimes that have results, in the catalogue's order."""
+    present = {column.regime for board in boards for column in board.columns}
+    return [name for name in REGIMES if name in present]
+
+
+def _check_destination(out: Path) -> None:
+    if out.exists() and not out.is_dir():
+        raise UsageError(f"{out} is a file; the leaderboard's page needs a folder")
+    if not out.exists() or not any(out.iterdir()):
+        return
+    page = out / PAGE
+    if not page.is_file() or GENERATOR not in page.read_text(encoding="utf-8", errors="replace"):
+        raise UsageError(f"{out} holds something else than an earlier leaderboard page; choose a new or empty folder")
+
+
+def _template_text(name: str) -> str:
+    return files("pdebench_fm.leaderboard").joinpath("templates", name).read_text(encoding="utf-8")
+
+
+def _parameters(count: int | None) -> str:
+    if count is None:
+        return "–"
+    for unit, size in (("B", 1e9), ("M", 1e6), ("k", 1e3)):
+        if count >= size:
+            return f"{number(count / size)} {unit}"
+    return str(count)
+
+
+def _needed(needed: Needed, shots: int) -> str:
+    """Return the gain as a factor, or for zero shots the shots from scratch that it is worth."""
+    sign = "" if needed.relation == "=" else f"{needed.relation} "
+    if shots:
+        gain = needed.gain(shots)
+        return f"{sign}×{gain:.0f}" if gain >= 99.5 else f"{sign}×{number(gain, 2)}"
+    return f"{sign}{needed.shots:.0f} shots"
+
+
+def _short(text: str) -> str:
+    """Return the first 12 characters of a Git commit, and any other revision whole."""
+    return text[:12] if len(text) == 40 and set(text) <= set("0123456789abcdef") else text
+
+
+def _details(boards: Sequence[Board], entries: Sequence[Entry]) -> dict[str, Any]:
+    """Return what the page's script shows when a row is opened: facts per entry, scores per row."""
+    positions = {entry.path: i for i, entry in enumerate(entries)}
+    return {
+        "metrics": list(METRIC_TITLES.values()),
+        "entries": [_facts(entry) for entry in entries],
+        "rows": {
+            f"{board.identifier}-{i}": {
+                "model": _model_facts(row),
+                "scores": [_scores(cell, positions[cell.entry.path]) for cell in row.cells if cell is not None],
+            }
+            for board in boards
+            for i, row in enumerate(board.rows)
+        },
+    }
+
+
+def _scores(cell: Cell, entry: int) -> dict[str, Any]:
+    summary = cell.summary
+    metrics: Metrics = cell.mean_metrics
+    return {
+        "task": cell.entry.result.task,
+        "entry": entry,
+        "mean": number(summary.mean, 5),
+        "deviation": number(summary.standard_deviation, 2) if len(cell.run.seeds) > 1 else "–",
+        "interval": f"{number(summary.interval_low, 4)} – {number(summary.interval_high, 4)}",
+        "seeds": ", ".join(str(scores.seed) for scores in cell.run.seeds),
+        "metrics": [number(getattr(metrics, name)) for name in METRIC_TITLES],
+        "remark": cell.remark,
+    }
+
+
+def _model_facts(row: Row) -> list[tuple[str, str]]:
+    model = row.result.model
+    facts = {
+        "Model": model.model_id,
+        "Organisation": row.organisation,
+        "Revision": model.revision,
+        "Weights SHA-256": model.weights_sha256 or "no weights",
+        "Parameters": f"{model.parameters:,}" if model.parameters else None,
+        "Family": model.family,
+        "Size": model.size,
+        "Recipe": row.result.recipe,
+    }
+    return [(name, fact) for name, fact in facts.items() if fact]
+
+
+def _facts(entry: Entry) -> list[tuple[str, str]]:
+    result, dataset, environment = entry.result, entry.result.dataset, entry.result.environment
+    facts = {
+        "Task": result.task,
+        "Dataset version": dataset.version,
+        "Test rows": f"{result.test_rows} at {result.resolution}×{result.resolution}",
+        "Rows from": "the recipe" if dataset.origin == "recipe" else dataset.location or "stored rows",
+        "Dataset revision": dataset.revision,
+        "Recipe digest": dataset.recipe_digest,
+        "Content digest": dataset.content_digest,
+        "Protocol": f"v{result.protocol_version}, recipe {result.recipe}",
+        "Package": environment.package_version,
+        "Python": environment.python,
+        "Libraries": ", ".join(f"{name} {version}" for name, version in environment.libraries.items()),
+        "Device": environment.device,
+        "Threads": str(environment.threads) if environment.threads else None,
+        "Wall time": f"{result.wall_seconds:.1f} s",
+        "Date": f"{result.date:%Y-%m-%d %H:%M} UTC",
+        "File": entry.path.as_posix(),
+    }
+    return [(name, fact) for name, fact in facts.items() if fact]

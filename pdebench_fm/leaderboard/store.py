@@ -1,0 +1,187 @@
+"""The leaderboard's rows on disk: one result file each, under a path that follows from its content.
+
+A row lives at `<root>/results/<organisation>/<model>/<task>-<track>-<fingerprint>.json`, with `--` for the task's
+slash. The fingerprint covers what makes two results of a model on a task different things (weights, revision,
+protocol, recipe, dataset version), so that a new revision is a new row and never replaces an old one.
+"""
+
+import hashlib
+import json
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from pdebench_fm.errors import PdefmError, UsageError
+from pdebench_fm.evaluation.result import Result, read_result, result_text, write_result
+from pdebench_fm.files import write_atomically
+
+HOME_ORGANISATION = "pdebench-fm"
+_SAFE_NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,94}[A-Za-z0-9])?")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One row of the leaderboard: a result, who sent it, and its file relative to the leaderboard's root."""
+
+    path: Path
+    organisation: str
+    result: Result
+
+
+def row_path(result: Result, organisation: str = HOME_ORGANISATION) -> Path:
+    """Return where `result` belongs, relative to a leaderboard's root.
+
+    The organisation of a Hub id (`org/name`) is its own; `organisation` is that of every other model.
+
+    Raises:
+        UsageError: a name that cannot be a folder's.
+    """
+    owner, slash, name = result.model.model_id.rpartition("/")
+    owner = owner if slash else organisation
+    for kind, text in (("organisation", owner), ("model", name)):
+        if not _SAFE_NAME.fullmatch(text) or ".." in text or "--" in text:
+            raise UsageError(
+                f"{kind} name {text!r} cannot be a folder on the leaderboard: use letters, digits and single "
+                "'-', '_' or '.' between them, as in 'org/name'"
+            )
+    task = result.task.replace("/", "--")
+    return Path("results", owner, name, f"{task}-{result.track}-{fingerprint(result)}.json")
+
+
+def fingerprint(result: Result) -> str:
+    """Return 12 hexadecimal digits that differ between results that must not replace each other."""
+    identity = [
+        result.model.weights_sha256,
+        result.model.revision,
+        result.protocol_version,
+        result.recipe,
+        result.dataset.version,
+    ]
+    return hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:12]
+
+
+def submit(
+    paths: Iterable[Path], to: Path, organisation: str = HOME_ORGANISATION, *, replace: bool = False
+) -> list[Path]:
+    """Check result files, and copy them into the leaderboard at `to`, all of them or none.
+
+    Args:
+        paths: result files, or folders of which every `*.json` is one.
+        to: the leaderboard's root folder, made if missing.
+        organisation: who sends models that are not named `org/name`.
+        replace: overwrite a row of the same identity and other content, instead of refusing.
+
+    Returns:
+        The rows' files, in the order given. One that was already there with the same content is left alone.
+
+    Raises:
+        UsageError: nothing to submit, an unknown task, an unusable name, or a row that exists already.
+        PdefmError: a file that is not a valid result, or a folder that cannot be written.
+    """
+    from pdebench_fm.data.catalogue import find_task
+
+    rows: dict[Path, Result] = {}
+    for source in _result_files(paths):
+        result = read_result(source)
+        try:
+            find_task(result.task)
+            target = to / row_path(result, organisation)
+        except UsageError as error:
+            raise UsageError(f"{source}: {error}") from error
+        if rows.setdefault(target, result) != result:
+            raise UsageError(f"{source} and another file submitted with it are both {_described(result)}")
+    changed = {target: result for target, result in rows.items() if _is_new(target, result, replace=replace)}
+    _write_all(changed)
+    return list(rows)
+
+
+def load(root: Path) -> list[Entry]:
+    """Return every row of the leaderboard at `root`, in the order of their paths.
+
+    Raises:
+        UsageError: there is no folder at `root`.
+        PdefmError: a file under `results` is not a valid result of a known task, or not where its content says.
+    """
+    from pdebench_fm.data.catalogue import find_task
+
+    if not root.is_dir():
+        raise UsageError(f"no leaderboard folder at {root}")
+    entries = []
+    for path in sorted((root / "results").rglob("*.json")):
+        result, place = read_result(path), path.relative_to(root)
+        organisation = place.parts[1]
+        try:
+            find_task(result.task)
+            expected = row_path(result, organisation)
+        except UsageError as error:
+            raise PdefmError(f"{path}: {error}") from error
+        if place != expected:
+            raise PdefmError(f"{path} is misplaced: by its content it belongs at {root / expected}")
+        entries.append(Entry(place, organisation, result))
+    return entries
+
+
+def _result_files(paths: Iterable[Path]) -> list[Path]:
+    files: list[Path] = []
+    for path in paths:
+        found = sorted(path.rglob("*.json")) if path.is_dir() else [path]
+        if not found:
+            raise UsageError(f"no result files (*.json) under {path}")
+        files.extend(found)
+    if not files:
+        raise UsageError("nothing to submit: name result files or folders of them")
+    return files
+
+
+def _described(result: Result) -> str:
+    model = result.model.model_id + (f" at {result.model.revision}" if result.model.revision else "")
+    return f"{model} on {result.task} ({result.track})"
+
+
+def _is_new(target: Path, result: Result, *, replace: bool) -> bool:
+    """Tell whether `result` has to be written to `target`; refuse if that would lose another result."""
+    if not target.exists():
+        return True
+    if replace:
+        return target.read_text(encoding="utf-8", errors="replace") != result_text(result)
+    present = read_result(target)
+    if present == result:
+        return False
+    raise UsageError(
+        f"{_described(result)} is on the leaderboard already with other content: {target} of "
+        f"{present.date:%Y-%m-%d}, submitted one of {result.date:%Y-%m-%d}; nothing was written (replacing it "
+        "has to be asked for)"
+    )
+
+
+def _write_all(rows: dict[Path, Result]) -> None:
+    """Write every row, or put everything back as it was."""
+    with ExitStack() as undo:
+        for target, result in rows.items():
+            undo.enter_context(_restored_on_failure(target))
+            write_result(result, target)
+
+
+@contextmanager
+def _restored_on_failure(target: Path) -> Iterator[None]:
+    """Undo what was done to `target`, and to the folders made for it, when the block is left by an exception."""
+    made = _missing_folders(target)
+    before = target.read_text(encoding="utf-8") if target.exists() else None
+    try:
+        yield
+    except BaseException:
+        if before is None:
+            target.unlink(missing_ok=True)
+        else:
+            write_atomically(target, before)
+        for folder in made:
+            if folder.is_dir() and not any(folder.iterdir()):
+                folder.rmdir()
+        raise
+
+
+def _missing_folders(target: Path) -> Sequence[Path]:
+    """Return the folders above `target` that do not exist, innermost first."""
+    return [folder for folder in target.parents if not folder.exists()]

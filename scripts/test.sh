@@ -1,0 +1,7 @@
+#!/usr/bin/env bash
+# Installs the package with what its tests need, then runs them; arguments go to pytest.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+. scripts/environment.sh
+install_into_environment "[test,distributed]"
+python -m pytest --numprocesses 2 "$@"

@@ -1,0 +1,122 @@
+"""The command line as users type it: what it prints, its exit codes, and that errors are one line."""
+
+import json
+
+import pytest
+import torch
+
+from pdebench_fm.cli import main
+from pdebench_fm.models import HomogeneousNormaliser, ModelConfig, NeuralOperator
+
+
+@pytest.fixture
+def model_folder(tmp_path):
+    folder = tmp_path / "fno-tiny"
+    scales = HomogeneousNormaliser(coefficient_scales=(1.0,) * 6)
+    torch.manual_seed(0)
+    NeuralOperator(ModelConfig(width=4, modes=4, normaliser=scales)).save_pretrained(folder)
+    return folder
+
+
+EVAL = ["eval", "--track", "lite"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (["data", "build", "helmholz-ood", "--out", "{tmp}/x"], 2, "did you mean 'helmholtz-ood'"),
+        (["data", "build", "helmholtz-ood", "--regime", "medum", "--out", "{tmp}/x"], 2, "did you mean 'medium'"),
+        (["data", "build", "helmholtz-ood", "--train", "-1", "--out", "{tmp}/x"], 2, "-1 rows"),
+        (["data", "build", "helmholtz-ood", "--resolution", "100", "--out", "{tmp}/x"], 2, "64, 128, 256, 512"),
+        (["eval", "--model", "{model}", "--task", "poisson-ood/medum"], 2, "did you mean 'poisson-ood/medium'"),
+        (["eval", "--model", "{model}", "--task", "poisson-ood/hard", "--track", "lit"], 2, "did you mean 'lite'"),
+        (["eval", "--model", "{model}", "--task", "poisson-ood/hard", "--shots", "-3"], 2, "cannot be negative"),
+        (["eval", "--model", "{model}", "--task", "poisson-ood/hard", "--shots", "99999"], 2, "at most 32768"),
+        (["eval", "--model", "{model}", "--task", "poisson-ood/hard", "--shots", "few"], 2, "such as 0,8,32"),
+        (["eval", "--model", "fno-mixd-64k", "--task", "poisson-ood/hard"], 2, "unknown model 'fno-mixd-64k'"),
+        (["eval", "--model", "{tmp}", "--task", "poisson-ood/hard"], 1, "has no config.json"),
+        (["eval", "--model", "{model}"], 2, "--task"),
+        (["eval", "--modle", "x", "--task", "poisson-ood/hard"], 2, "--modle"),
+        (["pretrain", "--family", "mixt", "--size", "64k", "--steps", "1", "--out", "{tmp}/x"], 2, "'mixed'"),
+        (["pretrain", "--family", "mixed", "--size", "64K", "--steps", "1", "--out", "{tmp}/x"], 2, "'64k'"),
+        (["pretrain", "--family", "mixed", "--size", "64k", "--out", "{tmp}/x"], 2, "--minutes or --steps"),
+        (["submit", "{tmp}/none.json", "--to", "{tmp}/x"], 2, "no result file"),
+        (["leaderboard", "build", "--from", "{tmp}/none", "--out", "{tmp}/x"], 2, "no leaderboard"),
+        (["nonsense"], 2, "nonsense"),
+    ],
+)
+def test_a_users_mistake_is_one_line_on_stderr_and_leaves_nothing(
+    arguments, code, words, tmp_path, model_folder, capsys, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    places = {"tmp": str(tmp_path), "model": str(model_folder)}
+    assert main([argument.format(**places) for argument in arguments]) == code
+    stderr = capsys.readouterr().err
+    assert words in stderr
+    assert stderr.startswith("pdefm: ")
+    assert stderr.count("\n") == 1
+    assert "Traceback" not in stderr
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["fno-tiny"]
+
+
+def test_a_pickled_weight_file_is_refused_with_the_way_out(tmp_path, capsys):
+    torch.save({"weight": torch.zeros(1)}, tmp_path / "pytorch_model.bin")
+    assert main([*EVAL, "--model", str(tmp_path), "--task", "poisson-ood/hard"]) in (1, 2)
+    stderr = capsys.readouterr().err
+    assert "safetensors" in stderr
+    assert stderr.count("\n") == 1
+
+
+def test_a_config_that_does_not_fit_its_weights_is_refused(model_folder, capsys):
+    config = json.loads((model_folder / "config.json").read_text())
+    (model_folder / "config.json").write_text(json.dumps({**config, "width": 5}))
+    assert main([*EVAL, "--model", str(model_folder), "--task", "poisson-ood/hard"]) == 1
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_an_interrupted_evaluation_exits_with_130_and_writes_nothing(model_folder, tmp_path, monkeypatch, capsys):
+    def interrupt(*_args, **_options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("pdebench_fm.evaluation.evaluate.evaluate", interrupt)
+    out = tmp_path / "results"
+    code = main([*EVAL, "--model", str(model_folder), "--task", "poisson-ood/hard", "--out", str(out)])
+    assert code == 130
+    assert capsys.readouterr().err == "pdefm: interrupted\n"
+    assert not out.exists()
+
+
+def test_debug_shows_the_error_itself():
+    from pdebench_fm.errors import UsageError
+
+    with pytest.raises(UsageError):
+        main(["--debug", "data", "build", "nope", "--out", "x"])
+
+
+def test_data_list_shows_every_dataset_and_range(capsys):
+    assert main(["data", "list"]) == 0
+    text = capsys.readouterr().out
+    for words in ("helmholtz-ood", "advection-diffusion", "16–20", "U(2.5, 7.5)", "about half"):
+        assert words in text
+
+
+def test_from_build_to_leaderboard_page(model_folder, tmp_path, capsys):
+    sizes = ["--train", "8", "--validation", "4", "--test", "16"]
+    assert main(["data", "build", "poisson-ood", "--regime", "hard", *sizes, "--out", str(tmp_path / "data")]) == 0
+    for data in ([], ["--data", str(tmp_path / "data")]):
+        arguments = [*EVAL, "--model", str(model_folder), "--task", "poisson-ood/hard", *data]
+        assert main([*arguments, "--out", str(tmp_path / ("results" + str(len(data))))]) == 0
+    (path,) = (tmp_path / "results0").rglob("*.json")
+    assert main(["submit", str(path), "--to", str(tmp_path / "leaderboard")]) == 0
+    assert main(["leaderboard", "build", "--from", str(tmp_path / "leaderboard"), "--out", str(tmp_path / "site")]) == 0
+    assert "fno-tiny" in (tmp_path / "site" / "index.html").read_text()
+    assert "relative ℓ² error" in capsys.readouterr().out
+
+
+def test_pretraining_goes_on_and_its_model_can_be_evaluated(tmp_path, capsys):
+    run = ["pretrain", "--family", "poisson", "--size", "64k", "--batch-size", "2", "--out", str(tmp_path / "run")]
+    assert main([*run, "--steps", "3"]) == 0
+    assert main([*run, "--steps", "4"]) == 2
+    assert "another steps" in capsys.readouterr().err
+    folder = str(tmp_path / "run" / "fno-poisson-64k")
+    assert main([*EVAL, "--model", folder, "--task", "poisson/in-domain", "--out", str(tmp_path / "results")]) == 0

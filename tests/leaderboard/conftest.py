@@ -1,0 +1,41 @@
+"""A small leaderboard on disk: two tracks, several starts and shots, and one model of another organisation."""
+
+import pytest
+from factories import make_model, make_result, make_run
+
+from pdebench_fm.evaluation.result import write_result
+from pdebench_fm.leaderboard.store import submit
+
+
+@pytest.fixture
+def write(tmp_path):
+    """Write results as files of one folder, and return the folder."""
+
+    def write_results(*results, folder="submitted"):
+        for i, result in enumerate(results):
+            write_result(result, tmp_path / folder / f"{i:02}.json")
+        return tmp_path / folder
+
+    return write_results
+
+
+@pytest.fixture
+def root(tmp_path, write):
+    """The leaderboard's folder."""
+    small = make_model("fno-poisson-64k", parameters=70_000, size="64k")
+    runs = [
+        make_run((0.2, 0.2, 0.2), shots=0),
+        make_run((0.1, 0.11, 0.12), shots=8),
+        make_run((0.05, 0.06, 0.07), shots=32),
+        make_run((0.8, 0.9, 1.0), start="scratch", shots=8),
+        make_run((0.09, 0.1, 0.11), start="scratch", shots=32),
+    ]
+    folder = write(
+        make_result("poisson/in-domain", runs=runs),
+        make_result("poisson-ood/hard", runs=[make_run((1.5,), shots=0)]),
+        make_result("poisson/in-domain", small, runs=[make_run((0.4,), shots=0), make_run((0.3,), shots=8)]),
+        make_result("poisson/in-domain", make_model("acme/solver", parameters=None), [make_run((0.03,), shots=0)]),
+        make_result("poisson/in-domain", runs=[make_run((0.25,), shots=0)], track="full"),
+    )
+    submit([folder], tmp_path / "board")
+    return tmp_path / "board"

@@ -1,0 +1,120 @@
+"""The leaderboard's tables: what stands in one column, what is best, and what is never compared."""
+
+from datetime import UTC, datetime
+
+from factories import make_dataset, make_model, make_result, make_run
+
+from pdebench_fm.data.catalogue import SPLIT_SIZES, TASKS
+from pdebench_fm.evaluation.protocol import TRACKS
+from pdebench_fm.leaderboard.board import STANDARD_RESOLUTION, STANDARD_ROWS, make_boards
+from pdebench_fm.leaderboard.store import Entry, row_path
+
+
+def boards_of(*results):
+    return make_boards([Entry(row_path(result), row_path(result).parts[1], result) for result in results])
+
+
+def zero_shot(error, model="fno-poisson-1m", task="poisson/in-domain", **changes):
+    return make_result(task, model, [make_run((error,), shots=0)], **changes)
+
+
+def best_of(board):
+    return {(row.name, row.start, row.shots) for row in board.rows for cell in row.cells if cell and cell.best}
+
+
+def test_no_results_make_no_board():
+    assert boards_of() == []
+
+
+def test_tracks_and_protocols_are_boards_of_their_own():
+    boards = boards_of(zero_shot(0.1), zero_shot(0.2, track="full"), zero_shot(0.3, protocol_version=2))
+    assert [board.identifier for board in boards] == ["lite-2", "full-1", "lite-1"]
+    assert all(len(board.rows) == 1 for board in boards)
+
+
+def test_columns_follow_the_catalogue():
+    [board] = boards_of(*(zero_shot(0.1, task=task) for task in sorted(TASKS)))
+    assert [column.task for column in board.columns] == list(TASKS)
+    assert [len(group) for group in board.systems] == [4, 4, 4]
+    assert board.columns[-1].parameter == "ω 16–20"
+
+
+def test_a_row_is_one_setting_of_one_revision_over_all_tasks():
+    runs = [make_run((0.2,), shots=0), make_run((0.1,)), make_run((0.9,), start="scratch")]
+    [board] = boards_of(
+        make_result("poisson/in-domain", runs=runs),
+        make_result("poisson-ood/hard", runs=runs[:1]),
+        zero_shot(0.3, make_model(revision="v2.0.0")),
+    )
+    seen = [(row.result.model.revision, row.start, row.shots, [bool(c) for c in row.cells]) for row in board.rows]
+    assert seen == [
+        ("v1.0.0", "pretrained", 0, [True, True]),
+        ("v2.0.0", "pretrained", 0, [True, False]),
+        ("v1.0.0", "pretrained", 8, [True, False]),
+        ("v1.0.0", "scratch", 8, [True, False]),
+    ]
+
+
+def test_best_is_the_lowest_with_as_many_shots():
+    [board] = boards_of(
+        make_result(runs=[make_run((0.2,), shots=0), make_run((0.9,)), make_run((0.05,), start="scratch", shots=32)]),
+        make_result(model="acme/a", runs=[make_run((0.3,), shots=0), make_run((0.5,))]),
+        zero_shot(0.2, "acme/tied"),
+    )
+    assert best_of(board) == {
+        ("fno-poisson-1m", "pretrained", 0),
+        ("tied", "pretrained", 0),
+        ("a", "pretrained", 8),
+        ("fno-poisson-1m", "scratch", 32),
+    }
+
+
+def test_recipes_are_compared_only_where_nothing_was_adapted():
+    paper = make_result(model="acme/a", recipe="paper", runs=[make_run((0.1,), shots=0), make_run((0.01,))])
+    [board] = boards_of(make_result(runs=[make_run((0.2,), shots=0), make_run((0.5,))]), paper)
+    assert best_of(board) == {("a", "pretrained", 0), ("a", "pretrained", 8), ("fno-poisson-1m", "pretrained", 8)}
+
+
+def test_a_major_dataset_version_has_a_column_of_its_own():
+    old, new = make_dataset(version="1.2.0"), make_dataset(version="2.0.0")
+    [board] = boards_of(zero_shot(0.1, dataset=old), zero_shot(0.2, "acme/a", dataset=new))
+    assert [(column.major, column.superseded) for column in board.columns] == [(2, False), (1, True)]
+    assert best_of(board) == {("fno-poisson-1m", "pretrained", 0), ("a", "pretrained", 0)}
+
+
+def test_of_minor_dataset_versions_the_newest_is_shown():
+    versions = ("1.9.0", "1.10.0", "1.2.0")
+    results = [zero_shot(0.1 * i, dataset=make_dataset(version=version)) for i, version in enumerate(versions, 1)]
+    [board] = boards_of(*results)
+    [row] = board.rows
+    assert row.cells[0].entry.result.dataset.version == "1.10.0"
+
+
+def test_the_standard_rows_are_those_of_the_protocol():
+    for name, track in TRACKS.items():
+        assert STANDARD_RESOLUTION[name] == track.resolution
+        assert STANDARD_ROWS[name] == (track.test_rows or SPLIT_SIZES["test"])
+
+
+def test_results_off_the_standard_rows_are_marked_and_never_best():
+    [board] = boards_of(
+        zero_shot(0.01, "acme/few", test_rows=16),
+        zero_shot(0.02, "acme/coarse", resolution=32),
+        zero_shot(0.03, "acme/private", dataset=make_dataset(recipe_digest="ab" * 32)),
+        zero_shot(0.2),
+        zero_shot(0.3, "acme/a"),
+    )
+    remarks = {row.name: row.cells[0].remark for row in board.rows}
+    assert remarks["few"] == "16 test rows instead of 512"
+    assert remarks["coarse"] == "resolution 32 instead of 64"
+    assert "other test rows" in remarks["private"]
+    assert remarks["fno-poisson-1m"] == remarks["a"] == ""
+    assert best_of(board) == {("fno-poisson-1m", "pretrained", 0)}
+
+
+def test_a_rows_date_is_that_of_its_newest_score():
+    [board] = boards_of(
+        zero_shot(0.1, date=datetime(2026, 2, 3, tzinfo=UTC)),
+        zero_shot(0.1, task="poisson-ood/hard", date=datetime(2026, 1, 3, tzinfo=UTC)),
+    )
+    assert [row.date for row in board.rows] == ["2026-02-03"]

@@ -1,0 +1,137 @@
+"""The page's text, and where it may be written."""
+
+import json
+import re
+
+import pytest
+from factories import make_environment, make_model, make_result, make_run
+
+from pdebench_fm.errors import PdefmError, UsageError
+from pdebench_fm.leaderboard.site import build_site, number, render
+from pdebench_fm.leaderboard.store import Entry, row_path
+
+
+def page_of(*results):
+    return render([Entry(row_path(result), row_path(result).parts[1], result) for result in results])
+
+
+def details_of(page):
+    return json.loads(re.search(r'<script type="application/json" id="details">(.*?)</script>', page, re.S)[1])
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (0.08, "0.0800"),
+        (0.0012345, "0.00123"),
+        (0.00012345, "0.000123"),
+        (0.000083, "8.30e-5"),
+        (4.2051, "4.21"),
+        (0.99999, "1.00"),
+        (12.97, "13.0"),
+        (123.4, "123"),
+        (12345.6, "12346"),
+        (1.5e7, "1.50e7"),
+        (0.0, "0"),
+    ],
+)
+def test_numbers_have_three_significant_digits(value, text):
+    assert number(value) == text
+
+
+def test_the_page_is_one_file_that_needs_nothing_else(root, tmp_path):
+    page = build_site(root, tmp_path / "site")
+    assert page == tmp_path / "site" / "index.html"
+    assert list(page.parent.iterdir()) == [page]
+    text = page.read_text(encoding="utf-8")
+    assert not re.search(r"""(src|href)=["'](?!data:,)|url\(|@import|https?://""", text)
+
+
+def test_the_page_shows_scores_of_every_row(root, tmp_path):
+    text = build_site(root, tmp_path / "site").read_text(encoding="utf-8")
+    for shown in ("0.200", "0.110", "±0.010", "0.0600", "0.900", "1.50", "0.0300", "fno-poisson-64k", "70.0 k", "acme"):
+        assert shown in text
+    assert text.count("<tbody data-row=") == 9
+    assert "Protocol v1" in text
+    assert "3 models" in text
+
+
+def test_the_page_compares_pretrained_with_scratch(root, tmp_path):
+    text = build_site(root, tmp_path / "site").read_text(encoding="utf-8")
+    gains = re.findall(r'class="gain">(.*?)</span>', text)
+    assert "×3.8" in gains  # 0.11 at 8 shots; from scratch 0.9 at 8 and 0.1 at 32: log-log, about 30 shots
+    assert "&gt; ×1.0" in gains
+
+
+def test_every_row_leads_to_its_provenance():
+    result = make_result(environment=make_environment(device="NVIDIA X"), runs=[make_run((0.1, 0.3), shots=0)])
+    details = details_of(page_of(result))
+    facts = dict(details["entries"][0])
+    assert facts["Recipe digest"] == result.dataset.recipe_digest
+    assert facts["Libraries"] == "numpy 2.1.0, torch 2.5.1"
+    assert facts["Device"] == "NVIDIA X"
+    assert facts["Dataset version"] == "1.0.0"
+    assert facts["File"] == row_path(result).as_posix()
+    row = details["rows"]["lite-1-0"]
+    assert dict(row["model"])["Weights SHA-256"] == result.model.weights_sha256
+    assert dict(row["model"])["Revision"] == "v1.0.0"
+    assert row["scores"][0]["mean"] == "0.20000"
+    assert row["scores"][0]["interval"] == "0.1000 – 0.3000"
+
+
+def test_what_a_submitter_wrote_stays_text():
+    attack = '</script><script>alert(1)</script><img src=x onerror="alert(2)">'
+    page = page_of(
+        make_result(
+            model=make_model("acme/solver", revision=attack, family=attack),
+            recipe=attack,
+            environment=make_environment(device=attack, libraries={attack: attack}),
+        )
+    )
+    assert "<script>alert" not in page
+    assert "<img" not in page
+    assert page.count("<script") == page.count("</script>") == 2
+    assert dict(details_of(page)["entries"][0])["Device"] == attack
+
+
+def test_an_empty_leaderboard_says_so(tmp_path):
+    text = build_site(tmp_path, tmp_path / "site").read_text(encoding="utf-8")
+    assert "No results yet" in text
+    assert "0 models" in text
+    assert "<script" not in text
+
+
+def test_the_same_rows_make_the_same_page(root, tmp_path):
+    first = build_site(root, tmp_path / "one").read_bytes()
+    assert build_site(root, tmp_path / "two").read_bytes() == first
+    assert build_site(root, tmp_path / "one").read_bytes() == first
+
+
+def test_an_earlier_page_is_replaced_and_its_neighbours_stay(root, tmp_path):
+    page = build_site(tmp_path, tmp_path / "site")
+    (tmp_path / "site" / "CNAME").write_text("example.org")
+    build_site(root, tmp_path / "site")
+    assert "No results yet" not in page.read_text(encoding="utf-8")
+    assert (tmp_path / "site" / "CNAME").read_text() == "example.org"
+
+
+@pytest.mark.parametrize("name", ["index.html", "thesis.tex"])
+def test_a_folder_that_holds_something_else_is_refused(root, tmp_path, name):
+    (tmp_path / "site").mkdir()
+    (tmp_path / "site" / name).write_text("precious")
+    with pytest.raises(UsageError, match="holds something else"):
+        build_site(root, tmp_path / "site")
+    assert [path.read_text() for path in (tmp_path / "site").iterdir()] == ["precious"]
+
+
+def test_a_file_instead_of_a_folder_is_refused(root, tmp_path):
+    (tmp_path / "site").write_text("precious")
+    with pytest.raises(UsageError, match="is a file"):
+        build_site(root, tmp_path / "site")
+
+
+def test_a_bad_row_writes_no_page(root, tmp_path):
+    (root / "results" / "pdebench-fm" / "bad.json").write_text("{}")
+    with pytest.raises(PdefmError, match=r"bad\.json"):
+        build_site(root, tmp_path / "site")
+    assert not (tmp_path / "site").exists()

@@ -1,0 +1,179 @@
+"""Submitting and loading rows: all or nothing, no collisions, nothing lost."""
+
+import os
+from pathlib import Path
+
+import pytest
+from factories import make_dataset, make_model, make_result
+
+from pdebench_fm.errors import PdefmError, UsageError
+from pdebench_fm.evaluation.result import read_result, write_result
+from pdebench_fm.leaderboard.store import Entry, load, row_path, submit
+
+
+def files_of(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.rglob("*") if path.is_file())
+
+
+def test_a_submitted_result_becomes_a_row(tmp_path, write):
+    result = make_result("helmholtz-ood/medium", model="fno-helmholtz-1m")
+    [row] = submit([write(result)], tmp_path / "board")
+    assert row.parent == tmp_path / "board" / "results" / "pdebench-fm" / "fno-helmholtz-1m"
+    assert row.name.startswith("helmholtz-ood--medium-lite-")
+    assert read_result(row) == result
+    assert load(tmp_path / "board") == [Entry(row.relative_to(tmp_path / "board"), "pdebench-fm", result)]
+
+
+def test_a_hub_model_belongs_to_its_own_organisation(tmp_path, write):
+    [row] = submit([write(make_result(model="acme/solver"))], tmp_path / "board", "somebody-else")
+    assert row.parts[-3:-1] == ("acme", "solver")
+
+
+def test_any_other_model_belongs_to_the_named_organisation(tmp_path, write):
+    [row] = submit([write(make_result(model="solver"))], tmp_path / "board", "acme")
+    assert row.parts[-3:-1] == ("acme", "solver")
+    assert [entry.organisation for entry in load(tmp_path / "board")] == ["acme"]
+
+
+def test_folders_are_searched_to_the_bottom(tmp_path):
+    for i, task in enumerate(("poisson/in-domain", "poisson-ood/mild", "poisson-ood/hard")):
+        write_result(make_result(task), tmp_path / "runs" / ("deeper/" * i) / "result.json")
+    assert len(submit([tmp_path / "runs"], tmp_path / "board")) == 3
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        make_result(model=make_model(revision="v1.1.0")),
+        make_result(model=make_model(weights_sha256="ab" * 32)),
+        make_result(dataset=make_dataset(version="1.1.0")),
+        make_result(recipe="paper"),
+        make_result(protocol_version=2),
+        make_result(track="full"),
+        make_result("poisson-ood/mild"),
+    ],
+)
+def test_results_of_different_things_never_collide(tmp_path, write, other):
+    submit([write(make_result(), other)], tmp_path / "board")
+    assert {entry.result.model_dump_json() for entry in load(tmp_path / "board")} == {
+        make_result().model_dump_json(),
+        other.model_dump_json(),
+    }
+
+
+def test_submitting_again_changes_nothing(tmp_path, write):
+    folder = write(make_result())
+    [row] = submit([folder], tmp_path / "board")
+    before = row.stat()
+    assert submit([folder, folder], tmp_path / "board") == [row]
+    assert row.stat().st_mtime_ns == before.st_mtime_ns
+    assert row.stat().st_ino == before.st_ino
+
+
+def test_other_content_for_a_row_is_refused_unless_asked_for(tmp_path, write):
+    [row] = submit([write(make_result())], tmp_path / "board")
+    changed = write(make_result(wall_seconds=99.0), folder="again")
+    with pytest.raises(UsageError, match=r"fno-poisson-1m at v1\.0\.0 on poisson/in-domain \(lite\) is on the lead"):
+        submit([changed], tmp_path / "board")
+    assert read_result(row) == make_result()
+    assert submit([changed], tmp_path / "board", replace=True) == [row]
+    assert read_result(row).wall_seconds == 99.0
+
+
+def test_two_results_for_one_row_in_a_submission_are_refused(tmp_path, write):
+    folder = write(make_result(), make_result(wall_seconds=99.0))
+    with pytest.raises(UsageError, match=r"01\.json and another file submitted with it"):
+        submit([folder], tmp_path / "board", replace=True)
+    assert not (tmp_path / "board").exists()
+
+
+def test_one_bad_file_means_nothing_is_written(tmp_path, write):
+    folder = write(make_result(), make_result("poisson-ood/mild"))
+    (folder / "zz.json").write_text("{}")
+    with pytest.raises(PdefmError, match=r"zz\.json is not a valid result"):
+        submit([folder], tmp_path / "board")
+    assert not (tmp_path / "board").exists()
+
+
+def test_an_unknown_task_is_refused_with_the_nearest_one(tmp_path, write):
+    folder = write(make_result("helmholz/in-domain"))
+    with pytest.raises(UsageError, match=r"00\.json: unknown task 'helmholz/in-domain': did you mean 'helmholtz/in"):
+        submit([folder], tmp_path / "board")
+
+
+@pytest.mark.parametrize(
+    "model_id", ["../up", "a/b/c", "/rooted", "./here", "org/", "org/..", "org/a b", "org/a--b", ".hidden", "org/é"]
+)
+def test_a_name_that_cannot_be_a_folder_is_refused(tmp_path, write, model_id):
+    with pytest.raises(UsageError, match="cannot be a folder on the leaderboard"):
+        submit([write(make_result(model=model_id))], tmp_path / "board")
+    assert not (tmp_path / "board").exists()
+
+
+def test_an_organisation_that_cannot_be_a_folder_is_refused(tmp_path, write):
+    with pytest.raises(UsageError, match=r"organisation name '\.\./up' cannot be"):
+        submit([write(make_result())], tmp_path / "board", "../up")
+
+
+def test_nothing_to_submit_is_the_callers_mistake(tmp_path):
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(UsageError, match="no result files"):
+        submit([tmp_path / "empty"], tmp_path / "board")
+    with pytest.raises(UsageError, match="nothing to submit"):
+        submit([], tmp_path / "board")
+    with pytest.raises(UsageError, match="no result file at"):
+        submit([tmp_path / "gone.json"], tmp_path / "board")
+
+
+def fail_on_write(monkeypatch, number):
+    """Make the given write of a result file (1, 2, ...) fail as on a full disk."""
+    written = []
+    fsync = os.fsync
+
+    def limited(descriptor):
+        written.append(descriptor)
+        if len(written) == number:
+            raise OSError(28, "No space left on device")
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", limited)
+
+
+def test_a_disk_that_fills_up_leaves_no_part_of_a_submission(tmp_path, write, monkeypatch):
+    folder = write(make_result(), make_result("poisson-ood/mild"), make_result(model="acme/solver"))
+    (tmp_path / "kept").mkdir()
+    fail_on_write(monkeypatch, 3)
+    with pytest.raises(PdefmError, match="No space left"):
+        submit([folder], tmp_path / "kept")
+    assert list((tmp_path / "kept").iterdir()) == []
+
+
+def test_a_failed_replacement_puts_the_old_rows_back(tmp_path, write, monkeypatch):
+    results = [make_result(), make_result("poisson-ood/mild")]
+    rows = submit([write(*results)], tmp_path / "board")
+    folder = write(*(r.model_copy(update={"wall_seconds": 99.0}) for r in results), folder="again")
+    fail_on_write(monkeypatch, 2)
+    with pytest.raises(PdefmError, match="No space left"):
+        submit([folder], tmp_path / "board", replace=True)
+    assert [read_result(row) for row in rows] == results
+    assert files_of(tmp_path / "board") == sorted(rows)
+
+
+def test_an_empty_folder_is_an_empty_leaderboard_and_no_folder_is_a_mistake(tmp_path):
+    assert load(tmp_path) == []
+    with pytest.raises(UsageError, match="no leaderboard folder"):
+        load(tmp_path / "gone")
+
+
+def test_a_row_in_a_place_that_its_content_denies_is_refused(tmp_path):
+    path = row_path(make_result(model="acme/solver"))
+    write_result(make_result(model="acme/solver"), tmp_path / "results" / "pdebench-fm" / "solver" / path.name)
+    with pytest.raises(PdefmError, match=r"is misplaced: .*results/acme/solver"):
+        load(tmp_path)
+
+
+def test_a_row_of_an_unknown_task_is_refused(tmp_path):
+    result = make_result("burgers/in-domain")
+    write_result(result, tmp_path / row_path(result))
+    with pytest.raises(PdefmError, match="unknown task"):
+        load(tmp_path)
