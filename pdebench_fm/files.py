@@ -1,5 +1,6 @@
-"""Writing files so that nothing half-written is ever seen under its final name."""
+"""Files: written so that nothing half-written is ever seen under its final name, and hashed."""
 
+import hashlib
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -32,3 +33,9 @@ def write_atomically(path: Path, content: str | bytes) -> None:
     """Write a whole file under a temporary name, then rename it."""
     with atomic_path(path) as temporary:
         temporary.write_bytes(content.encode() if isinstance(content, str) else content)
+
+
+def sha256_of(path: Path) -> str:
+    """Return the SHA-256 of a file's bytes, in hexadecimal."""
+    with path.open("rb") as handle:
+        return hashlib.file_digest(handle, "sha256").hexdigest()

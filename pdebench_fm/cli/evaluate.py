@@ -31,7 +31,7 @@ def evaluate(
     from pdebench_fm.evaluation.result import write_result
     from pdebench_fm.evaluation.task import load_task
     from pdebench_fm.leaderboard.store import row_path
-    from pdebench_fm.models import load_model
+    from pdebench_fm.models import keep_freed_memory, load_model
 
     wanted = _parse_shots(shots)
     find_track(track)
@@ -39,6 +39,7 @@ def evaluate(
     for number in wanted:
         check_shots(number, loaded_task.train.size)
     loaded_model = load_model(model, device)
+    keep_freed_memory()
     with progress_bar() as progress:
         bar = progress.add_task(f"evaluating {model} on {task}", total=None, note="")
 

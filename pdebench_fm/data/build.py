@@ -1,21 +1,21 @@
 """Builds of datasets: shards of Parquet in the Hub's own layout, resumable at any point."""
 
-import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future, as_completed
 from dataclasses import dataclass
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
+from threadpoolctl import threadpool_limits
 
 import pdebench_fm
-from pdebench_fm.data.card import dataset_card
+from pdebench_fm.data.card import write_card
 from pdebench_fm.data.catalogue import DATA_VERSION, SPLIT_SIZES, Dataset, find_regime
 from pdebench_fm.data.digest import combine, content_hashes, recipe_hashes
 from pdebench_fm.data.manifest import MANIFEST_NAME, Manifest, Shard, Split, read_manifest, write_manifest
 from pdebench_fm.data.rows import ROW_GROUP, ShardWriter
 from pdebench_fm.errors import PdefmError, UsageError
-from pdebench_fm.files import atomic_path, write_atomically
+from pdebench_fm.files import atomic_path, sha256_of, write_atomically
 from pdebench_fm.physics import REFERENCE_RESOLUTION, SampleKey, sample
 
 RESOLUTIONS = (64, 128, 256, 512)
@@ -140,13 +140,14 @@ def build(
         on_shard: called as each shard is finished or found finished.
 
     Returns:
-        The dataset's folder: `manifest.json`, `README.md` and `<regime>/<split>-*.parquet`.
+        The dataset's folder: `manifest.json`, `README.md` with its `statistics.json` and `figures/`, and
+        `<regime>/<split>-*.parquet`.
 
     Raises:
         UsageError: if the folder holds something else than this build, whole or in part.
         PdefmError: if a shard cannot be written (a full disk, say); running again goes on.
     """
-    folder = out / plan.dataset.name
+    folder = out.resolve() / plan.dataset.name  # workers may have another working directory
     state = _joined_state(plan, folder)
     write_atomically(folder / _STATE_FOLDER / _STATE_NAME, state.model_dump_json(indent=2))
     for abandoned in folder.rglob(".*.part"):  # of a build that was killed
@@ -164,7 +165,7 @@ def build(
         records[record.shard.path] = record
         on_shard(record.shard)
     manifest = _manifest(plan, records, folder)
-    write_atomically(folder / "README.md", dataset_card(manifest))
+    write_card(manifest, folder)
     write_manifest(manifest, folder)
     return folder
 
@@ -174,7 +175,7 @@ def build_shard(plan: ShardPlan, folder: Path) -> ShardRecord:
     recipes: list[bytes] = []
     contents: list[bytes] = []
     path = folder / plan.path
-    with atomic_path(path) as temporary:
+    with atomic_path(path) as temporary, threadpool_limits(1):  # shards are the parallel unit, not small products
         writer = ShardWriter(temporary, plan.resolution)
         try:
             for start in range(plan.start, plan.stop, ROW_GROUP):
@@ -195,12 +196,6 @@ def build_shard(plan: ShardPlan, folder: Path) -> ShardRecord:
     )
     write_atomically(_record_path(plan, folder), record.model_dump_json())
     return record
-
-
-def sha256_of(path: Path) -> str:
-    """Return the SHA-256 of a file, in hexadecimal."""
-    with path.open("rb") as handle:
-        return hashlib.file_digest(handle, "sha256").hexdigest()
 
 
 def _record_path(plan: ShardPlan, folder: Path) -> Path:
@@ -226,8 +221,12 @@ def _run(plans: Sequence[ShardPlan], folder: Path, executor: Executor | None) ->
             yield build_shard(plan, folder)
         return
     futures: list[Future[ShardRecord]] = [executor.submit(build_shard, plan, folder) for plan in plans]
-    for future in as_completed(futures):
-        yield future.result()
+    try:
+        for future in as_completed(futures):
+            yield future.result()
+    finally:  # after a failure or an interrupt, what has not begun is not worth beginning
+        for future in futures:
+            future.cancel()
 
 
 def _joined_state(plan: BuildPlan, folder: Path) -> BuildState:

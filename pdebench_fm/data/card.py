@@ -1,5 +1,7 @@
 """The dataset card: YAML metadata that the Hub and the `datasets` library read, and a text for people."""
 
+from pathlib import Path
+
 from datasets import DatasetInfo, SplitDict, SplitInfo
 from datasets.info import DatasetInfosDict
 from datasets.utils.metadata import MetadataConfigs
@@ -8,17 +10,58 @@ from huggingface_hub import DatasetCardData
 from pdebench_fm.data.catalogue import DATASETS
 from pdebench_fm.data.manifest import Manifest
 from pdebench_fm.data.rows import features
+from pdebench_fm.data.statistics import Statistics, measure, read_statistics, write_statistics
+from pdebench_fm.errors import PdefmError
+from pdebench_fm.files import write_atomically
 from pdebench_fm.physics import REGIMES
 from pdebench_fm.templates import card_templates
 
 NAMESPACE = "pdebench-fm"
 PACKAGE = "pdebench-fm"
+CARD_NAME = "README.md"
+FIGURES_FOLDER = "figures"
+REGIMES_FIGURE = f"{FIGURES_FOLDER}/regimes.png"
+PARAMETERS_FIGURE = f"{FIGURES_FOLDER}/parameters.png"
+FIGURES = {"regimes": REGIMES_FIGURE, "parameters": PARAMETERS_FIGURE}
+"""The card's pictures, as paths in the dataset's folder."""
 
 
-def dataset_card(manifest: Manifest, namespace: str = NAMESPACE) -> str:
-    """Return the README of a build."""
+def write_card(manifest: Manifest, folder: Path, namespace: str = NAMESPACE) -> Path:
+    """Measure a build, draw its figures and write its README; what is there and still true is not made again.
+
+    Args:
+        manifest: of the build, whose shards are all in the folder.
+        folder: of the dataset; gets `statistics.json`, `figures/` and `README.md`.
+        namespace: the organisation on the Hub that the card's examples name.
+
+    Raises:
+        PdefmError: if a shard cannot be read or a file cannot be written.
+    """
+    try:
+        known = read_statistics(folder)
+    except PdefmError:  # damaged: made anew
+        known = None
+    statistics = measure(manifest, folder, known)
+    if statistics != known or not _has_figures(folder):
+        _draw(manifest, statistics, folder)
+        write_statistics(statistics, folder)
+    path = folder / CARD_NAME
+    write_atomically(path, dataset_card(manifest, namespace, folder))
+    return path
+
+
+def dataset_card(manifest: Manifest, namespace: str = NAMESPACE, folder: Path | None = None) -> str:
+    """Return the README of a build.
+
+    Args:
+        manifest: of the build.
+        namespace: the organisation on the Hub that the examples name.
+        folder: the dataset's folder, for the statistics and figures it holds; without it, the card has neither.
+    """
     dataset = DATASETS[manifest.dataset]
     held = [REGIMES[name] for name in dataset.regimes if any(split.regime == name for split in manifest.splits)]
+    statistics = read_statistics(folder) if folder is not None else None
+    drawn = folder is not None and _has_figures(folder)
     return (
         card_templates()
         .get_template("dataset.md.jinja")
@@ -27,11 +70,41 @@ def dataset_card(manifest: Manifest, namespace: str = NAMESPACE) -> str:
             manifest=manifest,
             dataset=dataset,
             regimes=held,
-            first_regime=held[0].name,
+            shown=_shown_configuration(manifest),
+            statistics=statistics,
+            figures=FIGURES if drawn else {},
+            number=_number,
             namespace=namespace,
             package=PACKAGE,
         )
     )
+
+
+def _draw(manifest: Manifest, statistics: Statistics, folder: Path) -> None:
+    """Draw the two figures of a card."""
+    from pdebench_fm.data.figures import parameters_figure, regimes_figure, save_figure
+
+    dataset = DATASETS[manifest.dataset]
+    names = [item.regime for item in statistics.regimes]
+    save_figure(regimes_figure(dataset, names, manifest.version, manifest.seed), folder / REGIMES_FIGURE)
+    save_figure(parameters_figure(dataset, statistics), folder / PARAMETERS_FIGURE)
+
+
+def _has_figures(folder: Path) -> bool:
+    """Return whether both figures are there."""
+    return all((folder / name).exists() for name in FIGURES.values())
+
+
+def _shown_configuration(manifest: Manifest) -> tuple[str, str]:
+    """Return the configuration and split that the examples load: the default and test, where the build has them."""
+    default = DATASETS[manifest.dataset].default_regime
+    splits = [(split.regime, split.split) for split in manifest.splits]
+    return max(splits, key=lambda split: (split[0] == default, split[1] == "test"))
+
+
+def _number(value: float) -> str:
+    """Return a measured number as the card's tables print it."""
+    return "0" if abs(value) < 5e-7 else f"{value:.3g}".replace("-", "−")
 
 
 def _metadata(manifest: Manifest) -> str:

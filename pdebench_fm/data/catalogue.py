@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from pdebench_fm.errors import unknown_name
+from pdebench_fm.errors import UsageError, unknown_name
 from pdebench_fm.physics import REGIMES, SYSTEMS, Regime, SampleKey, System
 
 DATA_VERSION = "1.0.0"
@@ -65,12 +65,14 @@ DATASETS: dict[str, Dataset] = {
     dataset.name: dataset for system in SYSTEMS.values() for dataset in _datasets_of(system)
 }
 
-TASKS: dict[str, Task] = {
+_ALL_TASKS: dict[str, Task] = {
     task.name: task
     for dataset in DATASETS.values()
-    for task in (Task(dataset, REGIMES[regime]) for regime in dataset.regimes if regime != "pretrain")
+    for task in (Task(dataset, REGIMES[regime]) for regime in dataset.regimes)
 }
-"""The twelve tasks that are scored."""
+
+TASKS: dict[str, Task] = {name: task for name, task in _ALL_TASKS.items() if task.regime.name != "pretrain"}
+"""The twelve tasks of the benchmark."""
 
 FAMILIES: dict[str, tuple[str, ...]] = {**{name: (name,) for name in SYSTEMS}, "mixed": tuple(SYSTEMS)}
 """Pretrained families: the systems in each one's training mixture, in equal parts."""
@@ -91,10 +93,20 @@ def find_regime(dataset: Dataset, regime: str) -> str:
 
 
 def find_task(name: str) -> Task:
-    """Return the task of this name, or raise a `UsageError` that names the nearest ones."""
-    if name not in TASKS:
-        raise unknown_name("task", name, TASKS)
-    return TASKS[name]
+    """Return the task of this name, or raise a `UsageError` that names the nearest ones.
+
+    A pretraining distribution (`poisson/pretrain`, …) can be evaluated on too, though no leaderboard ranks it.
+    """
+    if name not in _ALL_TASKS:
+        raise unknown_name("task", name, _ALL_TASKS)
+    return _ALL_TASKS[name]
+
+
+def find_ranked_task(name: str) -> Task:
+    """Return the task of this name if it is one of the benchmark's twelve, or raise a `UsageError`."""
+    if name in _ALL_TASKS and name not in TASKS:
+        raise UsageError(f"{name} is a pretraining distribution, not a task of the leaderboard: {', '.join(TASKS)}")
+    return find_task(name)
 
 
 def find_family(name: str) -> tuple[str, ...]:

@@ -6,8 +6,8 @@ from typing import Protocol
 
 import numpy as np
 
+from pdebench_fm.data.batches import Batch, batch_of
 from pdebench_fm.data.catalogue import SPLIT_SIZES
-from pdebench_fm.data.stream import Batch, batch_of
 from pdebench_fm.physics import REFERENCE_RESOLUTION, SampleKey, sample
 
 

@@ -13,9 +13,9 @@ import pyarrow as pa
 import torch
 from numpy.typing import NDArray
 
+from pdebench_fm.data.batches import Batch
 from pdebench_fm.data.catalogue import Dataset
 from pdebench_fm.data.manifest import MANIFEST_NAME, Manifest, read_manifest
-from pdebench_fm.data.stream import Batch
 from pdebench_fm.errors import PdefmError
 from pdebench_fm.physics import SampleKey
 
@@ -92,13 +92,14 @@ def open_split(location: str, dataset: Dataset, regime: str, split: str) -> Stor
 def _manifest_from_hub(repository: str, revision: str | None) -> tuple[Manifest, str]:
     """Return a repository's manifest and the commit it is from."""
     from huggingface_hub import HfApi, hf_hub_download
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError
+
+    from pdebench_fm.data.hub import HUB_ERRORS, explain
 
     try:
         commit = HfApi().dataset_info(repository, revision=revision).sha
         path = hf_hub_download(repository, MANIFEST_NAME, repo_type="dataset", revision=commit)
-    except (HfHubHTTPError, HFValidationError, OSError) as error:
-        reason = str(error).strip().splitlines()[0]
+    except HUB_ERRORS as error:
+        reason = explain(error, repository)
         raise PdefmError(f"cannot read {repository!r} as a folder or a Hub dataset: {reason}") from error
     if commit is None:
         raise PdefmError(f"the Hub names no commit for {repository!r}")
@@ -110,11 +111,15 @@ def _read(
 ) -> tuple[dict[str, list[NDArray[np.float32]]], NDArray[np.int64]]:
     """Return views of the columns' values, chunk by chunk, and the first row of each chunk."""
     from datasets import load_dataset
+    from datasets.exceptions import DatasetsError
+
+    from pdebench_fm.data.hub import HUB_ERRORS
 
     try:
         table = load_dataset(path, regime, split=split, revision=revision).with_format("arrow").data.table
-    except (OSError, ValueError, pa.ArrowException) as error:
-        raise PdefmError(f"cannot read {regime}/{split} of {path}: {str(error).strip().splitlines()[0]}") from error
+    except (*HUB_ERRORS, DatasetsError, pa.ArrowException) as error:
+        reason = str(error.__cause__ or error).strip() or type(error).__name__
+        raise PdefmError(f"cannot read {regime}/{split} of {path}: {reason.splitlines()[0]}") from error
     shapes = {"source": (resolution, resolution), "solution": (resolution, resolution), "coefficients": (6,)}
     columns = {
         name: [_values(chunk).reshape(-1, *shape) for chunk in table.column(name).chunks]

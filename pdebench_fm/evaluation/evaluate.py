@@ -12,7 +12,7 @@ from importlib.metadata import version as library_version
 import torch
 
 import pdebench_fm
-from pdebench_fm.data.stream import Batch
+from pdebench_fm.data.batches import Batch
 from pdebench_fm.errors import PdefmError, UsageError
 from pdebench_fm.evaluation.metrics import sample_errors, summarise
 from pdebench_fm.evaluation.protocol import (

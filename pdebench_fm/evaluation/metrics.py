@@ -5,7 +5,7 @@ from math import pi
 import torch
 from torch import Tensor
 
-from pdebench_fm.data.stream import Batch
+from pdebench_fm.data.batches import Batch
 from pdebench_fm.evaluation.result import Metrics
 from pdebench_fm.physics import relative_residual
 from pdebench_fm.physics.operator import Symbol, WaveNumbers

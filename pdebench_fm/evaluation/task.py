@@ -2,11 +2,11 @@
 
 from dataclasses import dataclass
 
+from pdebench_fm.data.batches import Batch
 from pdebench_fm.data.catalogue import DATA_VERSION, Task, find_task
 from pdebench_fm.data.digest import recipe_digest
 from pdebench_fm.data.providers import RecipeRows, SplitRows
 from pdebench_fm.data.stored import open_split
-from pdebench_fm.data.stream import Batch
 from pdebench_fm.errors import UsageError
 from pdebench_fm.evaluation.protocol import TrackDefinition, find_track, support_indices
 from pdebench_fm.evaluation.result import DatasetRecord, Track

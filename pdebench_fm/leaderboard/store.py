@@ -80,13 +80,13 @@ def submit(
         UsageError: nothing to submit, an unknown task, an unusable name, or a row that exists already.
         PdefmError: a file that is not a valid result, or a folder that cannot be written.
     """
-    from pdebench_fm.data.catalogue import find_task
+    from pdebench_fm.data.catalogue import find_ranked_task
 
     rows: dict[Path, Result] = {}
     for source in _result_files(paths):
         result = read_result(source)
         try:
-            find_task(result.task)
+            find_ranked_task(result.task)
             target = to / row_path(result, organisation)
         except UsageError as error:
             raise UsageError(f"{source}: {error}") from error
@@ -104,7 +104,7 @@ def load(root: Path) -> list[Entry]:
         UsageError: there is no folder at `root`.
         PdefmError: a file under `results` is not a valid result of a known task, or not where its content says.
     """
-    from pdebench_fm.data.catalogue import find_task
+    from pdebench_fm.data.catalogue import find_ranked_task
 
     if not root.is_dir():
         raise UsageError(f"no leaderboard folder at {root}")
@@ -113,7 +113,7 @@ def load(root: Path) -> list[Entry]:
         result, place = read_result(path), path.relative_to(root)
         organisation = place.parts[1]
         try:
-            find_task(result.task)
+            find_ranked_task(result.task)
             expected = row_path(result, organisation)
         except UsageError as error:
             raise PdefmError(f"{path}: {error}") from error

@@ -3,13 +3,12 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from math import pi
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 from array_api_compat import array_namespace, device
 
-Array: TypeAlias = Any
-"""A NumPy array, or an array of another library with the array-API namespace (a PyTorch tensor)."""
+from pdebench_fm.physics.source import Array
 
 COEFFICIENT_NAMES = ("k11", "k22", "k12", "v1", "v2", "omega")
 

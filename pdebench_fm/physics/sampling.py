@@ -9,13 +9,14 @@ from dataclasses import dataclass
 from typing import TypeAlias, TypeVar
 
 import numpy as np
+from array_api_compat import array_namespace
 from numpy.typing import NDArray
 
 from pdebench_fm.physics.operator import WaveNumbers, divide_by_symbol
 from pdebench_fm.physics.source import (
     LATTICE,
     REFERENCE_RESOLUTION,
-    Complex128,
+    Array,
     Float64,
     normalisation,
     raw_source,
@@ -147,32 +148,35 @@ def sample(key: SampleKey, indices: Sequence[int] | Indices, resolution: int = R
     return realise(draws, resolution)
 
 
-def build_fields(system: System, weights: Float64, coefficients: Float64, resolution: int) -> tuple[Float64, Float64]:
+def build_fields(system: System, weights: Array, coefficients: Array, resolution: int) -> tuple[Array, Array]:
     """Return the source and solution, each (B, n, n) float64, of weights (B, 12, 12) and coefficients (B, 6).
 
     The solution's spectrum is f̂ / symbol with f̂ from the separable form of the source, so that one inverse transform
-    is all the solution costs. An exactly resonant mode is taken out of the source too.
+    is all the solution costs. An exactly resonant mode is taken out of the source too. Weights and coefficients are
+    float64 arrays of one kind, on any device that has float64; the fields are made there.
     """
+    xp = array_namespace(weights)
     n = resolution
     scale, offset = normalisation(weights, zero_mean=system.zero_mean)
-    source = raw_source(weights * scale[:, None, None], n)
-    source -= offset[:, None, None]
-    spectrum = raw_source_spectrum(weights * scale[:, None, None], n)
+    scaled = weights * scale[:, None, None]
+    source = raw_source(scaled, n) - offset[:, None, None]
+    spectrum = raw_source_spectrum(scaled, n)
     spectrum[:, 0, 0] -= offset * n**2
-    symbol = system.symbol(WaveNumbers.of_grid(n), coefficients)
+    symbol = system.symbol(WaveNumbers.of_grid(n).like(coefficients), coefficients)
     source = _without_resonance(source, spectrum, symbol)
-    solution = np.fft.irfft2(divide_by_symbol(spectrum, symbol), s=(n, n))
-    return source, solution
+    return source, xp.fft.irfftn(divide_by_symbol(spectrum, symbol), s=(n, n), axes=(-2, -1))
 
 
-def _without_resonance(source: Float64, spectrum: Complex128, symbol: NDArray[np.generic]) -> Float64:
+def _without_resonance(source: Array, spectrum: Array, symbol: Array) -> Array:
     """Return the source without the modes on which the operator vanishes (the mean is dealt with already)."""
+    xp = array_namespace(source)
     resonant = symbol == 0
     resonant[:, 0, 0] = False
-    if not resonant.any():
+    if not bool(xp.any(resonant)):
         return source
     n = source.shape[-1]
-    return source - np.fft.irfft2(np.where(resonant, spectrum, 0.0), s=(n, n))
+    removed = xp.where(resonant, spectrum, xp.zeros_like(spectrum))
+    return source - xp.fft.irfftn(removed, s=(n, n), axes=(-2, -1))
 
 
 def _draw_and_solve(key: SampleKey, indices: Indices) -> tuple[Draws, tuple[Float32, Float32] | None]:

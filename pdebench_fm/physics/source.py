@@ -5,9 +5,10 @@ f(x, y) = Σ_ij p_ij φ(y − c_i) φ(x − c_j) is separable, so on a grid f = 
 """
 
 from functools import cache
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
+from array_api_compat import array_namespace, device
 from numpy.typing import NDArray
 
 LATTICE = 12
@@ -17,6 +18,8 @@ REFERENCE_RESOLUTION = 128
 
 Float64: TypeAlias = NDArray[np.float64]
 Complex128: TypeAlias = NDArray[np.complex128]
+Array: TypeAlias = Any
+"""A NumPy array, or an array of another library with the array-API namespace (a PyTorch tensor)."""
 
 
 @cache
@@ -40,18 +43,24 @@ def basis_spectrum(n: int) -> Complex128:
     return spectrum
 
 
-def raw_source(weights: Float64, n: int) -> Float64:
-    """Return GᵀPG, (B, n, n), for weights P, (B, 12, 12), indexed `[y, x]`; not normalised."""
-    basis = gaussian_basis(n)
-    source: Float64 = np.matmul(np.matmul(basis.T, weights), basis)
-    return source
+def _beside(constant: Any, array: Any) -> Any:
+    """Return a NumPy constant in the namespace and on the device of `array`."""
+    if isinstance(array, np.ndarray):
+        return constant
+    return array_namespace(array).asarray(constant.copy(), device=device(array))  # the cached constant is read-only
 
 
-def raw_source_spectrum(weights: Float64, n: int, cutoff: int | None = None) -> Complex128:
+def raw_source(weights: Array, n: int) -> Array:
+    """Return GᵀPG, (B, n, n), for weights P, (B, 12, 12) float64, indexed `[y, x]`; not normalised."""
+    basis = _beside(gaussian_basis(n), weights)
+    return basis.T @ weights @ basis
+
+
+def raw_source_spectrum(weights: Array, n: int, cutoff: int | None = None) -> Array:
     """Return the real-transform half-spectrum of `raw_source`, as two matrix products.
 
     Args:
-        weights: (B, 12, 12).
+        weights: (B, 12, 12) float64.
         n: points of the grid a side.
         cutoff: keep wave numbers |k| ≤ cutoff only; None keeps all.
 
@@ -59,24 +68,23 @@ def raw_source_spectrum(weights: Float64, n: int, cutoff: int | None = None) -> 
         (B, n, n//2+1), or (B, 2·cutoff+1, cutoff+1) in the order 0…cutoff, −cutoff…−1 along y.
     """
     spectrum = basis_spectrum(n)
-    along_x = spectrum[:, : n // 2 + 1]
-    along_y = spectrum
+    along_x, along_y = spectrum[:, : n // 2 + 1], spectrum
     if cutoff is not None:
         along_x = spectrum[:, : cutoff + 1]
         along_y = np.concatenate([spectrum[:, : cutoff + 1], spectrum[:, -cutoff:]], axis=1)
-    half_spectrum: Complex128 = np.matmul(np.matmul(along_y.T, weights), along_x)
-    return half_spectrum
+    xp = array_namespace(weights)
+    return _beside(along_y, weights).T @ xp.astype(weights, xp.complex128) @ _beside(along_x, weights)
 
 
-def normalisation(weights: Float64, *, zero_mean: bool) -> tuple[Float64, Float64]:
+def normalisation(weights: Array, *, zero_mean: bool) -> tuple[Array, Array]:
     """Return (scale, offset), each (B,), such that the source is `raw_source · scale − offset`.
 
     The scale is one over the maximum on the reference grid; the offset is the scaled mean over that grid where the
     equation determines its solution only up to a constant (`zero_mean`), and 0 otherwise.
     """
-    scale = 1.0 / raw_source(weights, REFERENCE_RESOLUTION).max(axis=(1, 2))
+    xp = array_namespace(weights)
+    scale = 1.0 / xp.max(raw_source(weights, REFERENCE_RESOLUTION), axis=(1, 2))
     if not zero_mean:
-        return scale, np.zeros_like(scale)
-    mean_basis = gaussian_basis(REFERENCE_RESOLUTION).mean(axis=1)
-    mean = np.matmul(np.matmul(mean_basis, weights)[:, None, :], mean_basis)[:, 0]
-    return scale, scale * mean
+        return scale, xp.zeros_like(scale)
+    mean_basis = _beside(gaussian_basis(REFERENCE_RESOLUTION).mean(axis=1), weights)
+    return scale, scale * (weights @ mean_basis @ mean_basis)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import torch
 
-from pdebench_fm.data.stream import Batch
+from pdebench_fm.data.batches import Batch
 from pdebench_fm.models.operator import NeuralOperator
 from pdebench_fm.training.loss import relative_l2
 from pdebench_fm.training.schedule import warmup_cosine

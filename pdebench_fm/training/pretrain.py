@@ -9,8 +9,8 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, ValidationError
 from torch import Tensor
 
+from pdebench_fm.data.batches import Batch, Mixture
 from pdebench_fm.data.catalogue import DATA_VERSION, find_family
-from pdebench_fm.data.stream import Batch, Mixture
 from pdebench_fm.errors import PdefmError, unknown_name
 from pdebench_fm.models.config import HomogeneousNormaliser, ModelConfig
 from pdebench_fm.models.operator import NeuralOperator

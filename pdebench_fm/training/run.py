@@ -15,6 +15,7 @@ from pdebench_fm.training.pretrain import (
     steps_for_minutes,
     validation_errors,
 )
+from pdebench_fm.training.record import training_record, write_training_record
 
 CHECKPOINT_NAME = "checkpoint.safetensors"
 METRICS_NAME = "metrics.csv"
@@ -68,7 +69,10 @@ def pretrain(
         loss = losses[-1] if losses else 0.0
         on_progress(Progress(run.step, run.config.steps, loss, validation, run.seconds))
     folder = out / run.config.model_name
-    run.averaged_model().save_pretrained(folder)  # type: ignore[operator]  # the Hub's mixin is untyped
+    model = run.averaged_model()
+    record = training_record(run.config, run.seconds, run.device, validation_errors(model, run.config))
+    write_training_record(record, folder)
+    model.save_pretrained(folder)  # type: ignore[operator]  # the Hub's mixin is untyped
     return folder
 
 

@@ -10,7 +10,7 @@ from pdebench_fm.errors import PdefmError, UsageError
 from pdebench_fm.evaluation.evaluate import evaluate, fresh
 from pdebench_fm.evaluation.result import read_result, write_result
 from pdebench_fm.evaluation.task import load_task
-from pdebench_fm.models import sources
+from pdebench_fm.files import sha256_of
 from pdebench_fm.physics import SampleKey, sample
 
 TASK = "poisson-ood/medium"
@@ -43,7 +43,7 @@ def test_zero_shot_score_is_the_mean_relative_error_over_the_test_rows(model):
 def test_a_result_names_weights_rows_and_versions(model, model_folder):
     result = evaluate(model, load_task(TASK), track="lite")
     assert result.model.model_id == "fno-tiny"
-    assert result.model.weights_sha256 == sources.sha256_of(model_folder / "model.safetensors")
+    assert result.model.weights_sha256 == sha256_of(model_folder / "model.safetensors")
     assert result.dataset.recipe_digest == recipe_digest(SampleKey("poisson", "medium", "test"), 512)
     assert result.dataset.origin == "recipe"
     assert result.environment.libraries["torch"] == torch.__version__

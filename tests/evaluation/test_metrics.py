@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from pdebench_fm.data.stream import Batch, batch_of
+from pdebench_fm.data.batches import Batch, batch_of
 from pdebench_fm.evaluation.metrics import sample_errors, summarise
 from pdebench_fm.physics import SYSTEMS, SampleKey, sample
 

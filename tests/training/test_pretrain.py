@@ -5,7 +5,7 @@ import csv
 import pytest
 import torch
 
-from pdebench_fm.data.stream import Mixture
+from pdebench_fm.data.batches import Mixture
 from pdebench_fm.errors import PdefmError, UsageError
 from pdebench_fm.models import load_model
 from pdebench_fm.physics import SampleKey

@@ -1,0 +1,99 @@
+"""The model card: how a model was trained and what it scores, for people and, as `model-index`, for the Hub."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from huggingface_hub import EvalResult, ModelCardData
+
+from pdebench_fm.data.catalogue import FAMILIES, TASKS
+from pdebench_fm.errors import UsageError
+from pdebench_fm.evaluation.protocol import PROTOCOL_VERSION
+from pdebench_fm.evaluation.result import Result
+from pdebench_fm.models.config import ModelConfig
+from pdebench_fm.templates import card_templates
+from pdebench_fm.training.record import TrainingRecord
+
+PACKAGE = "pdebench-fm"
+METRIC_TYPE = "relative_l2"
+
+
+@dataclass(frozen=True)
+class _Row:
+    """Scores of one task by shots, as the card prints them."""
+
+    task: str
+    scores: dict[int, str]
+
+
+def model_card(
+    name: str, config: ModelConfig, training: TrainingRecord, results: Sequence[Result], *, reference: str | None = None
+) -> str:
+    """Return a model's README.
+
+    Args:
+        name: the zoo's name, such as "fno-mixed-64k".
+        config: its architecture.
+        training: how it came to be.
+        results: of one track, pretraining distributions and ranked tasks.
+        reference: what to give to `load_model`; the name by default.
+
+    Raises:
+        UsageError: if there are no results, or of several tracks.
+    """
+    tracks = {result.track for result in results}
+    if len(tracks) != 1:
+        raise UsageError(f"a model card shows results of one track, not of {len(tracks)}")
+    return (
+        card_templates()
+        .get_template("model.md.jinja")
+        .render(
+            metadata=_metadata(name, training, results),
+            name=name,
+            reference=reference or name,
+            package=PACKAGE,
+            systems=FAMILIES[training.config.family],
+            config=config,
+            parameters=results[0].model.parameters,
+            training=training,
+            protocol=PROTOCOL_VERSION,
+            track=tracks.pop(),
+            pretraining_rows=[_row(result) for result in results if result.task not in TASKS],
+            rows=[_row(result) for result in results if result.task in TASKS],
+        )
+    )
+
+
+def _row(result: Result) -> _Row:
+    """Return the pretrained runs of a result as a row."""
+    scores = {run.shots: f"{run.summary.mean:.4g}" for run in result.runs if run.start == "pretrained"}
+    return _Row(result.task, scores)
+
+
+def _metadata(name: str, training: TrainingRecord, results: Sequence[Result]) -> str:
+    """Return the YAML block; the scores in it are not rounded, so that a test can hold the weights to them."""
+    evaluations = [
+        EvalResult(
+            task_type="other",
+            task_name=f"{run.shots} shots, {result.track} track",
+            dataset_type=f"{PACKAGE}/{result.dataset.name}",
+            dataset_name=result.task,
+            dataset_config=result.dataset.regime,
+            dataset_split="test",
+            dataset_args={"shots": run.shots, "track": result.track, "version": result.dataset.version},
+            metric_type=METRIC_TYPE,
+            metric_name="relative ℓ² error",
+            metric_value=run.summary.mean,
+        )
+        for result in results
+        for run in result.runs
+        if run.start == "pretrained"
+    ]
+    data = ModelCardData(
+        license="apache-2.0",
+        library_name="pdebench_fm",
+        tags=["neural-operator", "partial-differential-equations", "fourier-neural-operator"],
+        datasets=[f"{PACKAGE}/{system}" for system in FAMILIES[training.config.family]],
+        model_name=name,
+        eval_results=evaluations,
+    )
+    return str(data.to_yaml())

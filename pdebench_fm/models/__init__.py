@@ -1,0 +1,29 @@
+"""Neural operators: architecture, physical wrapper, weights, and the zoo of pretrained models."""
+
+from pdebench_fm.models.config import HomogeneousNormaliser, ModelConfig, Normaliser
+from pdebench_fm.models.devices import choose_device
+from pdebench_fm.models.fno import FNO
+from pdebench_fm.models.memory import keep_freed_memory
+from pdebench_fm.models.operator import NeuralOperator, ShapeError
+from pdebench_fm.models.sizes import SIZES, Size
+from pdebench_fm.models.sources import ModelSource
+from pdebench_fm.models.spectral import SpectralConvolution
+from pdebench_fm.models.zoo import load_model, resolve, zoo_names
+
+__all__ = [
+    "FNO",
+    "HomogeneousNormaliser",
+    "ModelConfig",
+    "ModelSource",
+    "NeuralOperator",
+    "Normaliser",
+    "ShapeError",
+    "SIZES",
+    "Size",
+    "SpectralConvolution",
+    "choose_device",
+    "keep_freed_memory",
+    "load_model",
+    "resolve",
+    "zoo_names",
+]

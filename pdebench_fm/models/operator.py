@@ -1,0 +1,196 @@
+"""The pretrained operator as users see it: physical source and coefficients in, physical solution out."""
+
+from functools import lru_cache
+from pathlib import Path
+from typing import Self
+
+import torch
+from huggingface_hub import PyTorchModelHubMixin
+from torch import Tensor, nn
+
+from pdebench_fm.errors import UsageError
+from pdebench_fm.files import write_atomically
+from pdebench_fm.models.config import ModelConfig
+from pdebench_fm.models.devices import choose_device
+from pdebench_fm.models.fno import COEFFICIENTS, FNO
+from pdebench_fm.models.sources import CONFIG_NAME, ModelSource, read_config, source_in, source_on_hub
+from pdebench_fm.models.weights import WEIGHTS_NAME, read_weights, specs_of, write_weights
+
+MODEL_CARD = """---
+{{ card_data }}
+---
+
+A neural operator for −∇·(K ∇u) + v·∇u − ω u = f on the periodic unit square, of the package `pdebench_fm`:
+
+    from pdebench_fm.models import load_model
+    model = load_model("<this repository>")
+    solution = model(source, coefficients)  # (B, n, n), (B, 6) -> (B, n, n)
+"""
+
+
+class ShapeError(UsageError, ValueError):
+    """An array given to a model has the wrong shape or dtype."""
+
+
+class NeuralOperator(  # type: ignore[call-arg]
+    nn.Module,
+    PyTorchModelHubMixin,  # type: ignore[misc]
+    library_name="pdebench_fm",
+    license="apache-2.0",
+    tags=["neural-operator", "partial-differential-equations"],
+    model_card_template=MODEL_CARD,
+):
+    """Solves -div(K grad u) + v . grad u - omega u = f approximately: `model(source, coefficients) -> solution`.
+
+    Exactly homogeneous: scaling the source scales the solution, whatever the weights.
+
+    Attributes:
+        config: What the model is.
+        network: The Fourier neural operator on normalised inputs.
+        source: Which files the weights came from; None for fresh weights.
+    """
+
+    source: ModelSource | None = None
+
+    def __init__(self, config: ModelConfig, *, gain: float = 0.5) -> None:
+        """Build the network with random weights from PyTorch's global generator.
+
+        Args:
+            config: What the model is.
+            gain: Scale of the fresh spectral weights, see `SpectralConvolution`; no part of a saved model.
+        """
+        super().__init__()
+        self.config = config
+        self.network = FNO(config.width, config.modes, config.layers, gain=gain)
+
+    def forward(self, source: Tensor, coefficients: Tensor) -> Tensor:
+        """Solve a batch.
+
+        Args:
+            source: (B, n, n) float32, f on the grid x_j = j / n, indexed `[y, x]`; n at least 2 * config.modes.
+            coefficients: (B, 6) float32, (k11, k22, k12, v1, v2, omega) of each sample, in physical units.
+
+        Returns:
+            (B, n, n), the solution u.
+
+        Raises:
+            ShapeError: If a shape or dtype is another.
+            UsageError: If the grid is too coarse for the model's modes.
+        """
+        self._check(source, coefficients)
+        scales = _scales(self.config.normaliser.coefficient_scales, coefficients.device, coefficients.dtype)
+        normalised, amplitude = _normalise(source)
+        # Half precision would spoil the Fourier sums, so a surrounding autocast stops here.
+        with torch.autocast(source.device.type, enabled=False):
+            normalised_solution: Tensor = self.network(normalised, coefficients / scales)
+        return amplitude * normalised_solution
+
+    def _check(self, source: Tensor, coefficients: Tensor) -> None:
+        if source.ndim != 3 or source.shape[1] != source.shape[2]:
+            raise ShapeError(f"source must have the shape (B, n, n), not {tuple(source.shape)}")
+        if tuple(coefficients.shape) != (source.shape[0], COEFFICIENTS):
+            raise ShapeError(
+                f"coefficients must have the shape ({source.shape[0]}, {COEFFICIENTS}), one row "
+                f"(k11, k22, k12, v1, v2, omega) per source, not {tuple(coefficients.shape)}"
+            )
+        dtype = self.network.lift.weight.dtype
+        if source.dtype != dtype or coefficients.dtype != dtype:
+            raise ShapeError(
+                f"source and coefficients must be {dtype}, as the model is, not {source.dtype} and {coefficients.dtype}"
+            )
+
+    def _save_pretrained(self, save_directory: Path) -> None:
+        """Write `config.json` and `model.safetensors`, each whole or not at all.
+
+        The mixin has removed an older `config.json` before; as the new one is written last, a directory whose
+        saving was interrupted has none and is never mistaken for a model.
+        """
+        write_weights(save_directory / WEIGHTS_NAME, self.state_dict())
+        write_atomically(save_directory / CONFIG_NAME, self.config.model_dump_json(indent=2) + "\n")
+
+    @classmethod
+    def from_source(cls, source: ModelSource, device: str = "cpu") -> Self:
+        """Load the model whose files a ModelSource names.
+
+        Args:
+            source: As from `resolve`.
+            device: See `choose_device`.
+
+        Returns:
+            The model in evaluation mode, its `source` set.
+
+        Raises:
+            PdefmError: If the configuration is invalid or the weights do not fit it.
+        """
+        place = choose_device(device)
+        # Built without memory or random numbers; the weights read then take the empty parameters' place.
+        with torch.device("meta"):
+            model = cls(read_config(source.directory))
+        expected = specs_of(model.state_dict())
+        model.load_state_dict(read_weights(source.directory / WEIGHTS_NAME, expected, place), assign=True)
+        model.source = source
+        return model.eval()
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        pretrained_model_name_or_path: str | Path,
+        *,
+        revision: str | None = None,
+        token: str | bool | None = None,
+        device: str = "cpu",
+        cache_dir: str | Path | None = None,
+        force_download: bool = False,
+        local_files_only: bool = False,
+    ) -> Self:
+        """Load a model from a directory or from the Hub; safetensors only, unlike the mixin's own method.
+
+        Args:
+            pretrained_model_name_or_path: A directory written by `save_pretrained`, or a Hub id.
+            revision: Branch, tag or commit on the Hub.
+            token: The Hub's access token; None for the one of `hf auth login`.
+            device: See `choose_device`.
+            cache_dir: Where the Hub's client keeps its downloads, if not in the usual place.
+            force_download: Download even what is cached.
+            local_files_only: Do not use the network.
+
+        Returns:
+            The model in evaluation mode.
+
+        Raises:
+            PdefmError: If there is no such model, or its files are not what they should be.
+        """
+        directory = Path(pretrained_model_name_or_path)
+        if directory.is_dir():
+            return cls.from_source(source_in(directory, str(directory)), device)
+        source = source_on_hub(
+            str(pretrained_model_name_or_path),
+            revision,
+            token=token,
+            cache_dir=cache_dir,
+            force_download=force_download,
+            local_files_only=local_files_only,
+        )
+        return cls.from_source(source, device)
+
+
+@lru_cache(maxsize=64)
+def _scales(scales: tuple[float, ...], device: torch.device, dtype: torch.dtype) -> Tensor:
+    """Return the coefficients' scales as a tensor, made once per device."""
+    with torch.inference_mode(mode=False):
+        return torch.tensor(scales, device=device, dtype=dtype)
+
+
+def _normalise(source: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the source divided by its root mean square, (B, n, n), and that, (B, 1, 1).
+
+    A zero source is divided by 1 and has amplitude 0, so that the output is exactly 0 and every gradient finite.
+    """
+    # The largest value first: squares of tiny or huge sources would leave float32's range. As the result does not
+    # depend on it, no gradient needs to pass through it.
+    largest = source.detach().abs().amax(dim=(1, 2), keepdim=True)
+    present = largest > 0
+    scaled = source / torch.where(present, largest, 1.0)
+    mean_square = scaled.square().mean(dim=(1, 2), keepdim=True)
+    root = torch.where(present, mean_square, 1.0).sqrt()
+    return scaled / root, torch.where(present, largest, 0.0) * root

@@ -1,0 +1,29 @@
+"""The four model sizes of the zoo, so that a size is one word everywhere else."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Size:
+    """A Fourier neural operator's size; every other dimension follows from these two.
+
+    Attributes:
+        name: The word that stands for it in model ids, e.g. `"1m"` in `fno-mixed-1m`.
+        width: Channels d of the hidden fields.
+        modes: m, the Fourier modes kept: 0..m-1 along x, -m..m-1 along y.
+    """
+
+    name: str
+    width: int
+    modes: int
+
+
+SIZES: dict[str, Size] = {
+    size.name: size
+    for size in (
+        Size("64k", width=16, modes=4),
+        Size("1m", width=32, modes=8),
+        Size("16m", width=64, modes=16),
+        Size("256m", width=128, modes=32),
+    )
+}

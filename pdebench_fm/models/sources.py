@@ -1,0 +1,138 @@
+"""Where a model's files come from: a directory, or a repository on the Hugging Face Hub."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from huggingface_hub import snapshot_download
+from huggingface_hub.errors import (
+    GatedRepoError,
+    HFValidationError,
+    LocalEntryNotFoundError,
+    RepositoryNotFoundError,
+    RevisionNotFoundError,
+)
+from pydantic import ValidationError
+
+from pdebench_fm.errors import PdefmError
+from pdebench_fm.files import sha256_of
+from pdebench_fm.models.config import ModelConfig
+from pdebench_fm.models.weights import PICKLE_SUFFIXES, WEIGHTS_NAME, refuse_pickle
+
+CONFIG_NAME = "config.json"
+MODEL_FILES = (CONFIG_NAME, WEIGHTS_NAME, "README.md")
+
+
+@dataclass(frozen=True)
+class ModelSource:
+    """Which weights a model was loaded from, so that a result can name them.
+
+    Attributes:
+        model_id: Zoo name, Hub id, or the directory as it was given.
+        revision: Commit on the Hub, `"package"` for weights that came with this package, None for a directory.
+        directory: Where the files lie.
+        weights_sha256: SHA-256 of `model.safetensors`.
+    """
+
+    model_id: str
+    revision: str | None
+    directory: Path
+    weights_sha256: str
+
+
+def source_in(directory: Path, model_id: str, revision: str | None = None) -> ModelSource:
+    """Return the source whose files lie in `directory`.
+
+    Raises:
+        PdefmError: If the directory lacks `config.json` or `model.safetensors`.
+    """
+    weights = directory / WEIGHTS_NAME
+    if not weights.is_file():
+        for file in sorted(directory.glob("*")):
+            if file.suffix.lower() in PICKLE_SUFFIXES:
+                refuse_pickle(file)
+    for name in (CONFIG_NAME, WEIGHTS_NAME):
+        if not (directory / name).is_file():
+            raise PdefmError(
+                f"{model_id} is not a model: it has no {name} (a model is a directory or Hub repository "
+                f"with {CONFIG_NAME} and {WEIGHTS_NAME}, as save_pretrained writes it)"
+            )
+    return ModelSource(model_id, revision, directory, sha256_of(weights))
+
+
+def source_on_hub(
+    model_id: str,
+    revision: str | None = None,
+    *,
+    token: str | bool | None = None,
+    cache_dir: str | Path | None = None,
+    force_download: bool = False,
+    local_files_only: bool = False,
+) -> ModelSource:
+    """Download a model repository, or find it in the cache.
+
+    Args:
+        model_id: `"organisation/name"`.
+        revision: Branch, tag or commit; None for the default branch.
+        token: The Hub's access token; None for the one of `hf auth login`.
+        cache_dir: Where the Hub's client keeps its downloads, if not in the usual place.
+        force_download: Download even what is cached.
+        local_files_only: Do not use the network.
+
+    Returns:
+        The source; its revision is the commit that was found.
+
+    Raises:
+        PdefmError: If there is no such repository or revision, no access, or no network.
+    """
+    try:
+        directory = Path(
+            snapshot_download(
+                model_id,
+                revision=revision,
+                token=token,
+                cache_dir=cache_dir,
+                force_download=force_download,
+                local_files_only=local_files_only,
+                allow_patterns=list(MODEL_FILES),
+            )
+        )
+    except Exception as error:  # the Hub's client lets through its HTTP library's errors, which vary by version
+        raise PdefmError(_hub_failure(model_id, revision, error)) from error
+    return source_in(directory, model_id, revision=directory.name)
+
+
+def read_config(directory: Path) -> ModelConfig:
+    """Read and validate `config.json`.
+
+    Raises:
+        PdefmError: If it is not a model's configuration, naming the first field that is wrong.
+    """
+    path = directory / CONFIG_NAME
+    try:
+        return ModelConfig.model_validate_json(path.read_bytes())
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join(str(part) for part in first["loc"])
+        where = f"field {field!r}: " if field else ""
+        raise PdefmError(f"{path} is not a model configuration of this version: {where}{first['msg']}") from error
+
+
+def _hub_failure(model_id: str, revision: str | None, error: Exception) -> str:
+    """Say in one line why the Hub did not give the model."""
+    match error:
+        case GatedRepoError():
+            return f"no access to {model_id!r} on the Hub: ask for it on its page, then log in with `hf auth login`"
+        case RepositoryNotFoundError():
+            return (
+                f"no model {model_id!r} on the Hub, or no access to it, and no directory of that name here: "
+                "check the name; for a private model log in with `hf auth login` or pass token"
+            )
+        case RevisionNotFoundError():
+            return f"model {model_id!r} has no revision {revision!r} on the Hub"
+        case HFValidationError():
+            return f"{model_id!r} is neither a directory here nor a Hub id, which looks like 'organisation/name'"
+        case LocalEntryNotFoundError():
+            return f"cannot reach the Hub for {model_id!r}, and it is not in the local cache: check the network"
+        case _:
+            lines = str(error).strip().splitlines()
+            return f"downloading {model_id!r} from the Hub failed: {lines[0] if lines else type(error).__name__}"

@@ -1,0 +1,114 @@
+"""Convolution by learned weights on the lowest Fourier modes, the one non-local part of the network.
+
+Two implementations compute the same function: `"fft"`, the definition, and `"dft"`, which never forms the modes that
+would be thrown away. Fields are indexed `[y, x]`; kx is the half-spectrum axis.
+"""
+
+import math
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from pdebench_fm.errors import UsageError
+from pdebench_fm.models.transform import analyse, fourier_matrices, mix, synthesise
+
+Implementation = Literal["dft", "fft"]
+
+
+class SpectralConvolution(nn.Module):
+    """Multiplies the lowest Fourier modes of a field by learned complex matrices over channels.
+
+    It equals `irfft2(W(k) @ rfft2(x))`, with zero for every mode that has no weight. Kept are kx = 0..m-1 and
+    ky = 0..m-1, -m..-1, so the same weights give the same function of a band-limited field on any grid of at least
+    2m points along each axis.
+
+    Attributes:
+        weight: (2, 2m, m, in_channels, out_channels) float32: real and imaginary part, ky in the order 0..m-1,
+            -m..-1, then kx, input and output channel.
+        implementation: `"dft"` (matrix products, the default) or `"fft"` (the reference); the results differ by
+            rounding only.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        modes: int,
+        *,
+        gain: float = 1.0,
+        implementation: Implementation = "dft",
+    ) -> None:
+        """Draw the weights.
+
+        Args:
+            in_channels: Channels of the input field.
+            out_channels: Channels of the output field.
+            modes: m, the modes kept along each axis and sign.
+            gain: Real and imaginary parts are drawn from N(0, gain² / (2 in_channels)), which at gain 1 keeps each
+                kept mode's mean square.
+            implementation: See the class.
+        """
+        super().__init__()
+        self.modes = modes
+        self.gain = gain
+        self.implementation: Implementation = implementation
+        self.weight = nn.Parameter(torch.empty(2, 2 * modes, modes, in_channels, out_channels))
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Draw the weights anew from PyTorch's global generator."""
+        nn.init.normal_(self.weight, std=self.gain / math.sqrt(2 * self.weight.shape[3]))
+
+    def forward(self, field: Tensor) -> Tensor:
+        """Convolve.
+
+        Args:
+            field: (B, in_channels, ny, nx), ny and nx at least 2m.
+
+        Returns:
+            (B, out_channels, ny, nx).
+
+        Raises:
+            UsageError: If the grid is too coarse for the modes.
+        """
+        self.check_grid(*field.shape[-2:])
+        if self.implementation == "fft":
+            return _convolve_fft(field, self.weight)
+        return _convolve_dft(field, self.weight)
+
+    def check_grid(self, ny: int, nx: int) -> None:
+        """Raise a UsageError if a grid of ny x nx points is too coarse for the modes."""
+        if min(ny, nx) < 2 * self.modes:
+            raise UsageError(
+                f"a grid of {ny} x {nx} points cannot carry the model's {self.modes} modes: "
+                f"it needs at least {2 * self.modes} points along each axis"
+            )
+
+    def extra_repr(self) -> str:
+        """Return the dimensions for `print(model)`."""
+        _, _, modes, in_channels, out_channels = self.weight.shape
+        return f"{in_channels}, {out_channels}, modes={modes}, implementation={self.implementation!r}"
+
+
+def _convolve_fft(field: Tensor, weight: Tensor) -> Tensor:
+    """Convolve by fast Fourier transforms: the definition, kept for checking `_convolve_dft`."""
+    batch, _, ny, nx = field.shape
+    _, _, modes, _, out_channels = weight.shape
+    matrices = torch.complex(weight[0], weight[1])
+    spectrum = torch.fft.rfft2(field)[..., :modes]
+    low = torch.cat([spectrum[:, :, :modes], spectrum[:, :, -modes:]], dim=2)
+    mixed = torch.einsum("bikl,klio->bokl", low, matrices)
+    out = spectrum.new_zeros(batch, out_channels, ny, nx // 2 + 1)
+    out[:, :, :modes, :modes] = mixed[:, :, :modes]
+    out[:, :, -modes:, :modes] = mixed[:, :, modes:]
+    convolved: Tensor = torch.fft.irfft2(out, s=(ny, nx))
+    return convolved
+
+
+def _convolve_dft(field: Tensor, weight: Tensor) -> Tensor:
+    """Convolve by matrix products: to the kept modes, over channels, and back."""
+    ny, nx = field.shape[-2:]
+    matrices = fourier_matrices((ny, nx), weight.shape[2], field.device, field.dtype)
+    spectrum = analyse(field, matrices.to_kx, matrices.ky)
+    return synthesise(mix(spectrum, weight), matrices.ky, matrices.from_kx)

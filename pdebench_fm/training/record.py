@@ -1,0 +1,71 @@
+"""How a model was trained, kept beside its weights as `training.json`: what its card and its reader need."""
+
+import platform
+from pathlib import Path
+
+import torch
+from pydantic import BaseModel, ConfigDict, NonNegativeFloat, PositiveInt, ValidationError
+
+import pdebench_fm
+from pdebench_fm.errors import PdefmError
+from pdebench_fm.files import write_atomically
+from pdebench_fm.training.pretrain import PretrainConfig
+
+RECORD_NAME = "training.json"
+
+
+class TrainingRecord(BaseModel):
+    """A finished pretraining run.
+
+    Attributes:
+        config: what determined it.
+        samples: fresh samples seen, each once.
+        hours: wall time of its steps, all pieces together.
+        device: what it ran on, as a person would say it; `threads` of the CPU.
+        torch_version, package_version: what it ran with.
+        validation_errors: mean relative ℓ² error by system at the end, on the first validation samples.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    config: PretrainConfig
+    samples: PositiveInt
+    hours: NonNegativeFloat
+    device: str
+    threads: PositiveInt
+    torch_version: str
+    package_version: str
+    validation_errors: dict[str, float]
+
+
+def training_record(
+    config: PretrainConfig, seconds: float, device: torch.device, validation: dict[str, float]
+) -> TrainingRecord:
+    """Return the record of a run that ends now, on this machine."""
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else f"{device.type} ({platform.machine()})"
+    return TrainingRecord(
+        config=config,
+        samples=config.steps * config.batch_size,
+        hours=seconds / 3600,
+        device=name,
+        threads=torch.get_num_threads(),
+        torch_version=str(torch.__version__),
+        package_version=pdebench_fm.__version__,
+        validation_errors=validation,
+    )
+
+
+def write_training_record(record: TrainingRecord, folder: Path) -> None:
+    """Write `training.json` atomically."""
+    write_atomically(folder / RECORD_NAME, record.model_dump_json(indent=2) + "\n")
+
+
+def read_training_record(folder: Path) -> TrainingRecord:
+    """Read a model folder's `training.json`; a missing or damaged one is a `PdefmError`."""
+    path = folder / RECORD_NAME
+    try:
+        return TrainingRecord.model_validate_json(path.read_bytes())
+    except FileNotFoundError as error:
+        raise PdefmError(f"{folder} has no {RECORD_NAME}: it does not say how the model was trained") from error
+    except ValidationError as error:
+        raise PdefmError(f"{path} is not a valid training record: {error.errors()[0]['msg']}") from error

@@ -1,0 +1,45 @@
+"""A model's configuration accepts exactly what it means."""
+
+import pytest
+from pydantic import ValidationError
+
+from pdebench_fm.models.config import HomogeneousNormaliser, ModelConfig
+
+VALID = {
+    "width": 16,
+    "modes": 4,
+    "normaliser": {"kind": "homogeneous-rms", "coefficient_scales": [0.03, 0.03, 0.01, 1, 1, 6.5]},
+}
+
+
+def test_json_round_trip():
+    config = ModelConfig.model_validate(VALID)
+    assert config.layers == 4
+    assert ModelConfig.model_validate_json(config.model_dump_json()) == config
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"depth": 4},
+        {"width": 0},
+        {"modes": -1},
+        {"architecture": "unet"},
+        {"format_version": 2},
+        {"normaliser": {"kind": "other", "coefficient_scales": [1] * 6}},
+        {"normaliser": {"coefficient_scales": [1] * 5}},
+        {"normaliser": {"coefficient_scales": [1, 1, 0, 1, 1, 1]}},
+        {"normaliser": {"coefficient_scales": [1, 1, float("inf"), 1, 1, 1]}},
+        {"normaliser": {"coefficient_scales": [1] * 6, "mean": 0}},
+    ],
+    ids=str,
+)
+def test_anything_else_is_refused(change):
+    with pytest.raises(ValidationError):
+        ModelConfig.model_validate(VALID | change)
+
+
+def test_it_cannot_be_changed():
+    config = ModelConfig(width=16, modes=4, normaliser=HomogeneousNormaliser(coefficient_scales=(1,) * 6))
+    with pytest.raises(ValidationError):
+        config.width = 32

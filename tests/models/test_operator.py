@@ -1,0 +1,136 @@
+"""The physical wrapper: homogeneity, translation equivariance, zero sources, and what it refuses."""
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pdebench_fm.errors import UsageError
+from pdebench_fm.models import HomogeneousNormaliser, ModelConfig, NeuralOperator
+
+SCALES = (0.03, 0.03, 0.01, 0.5, 0.5, 6.0)
+CONFIG = ModelConfig(width=6, modes=3, normaliser=HomogeneousNormaliser(coefficient_scales=SCALES))
+
+
+def build(dtype=torch.float64):
+    torch.manual_seed(1)
+    return NeuralOperator(CONFIG).to(dtype)
+
+
+def batch(size=3, n=12, dtype=torch.float64):
+    generator = torch.Generator().manual_seed(2)
+    source = torch.randn(size, n, n, dtype=torch.float64, generator=generator)
+    coefficients = torch.rand(size, 6, dtype=torch.float64, generator=generator) * torch.tensor(SCALES)
+    return source.to(dtype), coefficients.to(dtype)
+
+
+@settings(deadline=None, max_examples=30)
+@given(
+    factor=st.floats(1e-100, 1e100),
+    seed=st.integers(0, 2**31),
+)
+def test_scaling_the_source_scales_the_solution(factor, seed):
+    model = build()
+    _, coefficients = batch()
+    source = torch.randn(3, 12, 12, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
+    expected = factor * model(source, coefficients)
+    torch.testing.assert_close(model(factor * source, coefficients), expected, rtol=1e-10, atol=1e-12 * factor)
+
+
+@pytest.mark.parametrize("factor", [1e-36, 1e-20, 1e20, 1e36])
+def test_scaling_holds_in_single_precision_where_squares_would_not(factor):
+    model = build(torch.float32)
+    source, coefficients = batch(dtype=torch.float32)
+    found = model(factor * source, coefficients) / factor
+    torch.testing.assert_close(found, model(source, coefficients), rtol=1e-4, atol=1e-5)
+
+
+def test_a_negative_factor_is_left_to_the_network():
+    model = build()
+    source, coefficients = batch()
+    assert not torch.allclose(model(-source, coefficients), -model(source, coefficients))
+
+
+@settings(deadline=None, max_examples=20)
+@given(down=st.integers(0, 11), right=st.integers(0, 11))
+def test_translating_the_source_translates_the_solution(down, right):
+    model = build()
+    source, coefficients = batch()
+    moved = model(source.roll((down, right), dims=(1, 2)), coefficients)
+    expected = model(source, coefficients).roll((down, right), dims=(1, 2))
+    torch.testing.assert_close(moved, expected, rtol=0, atol=1e-12)
+
+
+def test_a_zero_source_among_others_has_the_solution_zero_and_finite_gradients():
+    model = build()
+    source, coefficients = batch()
+    source[1] = 0
+    source.requires_grad_()
+    coefficients.requires_grad_()
+    solution = model(source, coefficients)
+    assert torch.equal(solution[1], torch.zeros(12, 12, dtype=torch.float64))
+    assert solution[0].abs().max() > 0
+    solution.square().sum().backward()
+    for gradient in (source.grad, coefficients.grad, *(parameter.grad for parameter in model.parameters())):
+        assert gradient.isfinite().all()
+
+
+def test_gradients_with_respect_to_the_physical_inputs_are_those_of_finite_differences():
+    model = NeuralOperator(CONFIG.model_copy(update={"width": 2, "modes": 2, "layers": 2})).double()
+    source, coefficients = batch(size=2, n=4)
+    inputs = (source.requires_grad_(), coefficients.requires_grad_())
+    assert torch.autograd.gradcheck(model, inputs, fast_mode=True)
+
+
+def test_the_network_sees_the_source_over_its_root_mean_square_and_the_coefficients_over_their_scales():
+    model = build()
+    source, coefficients = batch()
+    amplitude = source.square().mean(dim=(1, 2), keepdim=True).sqrt()
+    scales = torch.tensor(SCALES, dtype=torch.float64)
+    expected = amplitude * model.network(source / amplitude, coefficients / scales)
+    torch.testing.assert_close(model(source, coefficients), expected, rtol=1e-12, atol=1e-12)
+
+
+def test_a_source_that_is_not_a_number_stays_visible():
+    model = build()
+    source, coefficients = batch()
+    source[2, 0, 0] = float("nan")
+    solution = model(source, coefficients)
+    assert solution[2].isnan().all()
+    assert solution[:2].isfinite().all()
+
+
+def test_autocast_does_not_reach_into_the_model():
+    model = build(torch.float32)
+    source, coefficients = batch(dtype=torch.float32)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        solution = model(source, coefficients)
+    assert torch.equal(solution, model(source, coefficients))
+
+
+@pytest.mark.parametrize(
+    ("source_shape", "coefficients_shape", "message"),
+    [
+        ((12, 12), (1, 6), r"source must have the shape \(B, n, n\), not \(12, 12\)"),
+        ((2, 1, 12, 12), (2, 6), r"source must have the shape"),
+        ((2, 12, 14), (2, 6), r"source must have the shape"),
+        ((2, 12, 12), (2, 5), r"coefficients must have the shape \(2, 6\).*not \(2, 5\)"),
+        ((2, 12, 12), (6,), r"coefficients must have the shape"),
+        ((2, 12, 12), (1, 6), r"coefficients must have the shape"),
+    ],
+)
+def test_wrong_shapes_are_refused(source_shape, coefficients_shape, message):
+    with pytest.raises(ValueError, match=message) as caught:
+        build()(torch.ones(source_shape).double(), torch.ones(coefficients_shape).double())
+    assert isinstance(caught.value, UsageError)
+
+
+def test_wrong_dtypes_are_refused():
+    source, coefficients = batch()
+    with pytest.raises(UsageError, match=r"must be torch.float32, as the model is, not torch.float64"):
+        build(torch.float32)(source, coefficients)
+
+
+def test_a_grid_too_coarse_for_the_modes_is_refused():
+    with pytest.raises(UsageError, match="at least 6 points"):
+        build()(*batch(n=5))
