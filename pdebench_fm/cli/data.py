@@ -1,4 +1,4 @@
-"""`pdefm data`: list and build datasets."""
+"""`pdefm data`: list, build, verify, show and publish datasets."""
 
 from pathlib import Path
 from typing import Annotated
@@ -6,9 +6,13 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
+from pdebench_fm.cli import publish, show, verify
 from pdebench_fm.cli.console import console, progress_bar
 
-app = typer.Typer(help="List and build datasets.", no_args_is_help=True)
+app = typer.Typer(help="List, build, verify, show and publish datasets.", no_args_is_help=True)
+app.command("verify")(verify.verify)
+app.command("show")(show.show)
+app.command("publish")(publish.publish)
 
 
 @app.command("list")
@@ -39,22 +43,25 @@ def build(
     validation: Annotated[int, typer.Option(help="Rows of the validation split.")] = 4096,
     test: Annotated[int, typer.Option(help="Rows of the test split.")] = 4096,
     resolution: Annotated[int, typer.Option(help="Points a side: 64, 128, 256 or 512.")] = 128,
+    workers: Annotated[int, typer.Option(help="Processes on this machine.")] = 1,
+    scheduler: Annotated[str | None, typer.Option(help="A running Dask cluster instead: tcp://host:8786.")] = None,
 ) -> None:
     """Build a dataset as Parquet in the Hub's own layout; run again to go on after an interruption."""
     from pdebench_fm.data.build import BuildPlan
     from pdebench_fm.data.build import build as build_dataset
     from pdebench_fm.data.catalogue import find_dataset, find_regime
+    from pdebench_fm.data.executors import open_executor
     from pdebench_fm.data.manifest import Shard
 
     definition = find_dataset(dataset)
     regimes = definition.regimes if regime is None else (find_regime(definition, regime),)
     rows = {"train": train, "validation": validation, "test": test}
     plan = BuildPlan(definition, regimes, rows, resolution)
-    with progress_bar() as progress:
+    with open_executor(workers, scheduler) as executor, progress_bar() as progress:
         bar = progress.add_task(f"building {dataset}", total=sum(rows.values()) * len(regimes), note="rows")
 
         def advance(shard: Shard) -> None:
             progress.update(bar, advance=shard.rows, note=f"rows; {shard.path}")
 
-        folder = build_dataset(plan, out, on_shard=advance)
+        folder = build_dataset(plan, out, executor=executor, on_shard=advance)
     console.print(f"built [bold]{folder}[/]; load it with datasets.load_dataset({str(folder)!r}, {regimes[0]!r})")

@@ -55,7 +55,7 @@ def evaluate(
     path = out.joinpath(*row_path(result).parts[1:])  # as on a leaderboard, less its "results/"
     write_result(result, path)
     console.print(_table(result))
-    console.print(f"result: [bold]{path}[/]; put it on a leaderboard with pdefm submit {path} --to leaderboard/")
+    console.print(f"result: [bold]{path}[/]; for a leaderboard: pdefm submit {path} --to leaderboard/", soft_wrap=True)
 
 
 def _parse_shots(text: str) -> list[int]:

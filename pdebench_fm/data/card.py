@@ -14,6 +14,8 @@ from pdebench_fm.data.statistics import Statistics, measure, read_statistics, wr
 from pdebench_fm.errors import PdefmError
 from pdebench_fm.files import write_atomically
 from pdebench_fm.physics import REGIMES
+from pdebench_fm.physics.operator import COEFFICIENT_NAMES
+from pdebench_fm.physics.source import LATTICE
 from pdebench_fm.templates import card_templates
 
 NAMESPACE = "pdebench-fm"
@@ -128,19 +130,25 @@ def _metadata(manifest: Manifest) -> str:
         if regime == dataset.default_regime:
             configs[regime]["default"] = True
         sizes = {
-            split.split: SplitInfo(split.split, sum(shard.bytes for shard in split.shards), split.rows)
+            split.split: SplitInfo(split.split, split.rows * _row_bytes(manifest.resolution), split.rows)
             for split in splits
         }
         infos[regime] = DatasetInfo(
             config_name=regime,
             features=features(manifest.resolution),
             splits=SplitDict(sizes),
-            download_size=sum(size.num_bytes for size in sizes.values()),
+            download_size=sum(shard.bytes for split in splits for shard in split.shards),
             dataset_size=sum(size.num_bytes for size in sizes.values()),
         )
     configs.to_dataset_card_data(data)
     DatasetInfosDict(infos).to_dataset_card_data(data)
     return str(data.to_yaml())
+
+
+def _row_bytes(resolution: int) -> int:
+    """Return the size of a row's values in memory, which tells loaders how much space they need."""
+    floats = 2 * resolution**2 + LATTICE**2 + len(COEFFICIENT_NAMES) + 2  # two fields; parameter and sparsity
+    return 4 * floats + 8
 
 
 def _size_category(rows: int) -> str:

@@ -1,0 +1,95 @@
+"""Reading finished shards a block of rows at a time: passes over data of any size in constant memory."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from pdebench_fm.data.rows import ROW_GROUP, features
+from pdebench_fm.errors import PdefmError
+from pdebench_fm.physics import Draws, SampleKey, Samples
+
+
+class DamagedShardError(PdefmError):
+    """A shard that cannot be read as rows of its dataset; the message says why, without the path."""
+
+
+def read_blocks(path: Path, key: SampleKey, resolution: int) -> Iterator[Samples]:
+    """Yield the rows of one shard as they are stored, at most `ROW_GROUP` at a time and in order.
+
+    What a row does not store is empty in the draws: attempts are 0 and latents have no columns.
+
+    Raises:
+        DamagedShardError: if the file is not Parquet, is cut short or does not have the columns of the row schema.
+    """
+    try:
+        with pq.ParquetFile(path) as file:
+            _check_columns(file.schema_arrow, features(resolution).arrow_schema)
+            for batch in file.iter_batches(batch_size=ROW_GROUP, use_threads=False):
+                yield _samples(batch, key, resolution)
+    except (OSError, ValueError, TypeError, LookupError, MemoryError, pa.ArrowException) as error:
+        # beside Arrow's own: what damaged metadata of an extension type lead to
+        lines = str(error).strip().splitlines()
+        raise DamagedShardError(lines[0] if lines else type(error).__name__) from error
+
+
+def _check_columns(held: pa.Schema, wanted: pa.Schema) -> None:
+    """Refuse a file whose columns are not those of the row schema, by name and type."""
+    for name in wanted.names:
+        if name not in held.names:
+            raise DamagedShardError(f"it has no column {name!r}")
+        if (found := _storage(held.field(name).type)) != (right := _storage(wanted.field(name).type)):
+            raise DamagedShardError(f"column {name!r} is {found}, not {right}")
+    if extra := [name for name in held.names if name not in wanted.names]:
+        raise DamagedShardError(f"it has a column {extra[0]!r} that the row schema does not know")
+
+
+def _storage(arrow_type: pa.DataType) -> pa.DataType:
+    """Return the type that an extension type is stored as, and any other as it is."""
+    return arrow_type.storage_type if isinstance(arrow_type, pa.BaseExtensionType) else arrow_type
+
+
+def _samples(batch: pa.RecordBatch, key: SampleKey, resolution: int) -> Samples:
+    """Return a batch of the file as samples whose arrays share its memory."""
+    rows = batch.num_rows
+    shapes = {
+        "index": (),
+        "source": (resolution, resolution),
+        "solution": (resolution, resolution),
+        "coefficients": (6,),
+        "parameter": (),
+        "sparsity": (),
+        "weights": (12, 12),
+    }
+    values = {name: _values(batch.column(name), (rows, *shape), name) for name, shape in shapes.items()}
+    draws = Draws(
+        key=key,
+        indices=values["index"],
+        attempts=np.zeros(rows, np.int64),
+        weights=values["weights"],
+        sparsity=values["sparsity"],
+        parameter=values["parameter"],
+        latents=np.empty((rows, 0)),
+        coefficients=values["coefficients"],
+    )
+    return Samples(draws, values["source"], values["solution"])
+
+
+def _values(column: pa.Array, shape: tuple[int, ...], name: str) -> NDArray[Any]:
+    """Return the innermost values of nested lists of this shape, without a copy."""
+    if isinstance(column, pa.ExtensionArray):
+        column = column.storage
+    for width in shape[1:]:
+        if column.null_count:
+            break
+        if pa.types.is_list(column.type) and not (np.diff(column.offsets.to_numpy()) == width).all():
+            raise DamagedShardError(f"column {name!r} has a row that is not of shape {shape[1:]}")
+        column = column.flatten()
+    if column.null_count:
+        raise DamagedShardError(f"column {name!r} has empty values")
+    flat: NDArray[Any] = column.to_numpy(zero_copy_only=True)
+    return flat.reshape(shape)
