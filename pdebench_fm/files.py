@@ -3,7 +3,7 @@
 import hashlib
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from pdebench_fm.errors import PdefmError
@@ -26,7 +26,8 @@ def atomic_path(path: Path) -> Iterator[Path]:
     except OSError as error:
         raise PdefmError(f"cannot write {path}: {error.strerror or error}") from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):  # it may be its folder that is missing, or a file
+            temporary.unlink()
 
 
 def write_atomically(path: Path, content: str | bytes) -> None:

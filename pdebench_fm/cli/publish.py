@@ -10,7 +10,7 @@ from rich.progress import TaskID
 from pdebench_fm.cli.console import console, progress_bar
 
 if TYPE_CHECKING:
-    from pdebench_fm.data.publish import Progress, Published
+    from pdebench_fm.data.publishing.publish import Progress, Published
 
 
 def publish(
@@ -25,7 +25,7 @@ def publish(
     """
     from huggingface_hub.utils import disable_progress_bars
 
-    from pdebench_fm.data.publish import publish_all
+    from pdebench_fm.data.publishing.publish import publish_all
 
     disable_progress_bars()  # of the client: they would break up this command's own
     with progress_bar() as progress:

@@ -10,7 +10,7 @@ from pdebench_fm.cli.console import console, progress_bar
 from pdebench_fm.errors import PdefmError
 
 if TYPE_CHECKING:
-    from pdebench_fm.data.verify import Report
+    from pdebench_fm.data.verification.verify import Report
 
 
 def verify(
@@ -22,7 +22,7 @@ def verify(
     seed: Annotated[int, typer.Option(min=0, help="Of the choice of those rows.")] = 0,
 ) -> None:
     """Check a dataset: every file and every row against the manifest and the recipes, a sample of fields remade."""
-    from pdebench_fm.data.verify import verify as verify_dataset
+    from pdebench_fm.data.verification.verify import verify as verify_dataset
 
     with progress_bar() as progress:
         bar = progress.add_task(f"verifying {location}", total=None, note="rows")

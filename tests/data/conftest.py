@@ -9,7 +9,7 @@ from published_state import ALICE
 
 from pdebench_fm.data.build import BuildPlan, build
 from pdebench_fm.data.catalogue import DATASETS
-from pdebench_fm.data.publish import publish
+from pdebench_fm.data.publishing.publish import publish
 
 ROWS = {"train": 24, "validation": 8, "test": 8}
 

@@ -69,8 +69,8 @@ def test_stock_datasets_takes_default_features_and_sizes_from_the_card(make_buil
 def test_statistics_are_those_of_the_rows(make_build):
     folder = make_build("helmholtz", ("pretrain",))
     found = read_statistics(folder).regimes[0]
-    rows = sample(SampleKey("helmholtz", "pretrain", "train"), range(24), 64)
-    assert (found.regime, found.split, found.rows) == ("pretrain", "train", 24)
+    rows = sample(SampleKey("helmholtz", "pretrain", "test"), range(8), 64)
+    assert (found.regime, found.split, found.rows) == ("pretrain", "test", 8)
     for stored, field in ((found.source, rows.source), (found.solution, rows.solution)):
         values = field.astype(np.float64)
         assert stored.mean == pytest.approx(values.mean())
@@ -103,7 +103,7 @@ def test_the_card_prints_what_was_measured_and_shows_pictures_that_are_there(mak
     folder = make_build()
     for item in read_statistics(folder).regimes:
         line = next(
-            line for line in readme.splitlines() if line.startswith(f"| `{item.regime}` | train | 24 | solution")
+            line for line in readme.splitlines() if line.startswith(f"| `{item.regime}` | test | 8 | solution")
         )
         assert f" {item.solution.rms:.3g} " in line
         assert f" {item.solution.maximum:.3g} " in line
@@ -203,18 +203,18 @@ def test_only_what_is_new_is_measured_and_drawn(tmp_path, monkeypatch):
     assert (folder / "figures" / "regimes.png").exists()
 
 
-def test_a_regime_without_train_rows_is_measured_by_another_split(tmp_path):
-    plan = BuildPlan(DATASETS["poisson-ood"], ("hard",), {"train": 0, "validation": 0, "test": 4}, 64)
+def test_a_regime_without_test_rows_is_measured_by_another_split(tmp_path):
+    plan = BuildPlan(DATASETS["poisson-ood"], ("hard",), {"train": 4, "validation": 0, "test": 0}, 64)
     found = read_statistics(build(plan, tmp_path)).regimes[0]
-    assert (found.split, found.rows) == ("test", 4)
+    assert (found.split, found.rows) == ("train", 4)
 
 
 def test_a_shard_that_cannot_be_measured_is_named(make_build, tmp_path):
     folder = shutil.copytree(make_build(), tmp_path / "dataset")
     manifest = read_manifest(folder / "manifest.json")
     (folder / "statistics.json").unlink()
-    (folder / "mild" / "train-00000-of-00001.parquet").write_bytes(b"PAR1")
-    with pytest.raises(PdefmError, match=r"cannot measure .*mild/train-00000-of-00001\.parquet"):
+    (folder / "mild" / "test-00000-of-00001.parquet").write_bytes(b"PAR1")
+    with pytest.raises(PdefmError, match=r"cannot measure .*mild/test-00000-of-00001\.parquet"):
         write_card(manifest, folder)
 
 

@@ -117,7 +117,7 @@ def test_histograms_show_the_share_of_rows_of_each_value(make_build):
     assert [axis.get_ylabel() for axis in axes] == ["mild", "medium"]
     for axis, regime in zip(axes, statistics.regimes, strict=True):
         heights = [bar.get_height() for bar in axis.patches]
-        np.testing.assert_allclose(heights, np.array(regime.parameter.counts) / 24)
+        np.testing.assert_allclose(heights, np.array(regime.parameter.counts) / 8)
         assert sum(heights) == pytest.approx(1.0)
 
 

@@ -12,7 +12,7 @@ from huggingface_hub.errors import (
     RepositoryNotFoundError,
 )
 
-from pdebench_fm.data.hub import ATTEMPTS, HubError, Repository, identities
+from pdebench_fm.data.publishing.hub import ATTEMPTS, HubError, Repository, identities
 
 
 def answer(status, kind=HfHubHTTPError, said=None, **headers):

@@ -10,7 +10,7 @@ from published_state import ALICE, NAME
 from pdebench_fm.data.catalogue import DATASETS
 from pdebench_fm.data.digest import recipe_digest
 from pdebench_fm.data.manifest import read_manifest
-from pdebench_fm.data.publish import publish
+from pdebench_fm.data.publishing.publish import publish
 from pdebench_fm.evaluation.task import load_task
 
 

@@ -9,11 +9,11 @@ import pytest
 from hub_server import client_environment, fetch
 from published_state import ALICE, NAME, SHARDS, files_of, state, writes
 
-from pdebench_fm.data import hub as hub_calls
-from pdebench_fm.data import publication
-from pdebench_fm.data import publish as publishing
 from pdebench_fm.data.manifest import read_manifest
-from pdebench_fm.data.publish import publish_all
+from pdebench_fm.data.publishing import hub as hub_calls
+from pdebench_fm.data.publishing import publication
+from pdebench_fm.data.publishing import publish as publishing
+from pdebench_fm.data.publishing.publish import publish_all
 from pdebench_fm.errors import PdefmError, UsageError
 
 

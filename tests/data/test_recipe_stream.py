@@ -71,6 +71,7 @@ def test_ranks_of_a_process_group_are_found(tmp_path):
         "flat = every[0] + every[1]\n"
         "assert min(map(len, every)) >= 4 and len(flat) == 9, every\n"
         "print('rank', dist.get_rank(), 'sees', len(rows))\n"
+        "dist.destroy_process_group()\n"
     )
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", str(script)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)

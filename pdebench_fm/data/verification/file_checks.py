@@ -6,9 +6,9 @@ from pathlib import Path
 
 from pdebench_fm.data.card import CARD_NAME, FIGURES_FOLDER
 from pdebench_fm.data.catalogue import DATASETS
-from pdebench_fm.data.checks import Check
 from pdebench_fm.data.manifest import MANIFEST_NAME, Manifest
 from pdebench_fm.data.statistics import STATISTICS_NAME
+from pdebench_fm.data.verification.checks import Check
 from pdebench_fm.files import sha256_of
 
 _BESIDE_SHARDS = re.compile(

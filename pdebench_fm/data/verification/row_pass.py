@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pdebench_fm.data.blocks import DamagedShardError, read_blocks
-from pdebench_fm.data.checks import Block, Tally
 from pdebench_fm.data.digest import combine, content_hashes, recipe_digest, recipe_hashes
 from pdebench_fm.data.manifest import Shard, Split
 from pdebench_fm.data.statistics import RegimeMeter
+from pdebench_fm.data.verification.checks import Block, Tally
 from pdebench_fm.physics import SampleKey, Samples, draw
 
 

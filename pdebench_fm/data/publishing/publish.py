@@ -14,10 +14,10 @@ from typing import Literal
 from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi
 
 import pdebench_fm
-from pdebench_fm.data.finished import finished_build
-from pdebench_fm.data.hub import ABSENT, HubError, Repository, Snapshot, identities
 from pdebench_fm.data.manifest import Manifest, Shard
-from pdebench_fm.data.publication import Build, Plan, plan_publication
+from pdebench_fm.data.publishing.finished import finished_build
+from pdebench_fm.data.publishing.hub import ABSENT, HubError, Repository, Snapshot, identities
+from pdebench_fm.data.publishing.publication import Build, Plan, plan_publication
 from pdebench_fm.errors import PdefmError, UsageError
 
 COMMIT_BYTES = 2**30

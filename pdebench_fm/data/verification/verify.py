@@ -8,11 +8,11 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from pdebench_fm.data.catalogue import find_dataset
-from pdebench_fm.data.checks import ROW_CHECKS, Check, Tally
-from pdebench_fm.data.file_checks import file_checks, manifest_check
 from pdebench_fm.data.manifest import MANIFEST_NAME, Manifest, read_manifest
-from pdebench_fm.data.row_pass import RowPass
 from pdebench_fm.data.statistics import STATISTICS_NAME, first_difference, read_statistics
+from pdebench_fm.data.verification.checks import ROW_CHECKS, Check, Tally
+from pdebench_fm.data.verification.file_checks import file_checks, manifest_check
+from pdebench_fm.data.verification.row_pass import RowPass
 from pdebench_fm.errors import PdefmError, UsageError
 from pdebench_fm.physics import SYSTEMS
 
@@ -99,7 +99,7 @@ def _download(location: str, revision: str | None) -> Path:
     """Return the local copy of a Hub dataset at a revision."""
     from huggingface_hub import snapshot_download
 
-    from pdebench_fm.data.hub import HUB_ERRORS, explain
+    from pdebench_fm.data.publishing.hub import HUB_ERRORS, explain
 
     repository, _, named = location.partition("@")
     try:

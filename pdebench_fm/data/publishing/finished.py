@@ -4,8 +4,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from pdebench_fm.data.catalogue import DATASETS
-from pdebench_fm.data.file_checks import manifest_check
 from pdebench_fm.data.manifest import MANIFEST_NAME, Manifest, Shard, read_manifest
+from pdebench_fm.data.verification.file_checks import manifest_check
 from pdebench_fm.errors import PdefmError
 from pdebench_fm.files import sha256_of
 

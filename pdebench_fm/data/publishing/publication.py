@@ -8,8 +8,8 @@ from pydantic import ValidationError
 
 from pdebench_fm.data.card import CARD_NAME, FIGURES_FOLDER, dataset_card
 from pdebench_fm.data.catalogue import DATASETS
-from pdebench_fm.data.hub import Repository, Snapshot, identities
 from pdebench_fm.data.manifest import MANIFEST_NAME, Manifest, Shard
+from pdebench_fm.data.publishing.hub import Repository, Snapshot, identities
 from pdebench_fm.data.statistics import STATISTICS_NAME
 from pdebench_fm.errors import PdefmError
 

@@ -1,0 +1,1 @@
+"""Publishing finished builds on the Hub: what would change, how it is sent, and what is refused."""
