@@ -18,7 +18,8 @@ from pdebench_fm.evaluation.result import Result, read_result, write_result
 from pdebench_fm.evaluation.task import load_task
 from pdebench_fm.files import sha256_of, write_atomically
 from pdebench_fm.leaderboard.store import row_path
-from pdebench_fm.models import keep_freed_memory, load_model
+from pdebench_fm.memory import keep_freed_memory
+from pdebench_fm.models import load_model
 from pdebench_fm.models.zoo import zoo_directory
 from pdebench_fm.training.record import RECORD_NAME, read_training_record
 

@@ -32,7 +32,7 @@ def test_imports_flow_one_way(path):
             assert ROOMS.index(parts[1]) <= ROOMS.index(room), f"{room} imports {module}"
 
 
-@pytest.mark.parametrize("name", ["errors", "files", "templates"])
+@pytest.mark.parametrize("name", ["errors", "files", "memory", "templates"])
 def test_shared_ground_imports_no_room(name):
     for module in imported_modules(ROOT / f"{name}.py"):
         parts = module.split(".")

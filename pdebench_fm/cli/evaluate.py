@@ -31,7 +31,8 @@ def evaluate(
     from pdebench_fm.evaluation.result import write_result
     from pdebench_fm.evaluation.task import load_task
     from pdebench_fm.leaderboard.store import row_path
-    from pdebench_fm.models import keep_freed_memory, load_model
+    from pdebench_fm.memory import keep_freed_memory
+    from pdebench_fm.models import load_model
 
     wanted = _parse_shots(shots)
     find_track(track)
@@ -69,7 +70,7 @@ def _parse_shots(text: str) -> list[int]:
 def _table(result: "Result") -> Table:
     """Return the result as a table: pretrained beside scratch, one row a number of shots."""
     runs = {(run.start, run.shots): run for run in result.runs}
-    title = f"{result.model.model_id} on {result.task} ({result.track}): relative ℓ² error, lower is better"
+    title = f"{result.model.model_id} on {result.task} ({result.track}): relative ℓ² error"
     table = Table(title=title, title_justify="left")
     table.add_column("shots", justify="right")
     table.add_column("pretrained", justify="right")

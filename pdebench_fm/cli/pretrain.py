@@ -26,7 +26,8 @@ def pretrain(
         raise UsageError("say how long to train: either --minutes or --steps")
     if minutes is not None and minutes <= 0:
         raise UsageError(f"--minutes must be positive, not {minutes:g}")
-    from pdebench_fm.models import choose_device, keep_freed_memory
+    from pdebench_fm.memory import keep_freed_memory
+    from pdebench_fm.models import choose_device
     from pdebench_fm.training.pretrain import PretrainConfig, Progress
     from pdebench_fm.training.run import pretrain as run_pretraining
 

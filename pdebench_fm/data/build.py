@@ -16,6 +16,7 @@ from pdebench_fm.data.manifest import MANIFEST_NAME, Manifest, Shard, Split, rea
 from pdebench_fm.data.rows import ROW_GROUP, ShardWriter
 from pdebench_fm.errors import PdefmError, UsageError
 from pdebench_fm.files import atomic_path, sha256_of, write_atomically
+from pdebench_fm.memory import keep_freed_memory
 from pdebench_fm.physics import REFERENCE_RESOLUTION, SampleKey, sample
 
 RESOLUTIONS = (64, 128, 256, 512)
@@ -175,6 +176,7 @@ def build_shard(plan: ShardPlan, folder: Path) -> ShardRecord:
     recipes: list[bytes] = []
     contents: list[bytes] = []
     path = folder / plan.path
+    keep_freed_memory()
     with atomic_path(path) as temporary, threadpool_limits(1):  # shards are the parallel unit, not small products
         writer = ShardWriter(temporary, plan.resolution)
         try:

@@ -3,7 +3,6 @@
 from pdebench_fm.models.config import HomogeneousNormaliser, ModelConfig, Normaliser
 from pdebench_fm.models.devices import choose_device
 from pdebench_fm.models.fno import FNO
-from pdebench_fm.models.memory import keep_freed_memory
 from pdebench_fm.models.operator import NeuralOperator, ShapeError
 from pdebench_fm.models.sizes import SIZES, Size
 from pdebench_fm.models.sources import ModelSource
@@ -22,7 +21,6 @@ __all__ = [
     "Size",
     "SpectralConvolution",
     "choose_device",
-    "keep_freed_memory",
     "load_model",
     "resolve",
     "zoo_names",

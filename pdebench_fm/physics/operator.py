@@ -2,7 +2,8 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from math import pi
+from functools import cache
+from math import inf, pi
 from typing import TypeAlias
 
 import numpy as np
@@ -29,8 +30,9 @@ class WaveNumbers:
     ky_odd: Array
 
     @classmethod
+    @cache
     def of_grid(cls, n: int) -> "WaveNumbers":
-        """Return the wave numbers of an n×n grid as float64 NumPy arrays."""
+        """Return the wave numbers of an n×n grid as float64 NumPy arrays, not to be written to."""
         kx = np.arange(n // 2 + 1, dtype=np.float64)[None, :]
         ky = np.fft.fftfreq(n, 1 / n)[:, None]
         kx_odd, ky_odd = kx.copy(), ky.copy()
@@ -64,8 +66,11 @@ def _columns(coefficients: Array) -> tuple[Array, ...]:
 def diffusive_symbol(k: WaveNumbers, coefficients: Array) -> Array:
     """Return the real symbol 4π² kᵀKk − ω of −∇·(K∇u) − ωu, (B, n, n//2+1)."""
     k11, k22, k12, _, _, omega = _columns(coefficients)
-    quadratic = k11 * k.kx**2 + k22 * k.ky**2 + (2.0 * k12) * (k.kx_odd * k.ky_odd)
-    return (4.0 * pi**2) * quadratic - omega
+    scale = 4.0 * pi**2
+    # rows and columns first: only two operations pass over whole spectra
+    along_x = (scale * k11) * k.kx**2 - omega
+    along_y = (scale * k22) * k.ky**2
+    return ((2.0 * scale * k12) * k.kx_odd) * k.ky_odd + (along_x + along_y)
 
 
 def advective_symbol(k: WaveNumbers, coefficients: Array) -> Array:
@@ -84,12 +89,12 @@ def _irfft2(spectrum: Array, n: int) -> Array:
 
 def divide_by_symbol(source_spectrum: Array, symbol: Array) -> Array:
     """Return the spectrum of the solution: f̂ / symbol, and 0 where the symbol is 0 (a resonant mode)."""
-    xp = array_namespace(source_spectrum)
-    resonant = symbol == 0
-    if not bool(xp.any(resonant)):
-        return source_spectrum / symbol
-    solution = source_spectrum / xp.where(resonant, xp.ones_like(symbol), symbol)
-    return xp.where(resonant, xp.zeros_like(solution), solution)
+    xp = array_namespace(symbol)
+    if not xp.isdtype(symbol.dtype, "complex floating"):
+        return source_spectrum * (1.0 / xp.where(symbol == 0, inf, symbol))
+    # by the conjugate: several times as fast as a complex division
+    squared = xp.real(symbol) ** 2 + xp.imag(symbol) ** 2
+    return source_spectrum * xp.conj(symbol) * (1.0 / xp.where(squared == 0, inf, squared))
 
 
 def solve(source: Array, coefficients: Array, symbol: Symbol = advective_symbol) -> tuple[Array, Array]:

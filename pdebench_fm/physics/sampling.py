@@ -157,10 +157,12 @@ def build_fields(system: System, weights: Array, coefficients: Array, resolution
     """
     xp = array_namespace(weights)
     n = resolution
-    scale, offset = normalisation(weights, zero_mean=system.zero_mean)
-    scaled = weights * scale[:, None, None]
-    source = raw_source(scaled, n) - offset[:, None, None]
-    spectrum = raw_source_spectrum(scaled, n)
+    reference = raw_source(weights, REFERENCE_RESOLUTION)
+    scale, offset = normalisation(weights, reference, zero_mean=system.zero_mean)
+    source = reference if n == REFERENCE_RESOLUTION else raw_source(weights, n)
+    source *= scale[:, None, None]
+    source -= offset[:, None, None]
+    spectrum = raw_source_spectrum(weights * scale[:, None, None], n)
     spectrum[:, 0, 0] -= offset * n**2
     symbol = system.symbol(WaveNumbers.of_grid(n).like(coefficients), coefficients)
     source = _without_resonance(source, spectrum, symbol)

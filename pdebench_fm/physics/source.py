@@ -76,14 +76,19 @@ def raw_source_spectrum(weights: Array, n: int, cutoff: int | None = None) -> Ar
     return _beside(along_y, weights).T @ xp.astype(weights, xp.complex128) @ _beside(along_x, weights)
 
 
-def normalisation(weights: Array, *, zero_mean: bool) -> tuple[Array, Array]:
+def normalisation(weights: Array, reference: Array, *, zero_mean: bool) -> tuple[Array, Array]:
     """Return (scale, offset), each (B,), such that the source is `raw_source · scale − offset`.
 
     The scale is one over the maximum on the reference grid; the offset is the scaled mean over that grid where the
     equation determines its solution only up to a constant (`zero_mean`), and 0 otherwise.
+
+    Args:
+        weights: (B, 12, 12) float64.
+        reference: (B, 128, 128), their `raw_source` on the reference grid.
+        zero_mean: whether the mean is removed.
     """
     xp = array_namespace(weights)
-    scale = 1.0 / xp.max(raw_source(weights, REFERENCE_RESOLUTION), axis=(1, 2))
+    scale = 1.0 / xp.max(reference, axis=(1, 2))
     if not zero_mean:
         return scale, xp.zeros_like(scale)
     mean_basis = _beside(gaussian_basis(REFERENCE_RESOLUTION).mean(axis=1), weights)

@@ -102,9 +102,7 @@ def test_statistics_do_not_depend_on_blocks(make_build):
 def test_the_card_prints_what_was_measured_and_shows_pictures_that_are_there(make_build, readme):
     folder = make_build()
     for item in read_statistics(folder).regimes:
-        line = next(
-            line for line in readme.splitlines() if line.startswith(f"| `{item.regime}` | test | 8 | solution")
-        )
+        line = next(line for line in readme.splitlines() if line.startswith(f"| `{item.regime}` | test | 8 | solution"))
         assert f" {item.solution.rms:.3g} " in line
         assert f" {item.solution.maximum:.3g} " in line
     pictures = re.findall(r"!\[[^\]]+\]\(([^)]+)\)", readme)

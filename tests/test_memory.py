@@ -5,11 +5,11 @@ import sys
 
 import pytest
 
-from pdebench_fm.models import memory
+from pdebench_fm import memory
 
 FAULTS_OF_A_LATER_TENSOR = """
 import resource, torch
-from pdebench_fm.models import keep_freed_memory
+from pdebench_fm.memory import keep_freed_memory
 assert keep_freed_memory()
 for _ in range(3):
     torch.zeros(2**24).add_(1)

@@ -1,4 +1,4 @@
-"""Keeping freed memory in the process, because training frees and claims the same fields at every step."""
+"""Keeping freed memory in the process, because sampling and training free and claim the same fields at every step."""
 
 import ctypes
 import sys
@@ -10,8 +10,8 @@ def keep_freed_memory() -> bool:
     """Tell glibc's allocator not to return freed memory to the system, for the rest of the process.
 
     By default every field of some megabytes is new memory that the kernel clears page by page, which can take
-    longer than the arithmetic on it. The process then holds its peak memory until it ends. Call it once, before
-    training on a CPU; it changes no result.
+    longer than the arithmetic on it. The process then holds its peak memory until it ends. Called by the commands
+    and workers that make or train on many fields; it changes no result.
 
     Returns:
         Whether it took effect: False where the C library is not glibc.
