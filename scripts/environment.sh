@@ -1,18 +1,24 @@
 # Sourced by the other scripts: enters a virtual environment, made in .venv unless one is active, and installs into it.
 # usage: install_into_environment EXTRAS   (such as "[test]", or "" for none)
 
+# Print the first Python on the path that is new enough; a name there may be a shim for a version that is not installed.
+find_python() {
+  local candidate
+  for candidate in python3 python3.13 python3.12 python3.11; do
+    if "$candidate" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
+      echo "$candidate"
+      return
+    fi
+  done
+  echo "Python 3.11 or newer is needed, and none was found on the path" >&2
+  return 1
+}
+
 install_into_environment() {
   if [ -z "${VIRTUAL_ENV:-}" ]; then
     if [ ! -x .venv/bin/python ]; then
       local python
-      python=$(command -v python3.13 || command -v python3.12 || command -v python3.11 || command -v python3) || {
-        echo "Python 3.11 or newer is needed, and no python3 was found" >&2
-        return 1
-      }
-      "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || {
-        echo "Python 3.11 or newer is needed; $python is $("$python" --version 2>&1)" >&2
-        return 1
-      }
+      python=$(find_python)
       "$python" -m venv .venv
     fi
     # shellcheck disable=SC1091
