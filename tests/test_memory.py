@@ -11,7 +11,7 @@ FAULTS_OF_A_LATER_TENSOR = """
 import resource, torch
 from pdebench_fm.memory import keep_freed_memory
 assert keep_freed_memory()
-for _ in range(3):
+for _ in range(30):  # until the heap has found its shape
     torch.zeros(2**24).add_(1)
 before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
 torch.zeros(2**24).add_(1)

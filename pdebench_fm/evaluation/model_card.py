@@ -74,14 +74,15 @@ def _metadata(name: str, training: TrainingRecord, results: Sequence[Result]) ->
     evaluations = [
         EvalResult(
             task_type="other",
-            task_name=f"{run.shots} shots, {result.track} track",
+            task_name=f"solving a partial differential equation, {result.track} track",
             dataset_type=f"{PACKAGE}/{result.dataset.name}",
             dataset_name=result.task,
             dataset_config=result.dataset.regime,
             dataset_split="test",
-            dataset_args={"shots": run.shots, "track": result.track, "version": result.dataset.version},
+            dataset_args={"track": result.track, "version": result.dataset.version},
             metric_type=METRIC_TYPE,
-            metric_name="relative ℓ² error",
+            metric_name=f"relative ℓ² error, {run.shots} shots",
+            metric_args={"shots": run.shots},
             metric_value=run.summary.mean,
         )
         for result in results

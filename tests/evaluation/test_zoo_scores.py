@@ -14,7 +14,7 @@ def zero_shot_scores(name):
     return {
         entry.dataset_name: (entry.dataset_args["track"], entry.metric_value)
         for entry in card.data.eval_results
-        if entry.dataset_args["shots"] == 0
+        if entry.metric_args["shots"] == 0
     }
 
 
