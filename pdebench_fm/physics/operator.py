@@ -87,14 +87,16 @@ def _irfft2(spectrum: Array, n: int) -> Array:
     return array_namespace(spectrum).fft.irfftn(spectrum, s=(n, n), axes=(-2, -1))
 
 
-def divide_by_symbol(source_spectrum: Array, symbol: Array) -> Array:
-    """Return the spectrum of the solution: f̂ / symbol, and 0 where the symbol is 0 (a resonant mode)."""
+def reciprocal(symbol: Array) -> Array:
+    """Return 1 / symbol, and 0 where the symbol is 0 (a resonant mode): what a source's spectrum is multiplied by."""
     xp = array_namespace(symbol)
     if not xp.isdtype(symbol.dtype, "complex floating"):
-        return source_spectrum * (1.0 / xp.where(symbol == 0, inf, symbol))
+        return 1.0 / xp.where(symbol == 0, inf, symbol)
     # by the conjugate: several times as fast as a complex division
     squared = xp.real(symbol) ** 2 + xp.imag(symbol) ** 2
-    return source_spectrum * xp.conj(symbol) * (1.0 / xp.where(squared == 0, inf, squared))
+    inverse = xp.conj(symbol)
+    inverse *= 1.0 / xp.where(squared == 0, inf, squared)
+    return inverse
 
 
 def solve(source: Array, coefficients: Array, symbol: Symbol = advective_symbol) -> tuple[Array, Array]:
@@ -117,7 +119,7 @@ def solve(source: Array, coefficients: Array, symbol: Symbol = advective_symbol)
     if bool(xp.any(resonant)):
         spectrum = xp.where(resonant, xp.zeros_like(spectrum), spectrum)
         source = _irfft2(spectrum, n)
-    return source, _irfft2(divide_by_symbol(spectrum, values), n)
+    return source, _irfft2(spectrum * reciprocal(values), n)
 
 
 def apply_operator(solution: Array, coefficients: Array, symbol: Symbol = advective_symbol) -> Array:

@@ -12,7 +12,7 @@ import numpy as np
 from array_api_compat import array_namespace
 from numpy.typing import NDArray
 
-from pdebench_fm.physics.operator import WaveNumbers, divide_by_symbol
+from pdebench_fm.physics.operator import WaveNumbers, reciprocal
 from pdebench_fm.physics.source import (
     LATTICE,
     REFERENCE_RESOLUTION,
@@ -166,7 +166,8 @@ def build_fields(system: System, weights: Array, coefficients: Array, resolution
     spectrum[:, 0, 0] -= offset * n**2
     symbol = system.symbol(WaveNumbers.of_grid(n).like(coefficients), coefficients)
     source = _without_resonance(source, spectrum, symbol)
-    return source, xp.fft.irfftn(divide_by_symbol(spectrum, symbol), s=(n, n), axes=(-2, -1))
+    spectrum *= reciprocal(symbol)
+    return source, xp.fft.irfftn(spectrum, s=(n, n), axes=(-2, -1))
 
 
 def _without_resonance(source: Array, spectrum: Array, symbol: Array) -> Array:
@@ -192,7 +193,7 @@ def _draw_and_solve(key: SampleKey, indices: Indices) -> tuple[Draws, tuple[Floa
     samples = realise(draws)
     source, solution = samples.source, samples.solution
     attempt = 0
-    while len(refused := np.flatnonzero(np.abs(solution).max(axis=(1, 2), initial=0.0) > bound)):
+    while len(refused := np.flatnonzero(np.maximum(solution.max(axis=(1, 2)), -solution.min(axis=(1, 2))) > bound)):
         attempt += 1
         again = realise(_attempt(key, indices[refused], attempt))
         draws = _replace_rows(draws, refused, again.draws)

@@ -9,7 +9,7 @@ from math import pi
 
 import numpy as np
 
-from pdebench_fm.physics.balance import speed_for_ratio
+from pdebench_fm.physics.balance import source_power, speed_for_ratio
 from pdebench_fm.physics.operator import Symbol, advective_symbol, diffusive_symbol
 from pdebench_fm.physics.source import Float64
 
@@ -123,10 +123,11 @@ def _advection_diffusion_coefficients(drawn: Drawn) -> Float64:
     latents = drawn.latents
     diffusion = DIFFUSIVITY * rotated_diffusion(latents["eigenvalue"], latents["rotation"])
     direction = np.stack([np.cos(latents["direction"]), np.sin(latents["direction"])], axis=-1)
-    speed = speed_for_ratio(drawn.weights, diffusion, direction, drawn.parameter)[:, None]
+    power = source_power(drawn.weights)
+    speed = speed_for_ratio(power, diffusion, direction, drawn.parameter)[:, None]
     mixing = speed / (1.0 + speed)
     velocity = (mixing * direction).astype(np.float32).astype(np.float64)
-    balance = speed_for_ratio(drawn.weights, diffusion, velocity, drawn.parameter, guess=1.0 + speed[:, 0])[:, None]
+    balance = speed_for_ratio(power, diffusion, velocity, drawn.parameter, guess=1.0 + speed[:, 0])[:, None]
     coefficients = np.zeros((len(drawn.parameter), 6))
     coefficients[:, :3] = diffusion / balance
     coefficients[:, 3:5] = velocity
