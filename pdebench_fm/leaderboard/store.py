@@ -90,6 +90,8 @@ def submit(
             target = to / row_path(result, organisation)
         except UsageError as error:
             raise UsageError(f"{source}: {error}") from error
+        if result.model.parameters is not None and result.model.weights_sha256 is None:
+            raise UsageError(f"{source}: its model was never saved, so nobody can check it: save and evaluate it again")
         if rows.setdefault(target, result) != result:
             raise UsageError(f"{source} and another file submitted with it are both {_described(result)}")
     changed = {target: result for target, result in rows.items() if _is_new(target, result, replace=replace)}

@@ -58,15 +58,15 @@ def pretrain(
     losses: list[float] = []
     while run.step < run.config.steps:
         try:
-            losses.append(run.advance())
+            loss = run.advance()
         except FloatingPointError as error:
             raise PdefmError(f"{error}; {_kept(out)}") from error
+        losses.append(loss)
         if run.step % validate_every == 0 or run.step == run.config.steps:
             validation = validation_errors(run.averaged_model(), run.config)
             _append_metrics(out / METRICS_NAME, run, sum(losses) / len(losses), validation)
             write_checkpoint(run.checkpoint(), out / CHECKPOINT_NAME)
             losses = []
-        loss = losses[-1] if losses else 0.0
         on_progress(Progress(run.step, run.config.steps, loss, validation, run.seconds))
     folder = out / run.config.model_name
     model = run.averaged_model()

@@ -115,6 +115,18 @@ def test_an_organisation_that_cannot_be_a_folder_is_refused(tmp_path, write):
         submit([write(make_result())], tmp_path / "board", "../up")
 
 
+def test_weights_that_nobody_can_name_are_refused(tmp_path, write):
+    path = write(make_result(model=make_model("unsaved", revision=None, weights_sha256=None)))
+    with pytest.raises(UsageError, match="never saved"):
+        submit([path], tmp_path / "board")
+    assert not (tmp_path / "board").exists()
+
+
+def test_a_pretraining_distribution_is_not_ranked(tmp_path, write):
+    with pytest.raises(UsageError, match="pretraining distribution"):
+        submit([write(make_result("poisson/pretrain"))], tmp_path / "board")
+
+
 def test_nothing_to_submit_is_the_callers_mistake(tmp_path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(UsageError, match="no result files"):

@@ -148,3 +148,14 @@ def test_a_mixture_has_equal_parts_and_any_position_can_be_entered():
     omega = whole.coefficients[:, 5]
     assert int((omega > 0).sum()) == 4
     assert int((whole.coefficients[:, 3:5].abs().sum(dim=1) > 0).sum()) == 4
+
+
+def test_minutes_are_turned_into_steps_once_and_kept_on_resume(tmp_path):
+    config = CONFIG.model_copy(update={"family": "poisson", "steps": 1})
+    seen = []
+    pretrain(config, tmp_path, minutes=0.01, on_progress=seen.append)
+    steps = read_checkpoint(tmp_path / "checkpoint.safetensors").step
+    assert steps == seen[-1].steps > 1
+    seen.clear()
+    pretrain(config, tmp_path, minutes=5.0, on_progress=seen.append)  # finished already, whatever the minutes
+    assert seen == []
