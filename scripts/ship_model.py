@@ -41,6 +41,7 @@ def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     arguments.add_argument("folder", type=Path)
     arguments.add_argument("--shots", default="0,32")
+    arguments.add_argument("--no-scratch", action="store_true", help="leave out training from scratch")
     arguments.add_argument("--results", type=Path, default=Path("results"))
     options = arguments.parse_args()
     shots = [int(part) for part in options.shots.split(",")]
@@ -58,7 +59,7 @@ def main() -> None:
     for task in TASKS:
         result = existing_result(options.results, task, name, digest, shots)
         if result is None:
-            result = evaluate(model, load_task(task), shots, track="lite")
+            result = evaluate(model, load_task(task), shots, track="lite", scratch=not options.no_scratch)
             write_result(result, options.results.joinpath(*row_path(result).parts[1:]))
         scores = ", ".join(f"{run.start} {run.shots}: {run.summary.mean:.4g}" for run in result.runs)
         print(f"{task}: {scores} ({result.wall_seconds:.0f} s)", flush=True)

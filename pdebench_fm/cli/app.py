@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 import pdebench_fm
-from pdebench_fm.cli import data, evaluate, leaderboard, pretrain
+from pdebench_fm.cli import data, evaluate, leaderboard, pretrain, zoo
 
 app = typer.Typer(
     name="pdefm",
@@ -19,6 +19,7 @@ app.command("pretrain")(pretrain.pretrain)
 app.command("eval")(evaluate.evaluate)
 app.command("submit")(leaderboard.submit)
 app.add_typer(leaderboard.app, name="leaderboard")
+app.add_typer(zoo.app, name="zoo")
 
 
 def _show_version(value: bool) -> None:

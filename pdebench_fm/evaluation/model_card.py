@@ -2,11 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
-from huggingface_hub import EvalResult, ModelCardData
+from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
 from pdebench_fm.data.catalogue import FAMILIES, TASKS
-from pdebench_fm.errors import UsageError
+from pdebench_fm.errors import PdefmError, UsageError
 from pdebench_fm.evaluation.protocol import PROTOCOL_VERSION
 from pdebench_fm.evaluation.result import Result
 from pdebench_fm.models.config import ModelConfig
@@ -15,6 +16,7 @@ from pdebench_fm.training.record import TrainingRecord
 
 PACKAGE = "pdebench-fm"
 METRIC_TYPE = "relative_l2"
+CARD_NAME = "README.md"
 
 
 @dataclass(frozen=True)
@@ -61,6 +63,32 @@ def model_card(
             rows=[_row(result) for result in results if result.task in TASKS],
         )
     )
+
+
+@dataclass(frozen=True)
+class StatedScore:
+    """A score that a model's card states: mean relative ℓ² error on a task's track after `shots`."""
+
+    task: str
+    track: str
+    shots: int
+    error: float
+
+
+def stated_scores(folder: Path) -> list[StatedScore]:
+    """Return the scores in the card of a model's folder, to their last digit.
+
+    Raises:
+        PdefmError: if there is no card.
+    """
+    path = folder / CARD_NAME
+    if not path.is_file():
+        raise PdefmError(f"{folder} has no {CARD_NAME}: it does not say what the model scores")
+    entries = ModelCard.load(path).data.eval_results or []
+    return [
+        StatedScore(entry.dataset_name, entry.dataset_args["track"], entry.metric_args["shots"], entry.metric_value)
+        for entry in entries
+    ]
 
 
 def _row(result: Result) -> _Row:

@@ -120,3 +120,12 @@ def test_pretraining_goes_on_and_its_model_can_be_evaluated(tmp_path, capsys):
     assert "another steps" in capsys.readouterr().err
     folder = str(tmp_path / "run" / "fno-poisson-64k")
     assert main([*EVAL, "--model", folder, "--task", "poisson/in-domain", "--out", str(tmp_path / "results")]) == 0
+
+
+def test_the_zoo_lists_its_models_and_shows_their_cards(capsys):
+    assert main(["zoo", "list"]) == 0
+    assert "fno-mixed-64k" in capsys.readouterr().out
+    assert main(["zoo", "show", "fno-mixed-64k"]) == 0
+    assert "480,000 fresh samples" in capsys.readouterr().out
+    assert main(["zoo", "show", "fno-mixed-65k"]) == 2
+    assert "did you mean 'fno-mixed-64k'" in capsys.readouterr().err
