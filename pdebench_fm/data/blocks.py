@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from pdebench_fm.data.rows import ROW_GROUP, features
+from pdebench_fm.data.rows import features, row_group
 from pdebench_fm.errors import PdefmError
 from pdebench_fm.physics import Draws, SampleKey, Samples
 
@@ -19,7 +19,7 @@ class DamagedShardError(PdefmError):
 
 
 def read_blocks(path: Path, key: SampleKey, resolution: int) -> Iterator[Samples]:
-    """Yield the rows of one shard as they are stored, at most `ROW_GROUP` at a time and in order.
+    """Yield the rows of one shard as they are stored, at most a row group at a time and in order.
 
     What a row does not store is empty in the draws: attempts are 0 and latents have no columns.
 
@@ -29,7 +29,7 @@ def read_blocks(path: Path, key: SampleKey, resolution: int) -> Iterator[Samples
     try:
         with pq.ParquetFile(path) as file:
             _check_columns(file.schema_arrow, features(resolution).arrow_schema)
-            for batch in file.iter_batches(batch_size=ROW_GROUP, use_threads=False):
+            for batch in file.iter_batches(batch_size=row_group(resolution), use_threads=False):
                 yield _samples(batch, key, resolution)
     except (OSError, ValueError, TypeError, LookupError, MemoryError, pa.ArrowException) as error:
         # beside Arrow's own: what damaged metadata of an extension type lead to

@@ -13,7 +13,7 @@ from pdebench_fm.data.card import write_card
 from pdebench_fm.data.catalogue import DATA_VERSION, SPLIT_SIZES, Dataset, find_regime
 from pdebench_fm.data.digest import combine, content_hashes, recipe_hashes
 from pdebench_fm.data.manifest import MANIFEST_NAME, Manifest, Shard, Split, read_manifest, write_manifest
-from pdebench_fm.data.rows import ROW_GROUP, ShardWriter
+from pdebench_fm.data.rows import ShardWriter, row_group
 from pdebench_fm.errors import PdefmError, UsageError
 from pdebench_fm.files import atomic_path, sha256_of, write_atomically
 from pdebench_fm.memory import keep_freed_memory
@@ -180,8 +180,9 @@ def build_shard(plan: ShardPlan, folder: Path) -> ShardRecord:
     with atomic_path(path) as temporary, threadpool_limits(1):  # shards are the parallel unit, not small products
         writer = ShardWriter(temporary, plan.resolution)
         try:
-            for start in range(plan.start, plan.stop, ROW_GROUP):
-                rows = sample(plan.key, range(start, min(plan.stop, start + ROW_GROUP)), plan.resolution)
+            step = row_group(plan.resolution)
+            for start in range(plan.start, plan.stop, step):
+                rows = sample(plan.key, range(start, min(plan.stop, start + step)), plan.resolution)
                 recipes += recipe_hashes(rows.draws)
                 contents += content_hashes(rows)
                 writer.write(rows)

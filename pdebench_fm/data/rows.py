@@ -14,11 +14,16 @@ from numpy.typing import NDArray
 from pdebench_fm.data.digest import stored_columns
 from pdebench_fm.physics import Samples
 
-ROW_GROUP = 128
-"""Rows of a Parquet row group: what streaming and the Hub's viewer read at least."""
-
 _FIELDS = ("source", "solution", "weights")
 _COMPRESSION_LEVEL = 1
+
+
+def row_group(resolution: int) -> int:
+    """Return the rows of a Parquet row group, what streaming and the Hub's viewer read at least: 128 up to 128×128.
+
+    Above, as many as have the same size in memory, so that a build's memory does not grow with the resolution.
+    """
+    return min(128, 128 * 128**2 // resolution**2)
 
 
 def features(resolution: int) -> Features:

@@ -8,6 +8,7 @@ import sys
 import time
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 from datasets import load_dataset
 
@@ -80,7 +81,7 @@ def test_the_recipe_digest_is_that_of_the_sampling_function(built):
 
 def test_digests_depend_neither_on_shards_nor_on_row_groups(built, tmp_path, monkeypatch):
     monkeypatch.setattr(building, "_SHARD_VALUES", 7 * 64 * 64)
-    monkeypatch.setattr(building, "ROW_GROUP", 3)
+    monkeypatch.setattr(building, "row_group", lambda _: 3)
     sharded = build(plan_for(), tmp_path)
     assert len(list((sharded / "medium").glob("train-*-of-00006.parquet"))) == 6
     assert digests(sharded) == digests(built)
@@ -176,3 +177,11 @@ def test_a_manifest_of_a_newer_schema_says_to_upgrade(built, tmp_path):
     (tmp_path / "manifest.json").write_text(json.dumps(document))
     with pytest.raises(PdefmError, match="upgrade"):
         read_manifest(tmp_path / "manifest.json")
+
+
+@pytest.mark.parametrize(("resolution", "rows"), [(64, 128), (128, 128), (256, 32), (512, 8)])
+def test_row_groups_have_128_rows_or_the_size_of_128_rows_at_128(resolution, rows, tmp_path):
+    total = min(rows + 1, 33)
+    plan = BuildPlan(DATASETS["poisson"], ("pretrain",), {"test": total}, resolution)
+    shard = build(plan, tmp_path) / "pretrain" / "test-00000-of-00001.parquet"
+    assert pq.ParquetFile(shard).metadata.row_group(0).num_rows == min(rows, total)

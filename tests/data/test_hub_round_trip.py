@@ -143,3 +143,15 @@ def test_what_cannot_be_read_is_explained_in_a_line(hub, tmp_path):
     assert f"{NAME} has no such file or revision" in revision
     assert "the Hub has no pde-lab/poisson" in absent
     assert "'runs/a/b' cannot be the name of a repository" in mistyped
+
+
+VERIFY = """
+import json, sys
+from pdebench_fm.data.verification.verify import verify
+report = verify(sys.argv[1], revision=sys.argv[2], sample=4)
+print(json.dumps({"passed": report.passed, "failures": [check.name for check in report.failures]}))
+"""
+
+
+def test_what_was_published_can_be_verified_at_a_tag(hub, published, tmp_path):  # noqa: ARG001
+    assert run_client(VERIFY, hub, tmp_path, NAME, "v1.0.0") == {"passed": True, "failures": []}
