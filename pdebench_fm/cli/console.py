@@ -1,9 +1,12 @@
 """What all commands share on the terminal: one console, one look of progress bars, one way to write numbers."""
 
+import os
+
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-console = Console()
+console = Console(quiet=os.environ.get("RANK", "0") != "0")
+"""In a distributed run only the first process speaks."""
 
 
 def progress_bar() -> Progress:

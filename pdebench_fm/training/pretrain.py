@@ -6,6 +6,7 @@ from math import isfinite
 from typing import Self
 
 import torch
+from accelerate import Accelerator
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, ValidationError
 from torch import Tensor
 
@@ -115,22 +116,46 @@ def initial_model(config: PretrainConfig) -> NeuralOperator:
 class Pretraining:
     """A run that can be advanced, saved and resumed.
 
+    In a distributed run each process makes and sees its share of every batch, and gradients are averaged over them: the
+    weights are those of one process, but for the order of sums.
+
     Attributes:
         config: what determines the run.
         model: the weights being trained; `averaged` holds their exponential moving average.
         step: optimizer steps done.
     """
 
-    def __init__(self, config: PretrainConfig, device: str = "cpu") -> None:
-        """Set up the start of a run."""
+    def __init__(self, config: PretrainConfig, device: str = "cpu", processes: Accelerator | None = None) -> None:
+        """Set up the start of a run.
+
+        Args:
+            config: what determines the run.
+            device: where this process trains; in a distributed run on GPUs, the processes' own devices instead.
+            processes: the distributed run this process belongs to, if any; its size divides the batch.
+        """
         self.config = config
-        self.device = torch.device(device)
+        self.device = torch.device(device) if processes is None else processes.device
+        self.processes = processes
+        world = 1 if processes is None else processes.num_processes
+        self._share = config.batch_size // world
+        self._rank = 0 if processes is None else processes.process_index
         self.model = initial_model(config).to(self.device)
+        self._trained = self.model if processes is None else processes.prepare_model(self.model)
         self.averaged = [parameter.detach().clone() for parameter in self.model.parameters()]
         self.optimizer = torch.optim.Adam(self.model.parameters(), lr=config.learning_rate, fused=True)
         self.step = 0
         self.seconds = 0.0
         self._stream = config.mixture("train")
+
+    @property
+    def samples(self) -> int:
+        """Samples seen so far, by all processes."""
+        return self.step * self.config.batch_size
+
+    @property
+    def is_main(self) -> bool:
+        """Whether this process is the one that writes files and reports."""
+        return self._rank == 0
 
     def advance(self) -> float:
         """Do one optimizer step on the next samples of the stream; return their mean relative ℓ² error.
@@ -140,12 +165,13 @@ class Pretraining:
         """
         began = time.perf_counter()
         config = self.config
-        batch = self._stream.batch(self.step * config.batch_size, config.batch_size).to(self.device)
-        loss = relative_l2(self.model(batch.source, batch.coefficients), batch.solution).mean()
+        position = self.step * config.batch_size + self._rank * self._share
+        batch = self._stream.batch(position, self._share).to(self.device)
+        loss = relative_l2(self._trained(batch.source, batch.coefficients), batch.solution).mean()
         self.optimizer.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), config.gradient_clip)
-        value = loss.item()
+        value = float(loss.detach() if self.processes is None else self.processes.reduce(loss.detach(), "mean"))
         if not isfinite(value):
             raise FloatingPointError(f"the loss became {value} at step {self.step + 1} (try a smaller learning rate)")
         for group in self.optimizer.param_groups:
@@ -181,9 +207,9 @@ class Pretraining:
         return Checkpoint(self.config.model_dump_json(), self.step, self.seconds, tensors)
 
     @classmethod
-    def resume(cls, checkpoint: Checkpoint, device: str = "cpu") -> Self:
+    def resume(cls, checkpoint: Checkpoint, device: str = "cpu", processes: Accelerator | None = None) -> Self:
         """Return the run at the moment of its checkpoint, to go on exactly as if it had never stopped."""
-        run = cls(PretrainConfig.model_validate_json(checkpoint.config), device)
+        run = cls(PretrainConfig.model_validate_json(checkpoint.config), device, processes)
         with torch.no_grad():
             for (name, parameter), average in zip(run.model.named_parameters(), run.averaged, strict=True):
                 parameter.copy_(checkpoint.tensors[f"model.{name}"])
@@ -210,9 +236,11 @@ def validation_errors(model: NeuralOperator, config: PretrainConfig) -> dict[str
     return errors
 
 
-def steps_for_minutes(config: PretrainConfig, minutes: float, device: str = "cpu") -> PretrainConfig:
-    """Return the configuration with as many steps as fit into `minutes` here, by timing the first few."""
-    trial = Pretraining(config, device)
+def steps_for_minutes(
+    config: PretrainConfig, minutes: float, device: str = "cpu", processes: int = 1
+) -> PretrainConfig:
+    """Return the configuration with as many steps as fit into `minutes` here, by timing a process's share of a few."""
+    trial = Pretraining(config.model_copy(update={"batch_size": max(1, config.batch_size // processes)}), device)
     trial.advance()
     began = time.perf_counter()
     for _ in range(_CALIBRATION_STEPS):

@@ -159,3 +159,23 @@ def test_minutes_are_turned_into_steps_once_and_kept_on_resume(tmp_path):
     seen.clear()
     pretrain(config, tmp_path, minutes=5.0, on_progress=seen.append)  # finished already, whatever the minutes
     assert seen == []
+
+
+def test_tensorboard_has_each_validation_once_after_a_kill(uninterrupted, tmp_path):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    def steps(folder):
+        events = EventAccumulator(str(folder / "tensorboard"))
+        events.Reload()
+        return [event.step for event in events.Scalars("error/validation/helmholtz")]
+
+    assert steps(uninterrupted.parent) == [4, 8, 12]
+
+    def interrupt(progress):
+        if progress.step == 9:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        pretrain(CONFIG, tmp_path, validate_every=4, on_progress=interrupt)
+    pretrain(CONFIG, tmp_path, validate_every=4)
+    assert steps(tmp_path) == [4, 8, 12]

@@ -1,0 +1,55 @@
+"""Pretraining in several processes: each sample is seen once, so the weights are those of one process."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+import torch
+
+from pdebench_fm.models import load_model
+from pdebench_fm.training.checkpoint import read_checkpoint
+
+RUN = ["pretrain", "--family", "mixed", "--size", "64k", "--batch-size", "6", "--device", "cpu", "--out"]
+
+
+def launch(processes, arguments):
+    """Run `pdefm` as `torchrun` does, and return what it printed."""
+    starter = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes), "-m", "pdebench_fm"]
+    command = [sys.executable, *(starter if processes > 1 else ["-m", "pdebench_fm"]), *arguments]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    return subprocess.run(command, capture_output=True, text=True, timeout=90, check=False, env=environment)
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory):
+    out = tmp_path_factory.mktemp("alone")
+    assert launch(1, [*RUN, str(out), "--steps", "6"]).returncode == 0
+    return out
+
+
+def test_two_processes_end_with_the_weights_of_one(alone, tmp_path):
+    done = launch(2, [*RUN, str(tmp_path / "two"), "--steps", "6"])
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("saved") == 1
+    expected = load_model(alone / "fno-mixed-64k").state_dict()
+    for name, tensor in load_model(tmp_path / "two" / "fno-mixed-64k").state_dict().items():
+        torch.testing.assert_close(tensor, expected[name], rtol=1e-4, atol=1e-6)
+    assert read_checkpoint(tmp_path / "two" / "checkpoint.safetensors").step == 6
+
+
+def test_a_run_goes_on_in_another_number_of_processes(alone, tmp_path):
+    (tmp_path / "checkpoint.safetensors").write_bytes((alone / "checkpoint.safetensors").read_bytes())
+    done = launch(2, [*RUN, str(tmp_path), "--steps", "6"])
+    assert done.returncode == 0, done.stderr
+    resumed = load_model(tmp_path / "fno-mixed-64k").state_dict()
+    expected = load_model(alone / "fno-mixed-64k").state_dict()
+    assert all(torch.equal(resumed[name], tensor) for name, tensor in expected.items())
+
+
+def test_a_batch_that_cannot_be_shared_is_refused(tmp_path):
+    run = [word if word != "6" else "5" for word in RUN]
+    done = launch(2, [*run, str(tmp_path / "odd"), "--steps", "6"])
+    assert done.returncode != 0
+    assert "a batch of 5 cannot be shared by 2 processes" in done.stderr
+    assert not (tmp_path / "odd").exists()
