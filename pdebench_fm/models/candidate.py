@@ -1,0 +1,54 @@
+"""A model under evaluation: whatever maps sources and coefficients to solutions, and what a result says of it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+Operator = Callable[[Tensor, Tensor], Tensor]
+"""`operator(source (B, n, n), coefficients (B, 6)) -> solution (B, n, n)`, float32 tensors on one device."""
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A model as the evaluation sees it.
+
+    Attributes:
+        operator: The model itself. A `torch.nn.Module` with parameters can be fine-tuned; anything else only predicts.
+        name: What results call it: a zoo name, a Hub id, or a name of the user's own.
+        device: Where inputs must lie.
+        revision: Commit on the Hub, `"package"` for what came with this package, None where there is none.
+        fingerprint: SHA-256 of everything its outputs depend on: of the weights file where there is one, else of the
+            module's tensors, else of the file that defines it. None if it cannot be known; nothing of such a model
+            is kept in the cache.
+        weights_sha256: SHA-256 of the weights file, where there is one.
+        family: Label of the pretraining data, if any.
+        size: Label of the size, if any.
+        fresh: Returns the same architecture with random weights fixed by a seed; None if it cannot.
+    """
+
+    operator: Operator
+    name: str
+    device: torch.device
+    revision: str | None = None
+    fingerprint: str | None = None
+    weights_sha256: str | None = None
+    family: str | None = None
+    size: str | None = None
+    fresh: Callable[[int], nn.Module] | None = None
+
+    @property
+    def module(self) -> nn.Module | None:
+        """The module to fine-tune, or None for a model that only predicts."""
+        operator = self.operator
+        if isinstance(operator, nn.Module) and any(p.requires_grad for p in operator.parameters()):
+            return operator
+        return None
+
+    @property
+    def parameters(self) -> int | None:
+        """The number of parameters, counting a complex one as two; None for what is no module."""
+        if not isinstance(self.operator, nn.Module):
+            return None
+        return sum(p.numel() * (2 if p.is_complex() else 1) for p in self.operator.parameters())
