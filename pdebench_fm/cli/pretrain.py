@@ -18,6 +18,11 @@ def pretrain(
     batch_size: Annotated[int, typer.Option(help="Fresh samples of each step.")] = 16,
     learning_rate: Annotated[float, typer.Option(help="Adam's peak learning rate.")] = 1e-2,
     resolution: Annotated[int, typer.Option(help="Points a side of the training fields.")] = 64,
+    coarse_share: Annotated[
+        float, typer.Option(help="Share of the steps, the first ones, on the coarse grid, where they cost less.")
+    ] = 0.8,
+    coarse_resolution: Annotated[int, typer.Option(help="Points a side of the coarse grid.")] = 32,
+    warmup_steps: Annotated[int, typer.Option(help="Steps until the learning rate's peak.")] = 200,
     seed: Annotated[int, typer.Option(help="Of the initial weights.")] = 0,
     device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1, mps or auto.")] = "auto",
 ) -> None:
@@ -38,6 +43,9 @@ def pretrain(
         batch_size=batch_size,
         learning_rate=learning_rate,
         resolution=resolution,
+        coarse_share=coarse_share,
+        coarse_resolution=coarse_resolution,
+        warmup_steps=warmup_steps,
         seed=seed,
     )
     keep_freed_memory()

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from pdebench_fm.data.batches import Batch
+from pdebench_fm.data.batches import Batch, every_nth_point
 from pdebench_fm.data.catalogue import DATA_VERSION, Task, find_task
 from pdebench_fm.data.digest import recipe_digest
 from pdebench_fm.data.providers import RecipeRows, SplitRows
@@ -94,9 +94,4 @@ def _at_resolution(rows: SplitRows, indices: "range | list[int]", track: TrackDe
             f"rows of {rows.resolution}×{rows.resolution} points cannot serve the {track.name} track "
             f"({track.resolution}×{track.resolution}): build them at a multiple of it"
         )
-    batch = rows.batch(indices)
-    return Batch(
-        batch.source[:, ::stride, ::stride].contiguous(),
-        batch.coefficients,
-        batch.solution[:, ::stride, ::stride].contiguous(),
-    )
+    return every_nth_point(rows.batch(indices), stride)

@@ -24,6 +24,7 @@ from pdebench_fm.training.schedule import warmup_cosine
 _SCALE_SAMPLES = 1024  # samples of the stream from which the coefficients' scales are measured
 _VALIDATION_SAMPLES = 64  # of each system
 _CALIBRATION_STEPS = 20  # steps timed to turn minutes into a number of steps
+_ALL_COARSE = 0.99  # share of coarse steps in a run that is timed on them
 
 
 class PretrainConfig(BaseModel):
@@ -37,7 +38,9 @@ class PretrainConfig(BaseModel):
         ema_decay: of the averaged weights, which are the ones that are validated and saved.
         gradient_clip: largest 2-norm of a step's gradient.
         gain: scale of the spectral weights at the start.
-        resolution: points a side of the training fields.
+        resolution: points a side of the training fields, and of those validated on.
+        coarse_resolution: points a side during the first `coarse_share` of the steps. A step costs in proportion to the
+            points, and most of what a model learns shows on a coarse grid.
         seed: of the initial weights.
         data_version: of the sampling.
     """
@@ -54,13 +57,20 @@ class PretrainConfig(BaseModel):
     gradient_clip: PositiveFloat = 1.0
     gain: PositiveFloat = 0.5
     resolution: PositiveInt = 64
+    coarse_resolution: PositiveInt = 32
+    coarse_share: float = Field(default=0.0, ge=0.0, lt=1.0)
     seed: int = 0
     data_version: str = DATA_VERSION
 
-    def mixture(self, split: str) -> Mixture:
-        """Return the stream of the family's pretraining distribution."""
+    def mixture(self, split: str, resolution: int | None = None) -> Mixture:
+        """Return the stream of the family's pretraining distribution, at `resolution` unless another is given."""
         keys = (SampleKey(system, "pretrain", split, self.data_version) for system in find_family(self.family))
-        return Mixture(tuple(keys), self.resolution)
+        return Mixture(tuple(keys), resolution or self.resolution)
+
+    @property
+    def coarse_steps(self) -> int:
+        """The number of steps on the coarse grid; they come first."""
+        return round(self.coarse_share * self.steps)
 
     @property
     def model_name(self) -> str:
@@ -146,6 +156,7 @@ class Pretraining:
         self.step = 0
         self.seconds = 0.0
         self._stream = config.mixture("train")
+        self._coarse_stream = config.mixture("train", config.coarse_resolution)
 
     @property
     def samples(self) -> int:
@@ -166,7 +177,8 @@ class Pretraining:
         began = time.perf_counter()
         config = self.config
         position = self.step * config.batch_size + self._rank * self._share
-        batch = self._stream.batch(position, self._share).to(self.device)
+        stream = self._coarse_stream if self.step < config.coarse_steps else self._stream
+        batch = stream.batch(position, self._share).to(self.device)
         loss = relative_l2(self._trained(batch.source, batch.coefficients), batch.solution).mean()
         self.optimizer.zero_grad()
         loss.backward()
@@ -240,10 +252,21 @@ def steps_for_minutes(
     config: PretrainConfig, minutes: float, device: str = "cpu", processes: int = 1
 ) -> PretrainConfig:
     """Return the configuration with as many steps as fit into `minutes` here, by timing a process's share of a few."""
-    trial = Pretraining(config.model_copy(update={"batch_size": max(1, config.batch_size // processes)}), device)
+    share = config.coarse_share
+    seconds = sum(
+        part * _seconds_per_step(config.model_copy(update={"coarse_share": coarse}), device, processes)
+        for part, coarse in ((share, _ALL_COARSE), (1.0 - share, 0.0))
+        if part
+    )
+    return config.model_copy(update={"steps": max(1, round(60.0 * minutes / seconds))})
+
+
+def _seconds_per_step(config: PretrainConfig, device: str, processes: int) -> float:
+    """Return how long a process's share of a step takes at the start of a run."""
+    update = {"batch_size": max(1, config.batch_size // processes), "steps": 10 * _CALIBRATION_STEPS}
+    trial = Pretraining(config.model_copy(update=update), device)
     trial.advance()
     began = time.perf_counter()
     for _ in range(_CALIBRATION_STEPS):
         trial.advance()
-    per_step = (time.perf_counter() - began) / _CALIBRATION_STEPS
-    return config.model_copy(update={"steps": max(1, round(60.0 * minutes / per_step))})
+    return (time.perf_counter() - began) / _CALIBRATION_STEPS
