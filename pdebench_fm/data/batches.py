@@ -70,8 +70,8 @@ class Mixture:
 
     Attributes:
         keys: of the streams.
-        resolution: points a side: a multiple of 64, or a part of 64, whose fields are those at 64×64 (which resolves the
-            sources) at every second, fourth, … point.
+        resolution: points a side: a multiple of 64, or a part of 64: those fields are the ones at 64×64, which
+            resolves the sources, at every second, fourth, … point.
     """
 
     keys: tuple[SampleKey, ...]
@@ -82,9 +82,7 @@ class Mixture:
         positions = np.arange(start, start + count)
         parts = [positions[positions % len(self.keys) == s] // len(self.keys) for s in range(len(self.keys))]
         resolved = max(self.resolution, _RESOLVED)
-        made = [
-            batch_of(sample(key, part, resolved)) for key, part in zip(self.keys, parts, strict=True) if len(part)
-        ]
+        made = [batch_of(sample(key, part, resolved)) for key, part in zip(self.keys, parts, strict=True) if len(part)]
         return every_nth_point(concatenate(made), resolved // self.resolution)
 
     def batches(self, batch_size: int, start: int = 0) -> Iterator[Batch]:

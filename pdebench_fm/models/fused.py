@@ -12,7 +12,8 @@ from torch import Tensor
 from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 
-from pdebench_fm.models.transform import analyse, fourier_matrices, mix, mix_adjoint, synthesise
+from pdebench_fm.models.modes import mix, mix_adjoint
+from pdebench_fm.models.transform import transform_of
 
 CACHED_VALUES = 2**19
 """Values of a field worked on at a time by each thread of a CPU: two megabytes, about what its caches hold."""
@@ -61,18 +62,18 @@ class _FourierLayer(Function):
     def forward(ctx: Any, field: Tensor, weight: Tensor, pointwise: Tensor, bias: Tensor, activate: bool) -> Tensor:
         field = field.contiguous()
         batch, channels, (ny, nx) = field.shape[0], weight.shape[4], field.shape[2:]
-        matrices = fourier_matrices((ny, nx), weight.shape[2], field.device, field.dtype)
+        transform = transform_of((ny, nx), weight.shape[2], field.device, field.dtype)
         chunks = _chunks(batch, channels * ny * nx, field.device)
         spectrum = field.new_empty(*weight.shape[1:3], 2, batch, weight.shape[3])
         for chunk in chunks:
-            spectrum[:, :, :, chunk] = analyse(field[chunk], matrices.to_kx, matrices.ky)
+            spectrum[:, :, :, chunk] = transform.analyse(field[chunk])
         mixed = mix(spectrum, weight)
         # A constant is the mode k = 0: added here it costs no pass over the field.
         mixed[0, 0, 0] += bias * (ny * nx)
         before = field.new_empty(batch, channels, ny, nx)
         after = torch.empty_like(before) if activate else before
         for chunk in chunks:
-            part = synthesise(mixed[:, :, :, chunk], matrices.ky, matrices.from_kx, out=before[chunk])
+            part = transform.synthesise(mixed[:, :, :, chunk], before[chunk])
             _points(part).baddbmm_(_repeated(pointwise, part), _points(field[chunk]))
             if activate:
                 _gelu_into(part, out=after[chunk])
@@ -85,7 +86,7 @@ class _FourierLayer(Function):
         field, spectrum, weight, pointwise, before = ctx.saved_tensors
         gradient = gradient.contiguous()
         batch, channels, ny, nx = gradient.shape
-        matrices = fourier_matrices((ny, nx), weight.shape[2], field.device, field.dtype)
+        transform = transform_of((ny, nx), weight.shape[2], field.device, field.dtype)
         chunks = _chunks(batch, channels * ny * nx, field.device)
         to_mixed = field.new_empty(*weight.shape[1:3], 2, batch, channels)
         to_pointwise = torch.zeros_like(pointwise)
@@ -94,7 +95,7 @@ class _FourierLayer(Function):
             part = gradient[chunk]
             if before is not None:
                 part = _gelu_backward_into(part, before[chunk], grad_input=torch.empty_like(part))
-            to_mixed[:, :, :, chunk] = analyse(part, matrices.from_kx, matrices.ky)
+            to_mixed[:, :, :, chunk] = transform.synthesise_adjoint(part)
             to_pointwise += torch.bmm(_points(part), _points(field[chunk]).mT).sum(dim=0)
             parts.append(part)
         to_bias = to_mixed[0, 0, 0] * (ny * nx)
@@ -104,7 +105,7 @@ class _FourierLayer(Function):
             to_field = torch.empty_like(field)
             transposed = pointwise.T.contiguous()
             for chunk, part in zip(chunks, parts, strict=True):
-                out = synthesise(to_spectrum[:, :, :, chunk], matrices.ky, matrices.to_kx, out=to_field[chunk])
+                out = transform.analyse_adjoint(to_spectrum[:, :, :, chunk], to_field[chunk])
                 _points(out).baddbmm_(_repeated(transposed, out), _points(part))
         return to_field, to_weight, to_pointwise, to_bias, None
 

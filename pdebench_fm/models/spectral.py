@@ -1,19 +1,16 @@
 """Convolution by learned weights on the lowest Fourier modes, the one non-local part of the network.
 
-Two implementations compute the same function: `"fft"`, the definition, and `"dft"`, which never forms the modes that
-would be thrown away. Fields are indexed `[y, x]`; kx is the half-spectrum axis.
+Fields are indexed `[y, x]`; kx is the half-spectrum axis.
 """
 
 import math
-from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
 from pdebench_fm.errors import UsageError
-from pdebench_fm.models.transform import analyse, fourier_matrices, mix, synthesise
-
-Implementation = Literal["dft", "fft"]
+from pdebench_fm.models.modes import mix
+from pdebench_fm.models.transform import Implementation, transform_of
 
 
 class SpectralConvolution(nn.Module):
@@ -26,8 +23,7 @@ class SpectralConvolution(nn.Module):
     Attributes:
         weight: (2, 2m, m, in_channels, out_channels) float32: real and imaginary part, ky in the order 0..m-1,
             -m..-1, then kx, input and output channel.
-        implementation: `"dft"` (matrix products, the default) or `"fft"` (the reference); the results differ by
-            rounding only.
+        implementation: Of the Fourier transform, see `transform.Implementation`.
     """
 
     def __init__(
@@ -37,7 +33,7 @@ class SpectralConvolution(nn.Module):
         modes: int,
         *,
         gain: float = 1.0,
-        implementation: Implementation = "dft",
+        implementation: Implementation = "auto",
     ) -> None:
         """Draw the weights.
 
@@ -72,10 +68,10 @@ class SpectralConvolution(nn.Module):
         Raises:
             UsageError: If the grid is too coarse for the modes.
         """
-        self.check_grid(*field.shape[-2:])
-        if self.implementation == "fft":
-            return _convolve_fft(field, self.weight)
-        return _convolve_dft(field, self.weight)
+        shape = (field.shape[-2], field.shape[-1])
+        self.check_grid(*shape)
+        transform = transform_of(shape, self.modes, field.device, field.dtype, self.implementation)
+        return transform.synthesise(mix(transform.analyse(field), self.weight))
 
     def check_grid(self, ny: int, nx: int) -> None:
         """Raise a UsageError if a grid of ny x nx points is too coarse for the modes."""
@@ -89,26 +85,3 @@ class SpectralConvolution(nn.Module):
         """Return the dimensions for `print(model)`."""
         _, _, modes, in_channels, out_channels = self.weight.shape
         return f"{in_channels}, {out_channels}, modes={modes}, implementation={self.implementation!r}"
-
-
-def _convolve_fft(field: Tensor, weight: Tensor) -> Tensor:
-    """Convolve by fast Fourier transforms: the definition, kept for checking `_convolve_dft`."""
-    batch, _, ny, nx = field.shape
-    _, _, modes, _, out_channels = weight.shape
-    matrices = torch.complex(weight[0], weight[1])
-    spectrum = torch.fft.rfft2(field)[..., :modes]
-    low = torch.cat([spectrum[:, :, :modes], spectrum[:, :, -modes:]], dim=2)
-    mixed = torch.einsum("bikl,klio->bokl", low, matrices)
-    out = spectrum.new_zeros(batch, out_channels, ny, nx // 2 + 1)
-    out[:, :, :modes, :modes] = mixed[:, :, :modes]
-    out[:, :, -modes:, :modes] = mixed[:, :, modes:]
-    convolved: Tensor = torch.fft.irfft2(out, s=(ny, nx))
-    return convolved
-
-
-def _convolve_dft(field: Tensor, weight: Tensor) -> Tensor:
-    """Convolve by matrix products: to the kept modes, over channels, and back."""
-    ny, nx = field.shape[-2:]
-    matrices = fourier_matrices((ny, nx), weight.shape[2], field.device, field.dtype)
-    spectrum = analyse(field, matrices.to_kx, matrices.ky)
-    return synthesise(mix(spectrum, weight), matrices.ky, matrices.from_kx)

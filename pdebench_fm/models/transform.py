@@ -1,21 +1,67 @@
-"""The truncated Fourier transform as small real matrix products, forming only the modes a model keeps.
+"""The Fourier transform to the few modes a model keeps, and back: by matrix products, or by fast Fourier transforms.
 
 Fields are (B, d, ny, nx), indexed `[y, x]`. A spectrum is (2m, m, 2, B, d): ky in the order 0..m-1, -m..-1, then
 kx = 0..m-1, then the real and the imaginary part, then samples and channels; in that order a complex matrix per mode
-is a batched real matrix product.
+is a batched real matrix product (`modes.py`).
 """
 
 import math
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Literal, Protocol
 
 import torch
 from torch import Tensor
 
+Implementation = Literal["auto", "dft", "fft"]
+"""`"dft"`: two matrix products, which form no mode that is not kept; `"fft"`: the whole fast Fourier transform;
+`"auto"`: the faster of the two, see `fastest`. The results differ by rounding only."""
+
+_MOST_MODES_BY_PRODUCTS = 24
+
+
+class Transform(Protocol):
+    """The transform of one grid to the kept modes, its inverse, and the adjoints of both (their derivatives)."""
+
+    def analyse(self, field: Tensor) -> Tensor:
+        """Return the spectrum of a field, as a view with other strides where that saves a copy."""
+
+    def synthesise(self, spectrum: Tensor, out: Tensor | None = None) -> Tensor:
+        """Return the field with this spectrum and no other modes, in contiguous memory `out` if given."""
+
+    def analyse_adjoint(self, spectrum: Tensor, out: Tensor | None = None) -> Tensor:
+        """Return the adjoint of `analyse` applied to a spectrum: a field."""
+
+    def synthesise_adjoint(self, field: Tensor) -> Tensor:
+        """Return the adjoint of `synthesise` applied to a field: a spectrum."""
+
+
+@lru_cache(maxsize=64)
+def transform_of(
+    shape: tuple[int, int],
+    modes: int,
+    device: torch.device,
+    dtype: torch.dtype,
+    implementation: Implementation = "auto",
+) -> Transform:
+    """Return the transform of a grid of `shape` (ny, nx) that keeps `modes` along each axis and sign."""
+    kind = fastest(modes) if implementation == "auto" else implementation
+    return (_matrix_transform if kind == "dft" else _fast_transform)(shape, modes, device, dtype)
+
+
+def fastest(modes: int) -> Literal["dft", "fft"]:
+    """Return the faster implementation for m kept modes.
+
+    By measurement on a CPU (`scripts/bench/transform.py`; docs/models.md has the table): the cost of the matrix
+    products grows with m, that of the whole transforms does not, and they cross at about m = 24 on grids of 64 to 512
+    points a side. It has not been measured on GPUs, where the same rule is used.
+    """
+    return "dft" if modes <= _MOST_MODES_BY_PRODUCTS else "fft"
+
 
 @dataclass(frozen=True)
-class FourierMatrices:
-    """The matrices of one grid.
+class MatrixTransform:
+    """The truncated discrete Fourier transform as two small real matrix products.
 
     Attributes:
         to_kx: (2m, nx), from x to (real, imaginary) kx.
@@ -27,22 +73,88 @@ class FourierMatrices:
     from_kx: Tensor
     ky: Tensor
 
+    def analyse(self, field: Tensor) -> Tensor:
+        """See `Transform`."""
+        return _to_modes(field, self.to_kx, self.ky)
 
-@lru_cache(maxsize=64)
-def fourier_matrices(shape: tuple[int, int], modes: int, device: torch.device, dtype: torch.dtype) -> FourierMatrices:
-    """Return the matrices for a grid of `shape` (ny, nx), computed in float64 and cast."""
+    def synthesise(self, spectrum: Tensor, out: Tensor | None = None) -> Tensor:
+        """See `Transform`."""
+        return _to_points(spectrum, self.ky, self.from_kx, out)
+
+    def analyse_adjoint(self, spectrum: Tensor, out: Tensor | None = None) -> Tensor:
+        """See `Transform`."""
+        return _to_points(spectrum, self.ky, self.to_kx, out)
+
+    def synthesise_adjoint(self, field: Tensor) -> Tensor:
+        """See `Transform`."""
+        return _to_modes(field, self.from_kx, self.ky)
+
+
+@dataclass(frozen=True)
+class FastTransform:
+    """The same through fast Fourier transforms of the whole grid.
+
+    Attributes:
+        shape: ny, nx.
+        modes: m.
+        norm: (m, 1, 1, 1), what `synthesise` weighs each kx by: how often it stands in a real field, over nx ny.
+    """
+
+    shape: tuple[int, int]
+    modes: int
+    norm: Tensor
+
+    def analyse(self, field: Tensor) -> Tensor:
+        """See `Transform`."""
+        spectrum = torch.fft.rfft2(field)[..., : self.modes]
+        low = torch.cat([spectrum[:, :, : self.modes], spectrum[:, :, -self.modes :]], dim=2)
+        return torch.view_as_real(low).permute(2, 3, 4, 0, 1)
+
+    def synthesise(self, spectrum: Tensor, out: Tensor | None = None) -> Tensor:
+        """See `Transform`."""
+        ny, nx = self.shape
+        low = torch.view_as_complex(spectrum.permute(3, 4, 0, 1, 2).contiguous())
+        whole = low.new_zeros(*low.shape[:2], ny, nx // 2 + 1)
+        whole[:, :, : self.modes, : self.modes] = low[:, :, : self.modes]
+        whole[:, :, -self.modes :, : self.modes] = low[:, :, self.modes :]
+        field: Tensor = torch.fft.irfft2(whole, s=(ny, nx))
+        return field if out is None else out.copy_(field)
+
+    def analyse_adjoint(self, spectrum: Tensor, out: Tensor | None = None) -> Tensor:
+        """See `Transform`."""
+        return self.synthesise(spectrum / self.norm, out)
+
+    def synthesise_adjoint(self, field: Tensor) -> Tensor:
+        """See `Transform`."""
+        return self.analyse(field) * self.norm
+
+
+def _multiplicity(modes: int) -> Tensor:
+    """Return how often each kx stands in the spectrum of a real field, (m,) float64.
+
+    The modes -kx are the conjugates of the modes kx, so all but kx = 0 count twice.
+    """
+    return torch.where(torch.arange(modes) > 0, 2.0, 1.0).double()
+
+
+def _fast_transform(shape: tuple[int, int], modes: int, device: torch.device, dtype: torch.dtype) -> FastTransform:
+    with torch.inference_mode(mode=False), torch.no_grad(), torch.device("cpu"):
+        norm = _multiplicity(modes) / (shape[0] * shape[1])
+        return FastTransform(shape, modes, norm.to(device, dtype).view(-1, 1, 1, 1))
+
+
+def _matrix_transform(shape: tuple[int, int], modes: int, device: torch.device, dtype: torch.dtype) -> MatrixTransform:
+    """Return the matrices of a grid, computed in float64 and cast."""
     ny, nx = shape
     with torch.inference_mode(mode=False), torch.no_grad(), torch.device("cpu"):
         positive = torch.arange(modes)
         cos, sin = _waves(positive, nx)
         to_kx = torch.cat([cos, -sin])
-        # The modes -kx of a real field are the conjugates of the modes kx, so all but kx = 0 count twice.
-        multiplicity = torch.where(positive > 0, 2.0, 1.0).double()
-        from_kx = to_kx * multiplicity.repeat(2)[:, None] / (nx * ny)
+        from_kx = to_kx * _multiplicity(modes).repeat(2)[:, None] / (nx * ny)
         # (a + ib) exp(-i angle) has the real part a cos + b sin and the imaginary part b cos - a sin.
         cos, sin = _waves(torch.cat([positive, positive - modes]), ny)
         ky = torch.stack([torch.cat([cos, -sin]).T, torch.cat([sin, cos]).T])
-        return FourierMatrices(*(matrix.to(device, dtype).contiguous() for matrix in (to_kx, from_kx, ky)))
+        return MatrixTransform(*(matrix.to(device, dtype).contiguous() for matrix in (to_kx, from_kx, ky)))
 
 
 def _waves(wavenumbers: Tensor, n: int) -> tuple[Tensor, Tensor]:
@@ -53,17 +165,8 @@ def _waves(wavenumbers: Tensor, n: int) -> tuple[Tensor, Tensor]:
     return angles.cos(), angles.sin()
 
 
-def analyse(field: Tensor, along_x: Tensor, along_y: Tensor) -> Tensor:
-    """Transform a field to the kept modes.
-
-    Args:
-        field: (B, d, ny, nx).
-        along_x: `to_kx` for the transform, `from_kx` for the adjoint of `synthesise`.
-        along_y: `ky`.
-
-    Returns:
-        The spectrum, (2m, m, 2, B, d), as a view with other strides.
-    """
+def _to_modes(field: Tensor, along_x: Tensor, along_y: Tensor) -> Tensor:
+    """Return the sums of a field (B, d, ny, nx) over x, by `along_x` (2m, nx), and y, by `along_y` (2, ny, 4m)."""
     batch, channels, ny, nx = field.shape
     modes = along_x.shape[0] // 2
     # Modes lead from the first product on, so that each step is one large matrix product.
@@ -72,67 +175,11 @@ def analyse(field: Tensor, along_x: Tensor, along_y: Tensor) -> Tensor:
     return spectrum.view(modes, batch, channels, 2, 2 * modes).permute(4, 0, 3, 1, 2)
 
 
-def synthesise(spectrum: Tensor, along_y: Tensor, along_x: Tensor, out: Tensor | None = None) -> Tensor:
-    """Transform the kept modes to a field; with the same matrices, the adjoint of `analyse`.
-
-    Args:
-        spectrum: (2m, m, 2, B, d).
-        along_y: `ky`.
-        along_x: `from_kx` for the inverse transform, `to_kx` for the adjoint of `analyse`.
-        out: Contiguous memory for the result.
-
-    Returns:
-        (B, d, ny, nx).
-    """
+def _to_points(spectrum: Tensor, along_y: Tensor, along_x: Tensor, out: Tensor | None) -> Tensor:
+    """Return the adjoint of `_to_modes` with the same matrices."""
     _, modes, _, batch, channels = spectrum.shape
     ny, nx = along_y.shape[1], along_x.shape[1]
     rows = spectrum.permute(1, 3, 4, 2, 0).reshape(modes * batch * channels, 4 * modes)
     partial = torch.stack([torch.mm(rows, along_y[0].T), torch.mm(rows, along_y[1].T)])
     points = None if out is None else out.view(-1, nx)
     return torch.mm(partial.view(2 * modes, -1).T, along_x, out=points).view(batch, channels, ny, nx)
-
-
-def mix(spectrum: Tensor, weight: Tensor) -> Tensor:
-    """Multiply each mode of a spectrum by its complex matrix over channels.
-
-    Args:
-        spectrum: (2m, m, 2, B, in).
-        weight: (2, 2m, m, in, out), real and imaginary part.
-
-    Returns:
-        (2m, m, 2, B, out).
-    """
-    real, imaginary = weight.flatten(1, 2).unbind()
-    mixed = torch.baddbmm(torch.bmm(as_rows(spectrum), real), as_rows(times_i(spectrum)), imaginary)
-    return mixed.view(*spectrum.shape[:4], weight.shape[4])
-
-
-def mix_adjoint(gradient: Tensor, spectrum: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the gradients of `mix` with respect to its spectrum and its weight.
-
-    Args:
-        gradient: (2m, m, 2, B, out), with respect to the result.
-        spectrum: (2m, m, 2, B, in), as given to `mix`.
-        weight: (2, 2m, m, in, out), as given to `mix`.
-
-    Returns:
-        (2m, m, 2, B, in) and (2, 2m, m, in, out).
-    """
-    to_spectrum = mix(gradient, torch.stack([weight[0].mT, -weight[1].mT]))
-    rows = as_rows(gradient)
-    to_weight = torch.empty_like(weight)
-    flat = to_weight.flatten(1, 2)
-    torch.bmm(as_rows(spectrum).mT, rows, out=flat[0])
-    torch.bmm(as_rows(times_i(spectrum)).mT, rows, out=flat[1])
-    return to_spectrum, to_weight
-
-
-def times_i(spectrum: Tensor) -> Tensor:
-    """Multiply a spectrum (2m, m, 2, B, d) by the imaginary unit."""
-    real, imaginary = spectrum.unbind(2)
-    return torch.stack([-imaginary, real], dim=2)
-
-
-def as_rows(spectrum: Tensor) -> Tensor:
-    """Return a spectrum (2m, m, 2, B, d) as one matrix per mode, (2m m, 2 B, d)."""
-    return spectrum.flatten(2, 3).flatten(0, 1)

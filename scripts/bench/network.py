@@ -17,6 +17,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
@@ -137,28 +138,30 @@ def compare(size: Size, resolution: int, batch: int, rounds: int) -> None:
             for kind in (NEURALOPERATOR, PLAIN)
         }
         memory = {kind: peak_memory(kind, size, resolution, batch, mode) for kind in subjects}
-        print(
-            f"{size.name:>4} {resolution:>3}² {what:<9} ours {1e3 * statistics.median(times[OURS]) / batch:7.2f} ms/sample"
-            f"  {memory[OURS]:5.0f} MiB | "
-            + " | ".join(f"{kind} {ratio:4.2f}×  {memory[kind]:5.0f} MiB" for kind, ratio in ratios.items()),
-            flush=True,
-        )
+        ours = f"ours {1e3 * statistics.median(times[OURS]) / batch:7.2f} ms/sample  {memory[OURS]:5.0f} MiB"
+        others = [f"{kind} {ratio:4.2f}×  {memory[kind]:5.0f} MiB" for kind, ratio in ratios.items()]
+        print(" | ".join([f"{size.name:>4} {resolution:>3}² {what:<9} {ours}", *others]), flush=True)
 
 
 def peak_memory(kind: str, size: Size, resolution: int, batch: int, mode: int) -> float:
-    """Return the MiB by which a process of its own grows in two steps."""
+    """Return the MiB by which a process of its own grows at most in two steps."""
     call = [sys.executable, __file__, "--probe", json.dumps([kind, size.name, resolution, batch, mode])]
     return float(subprocess.run(call, check=True, capture_output=True, text=True).stdout)
 
 
 def probe(kind: str, size: str, resolution: int, batch: int, mode: int) -> None:
-    import resource
-
     action = subject(kind, SIZES[size], resolution, batch)[mode]
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    status = Path("/proc/self/status")
+    Path("/proc/self/clear_refs").write_text("5")  # Linux: the peak is counted from here on
+    before = in_status(status, "VmRSS")
     action()
     action()
-    print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024)
+    print((in_status(status, "VmHWM") - before) / 1024)
+
+
+def in_status(status: Path, name: str) -> int:
+    """Return a line of Linux's /proc/self/status, in KiB."""
+    return next(int(line.split()[1]) for line in status.read_text().splitlines() if line.startswith(name))
 
 
 def main() -> None:
@@ -172,7 +175,8 @@ def main() -> None:
     options = arguments.parse_args()
     torch.set_num_threads(options.threads)
     if options.probe:
-        return probe(*json.loads(options.probe))
+        probe(*json.loads(options.probe))
+        return
     keep_freed_memory()
     print(f"PyTorch {torch.__version__}, {options.threads} threads, batches of {options.batch}; ratio = theirs / ours")
     for size in options.sizes.split(","):

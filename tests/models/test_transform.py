@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from pdebench_fm.models.transform import analyse, fourier_matrices, mix, mix_adjoint, synthesise
+from pdebench_fm.models.modes import mix, mix_adjoint
+from pdebench_fm.models.transform import FastTransform, MatrixTransform, transform_of
 
 GRIDS = [(3, 6, 6), (3, 7, 9), (4, 16, 11), (2, 5, 4), (1, 2, 2), (1, 3, 5), (8, 64, 64)]
 
@@ -13,15 +14,18 @@ def random(*shape):
     return torch.randn(shape, dtype=torch.float64, generator=torch.Generator().manual_seed(sum(shape)))
 
 
-def matrices_of(modes, ny, nx):
-    return fourier_matrices((ny, nx), modes, torch.device("cpu"), torch.float64)
+def transform(modes, ny, nx, implementation="auto"):
+    return transform_of((ny, nx), modes, torch.device("cpu"), torch.float64, implementation)
 
 
+both = pytest.mark.parametrize("implementation", ["dft", "fft"])
+
+
+@both
 @pytest.mark.parametrize(("modes", "ny", "nx"), GRIDS)
-def test_analysis_gives_the_low_modes_of_the_fast_fourier_transform(modes, ny, nx):
+def test_analysis_gives_the_low_modes_of_the_whole_transform(modes, ny, nx, implementation):
     field = random(2, 3, ny, nx)
-    matrices = matrices_of(modes, ny, nx)
-    spectrum = analyse(field, matrices.to_kx, matrices.ky).numpy()
+    spectrum = transform(modes, ny, nx, implementation).analyse(field).numpy()
     everything = np.fft.fft2(field.numpy())
     for row, ky in enumerate([*range(modes), *range(-modes, 0)]):
         for kx in range(modes):
@@ -29,28 +33,48 @@ def test_analysis_gives_the_low_modes_of_the_fast_fourier_transform(modes, ny, n
             np.testing.assert_allclose(found, everything[:, :, ky, kx], rtol=0, atol=1e-11)
 
 
+@both
 @pytest.mark.parametrize(("modes", "ny", "nx"), GRIDS)
-def test_synthesis_undoes_analysis_of_a_band_limited_field(modes, ny, nx):
+def test_synthesis_undoes_analysis_of_a_band_limited_field(modes, ny, nx, implementation):
     y, x = np.meshgrid(np.arange(ny) / ny, np.arange(nx) / nx, indexing="ij")
     field = np.full((ny, nx), 0.3)
     for ky in range(1 - modes, modes):
         for kx in range(modes):
             field += np.cos(2 * np.pi * (ky * y + kx * x) + ky - 2 * kx) / (1 + kx + abs(ky))
     field = torch.from_numpy(field)[None, None]
-    matrices = matrices_of(modes, ny, nx)
-    back = synthesise(analyse(field, matrices.to_kx, matrices.ky), matrices.ky, matrices.from_kx)
+    there = transform(modes, ny, nx, implementation)
+    back = there.synthesise(there.analyse(field))
     torch.testing.assert_close(back, field, rtol=0, atol=1e-13)
 
 
+@both
 @pytest.mark.parametrize(("modes", "ny", "nx"), GRIDS)
-@pytest.mark.parametrize("direction", ["to_kx", "from_kx"])
-def test_analysis_and_synthesis_with_the_same_matrices_are_adjoint(modes, ny, nx, direction):
+@pytest.mark.parametrize("direction", ["analyse", "synthesise"])
+def test_the_adjoints_are_adjoint(modes, ny, nx, direction, implementation):
     field, spectrum = random(2, 3, ny, nx), random(2 * modes, modes, 2, 2, 3)
-    matrices = matrices_of(modes, ny, nx)
-    along_x = getattr(matrices, direction)
-    left = (analyse(field, along_x, matrices.ky) * spectrum).sum()
-    right = (field * synthesise(spectrum, matrices.ky, along_x)).sum()
+    there = transform(modes, ny, nx, implementation)
+    if direction == "analyse":
+        left = (there.analyse(field) * spectrum).sum()
+        right = (field * there.analyse_adjoint(spectrum)).sum()
+    else:
+        left = (there.synthesise_adjoint(field) * spectrum).sum()
+        right = (field * there.synthesise(spectrum)).sum()
     torch.testing.assert_close(left, right, rtol=1e-12, atol=1e-12)
+
+
+@both
+@pytest.mark.parametrize("direction", ["synthesise", "analyse_adjoint"])
+def test_a_field_is_written_where_it_is_wanted(implementation, direction):
+    spectrum = random(6, 3, 2, 2, 3)
+    apply = getattr(transform(3, 7, 9, implementation), direction)
+    out = torch.empty(2, 3, 7, 9, dtype=torch.float64)
+    apply(spectrum, out)
+    assert torch.equal(out, apply(spectrum))
+
+
+def test_few_modes_are_formed_by_matrix_products_and_many_by_whole_transforms():
+    assert isinstance(transform(8, 64, 64), MatrixTransform)
+    assert isinstance(transform(80, 256, 256), FastTransform)
 
 
 def test_mixing_is_the_complex_matrix_product_of_each_mode():
@@ -70,10 +94,11 @@ def test_the_adjoint_of_mixing_is_what_automatic_differentiation_finds():
     torch.testing.assert_close(found, expected, rtol=0, atol=1e-13)
 
 
-def test_matrices_made_in_inference_mode_can_be_trained_through():
-    fourier_matrices.cache_clear()
+@both
+def test_a_transform_made_in_inference_mode_can_be_trained_through(implementation):
+    transform_of.cache_clear()
     with torch.inference_mode():
-        matrices = matrices_of(2, 6, 6)
+        there = transform(2, 6, 6, implementation)
     field = random(1, 1, 6, 6).requires_grad_()
-    analyse(field, matrices.to_kx, matrices.ky).sum().backward()
+    there.synthesise(there.analyse(field)).sum().backward()
     assert field.grad is not None
