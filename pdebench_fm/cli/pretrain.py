@@ -1,7 +1,7 @@
 """`pdefm pretrain`: train a model of the zoo's architecture on fresh samples."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -23,6 +23,9 @@ def pretrain(
     ] = 0.8,
     coarse_resolution: Annotated[int, typer.Option(help="Points a side of the coarse grid.")] = 32,
     warmup_steps: Annotated[int, typer.Option(help="Steps until the learning rate's peak.")] = 200,
+    precision: Annotated[
+        Literal["float32", "bfloat16"], typer.Option(help="Of the pointwise maps; what is spectral stays float32.")
+    ] = "float32",
     seed: Annotated[int, typer.Option(help="Of the initial weights.")] = 0,
     device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1, mps or auto.")] = "auto",
 ) -> None:
@@ -31,23 +34,31 @@ def pretrain(
         raise UsageError("say how long to train: either --minutes or --steps")
     if minutes is not None and minutes <= 0:
         raise UsageError(f"--minutes must be positive, not {minutes:g}")
+    from pydantic import ValidationError
+
     from pdebench_fm.memory import keep_freed_memory
     from pdebench_fm.models import choose_device
     from pdebench_fm.training.pretrain import PretrainConfig, Progress
     from pdebench_fm.training.run import pretrain as run_pretraining
 
-    config = PretrainConfig(
-        family=family,
-        size=size,
-        steps=steps or 1,
-        batch_size=batch_size,
-        learning_rate=learning_rate,
-        resolution=resolution,
-        coarse_share=coarse_share,
-        coarse_resolution=coarse_resolution,
-        warmup_steps=warmup_steps,
-        seed=seed,
-    )
+    try:
+        config = PretrainConfig(
+            family=family,
+            size=size,
+            steps=1 if steps is None else steps,
+            batch_size=batch_size,
+            learning_rate=learning_rate,
+            resolution=resolution,
+            coarse_share=coarse_share,
+            coarse_resolution=coarse_resolution,
+            warmup_steps=warmup_steps,
+            precision=precision,
+            seed=seed,
+        )
+    except ValidationError as error:
+        first = error.errors()[0]
+        option = str(first["loc"][0]).replace("_", "-")
+        raise UsageError(f"--{option}: {first['msg'].lower()}, not {first['input']}") from error
     keep_freed_memory()
     with progress_bar() as progress:
         bar = progress.add_task(f"pretraining {config.model_name}", total=None, note="")

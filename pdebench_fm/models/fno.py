@@ -51,13 +51,17 @@ class FNO(nn.Module):
     def forward(self, source: Tensor, coefficients: Tensor) -> Tensor:
         """Apply the network.
 
+        Under `torch.autocast` the pointwise maps are in the lower precision, and everything spectral stays as it is.
+
         Args:
             source: (B, ny, nx), normalised.
             coefficients: (B, 6), normalised.
 
         Returns:
-            (B, ny, nx).
+            (B, ny, nx), of the source's dtype.
         """
+        if torch.is_autocast_enabled(source.device.type):
+            return self.forward_plain(source, coefficients).to(source.dtype)
         first, *others = self._fourier_layers()
         first.spectral.check_grid(*source.shape[-2:])
         field = source[:, None]

@@ -80,9 +80,7 @@ class NeuralOperator(  # type: ignore[call-arg]
         self._check(source, coefficients)
         scales = _scales(self.config.normaliser.coefficient_scales, coefficients.device, coefficients.dtype)
         normalised, amplitude = _normalise(source)
-        # Half precision would spoil the Fourier sums, so a surrounding autocast stops here.
-        with torch.autocast(source.device.type, enabled=False):
-            normalised_solution: Tensor = self.network(normalised, coefficients / scales)
+        normalised_solution: Tensor = self.network(normalised, coefficients / scales)
         return amplitude * normalised_solution
 
     def _check(self, source: Tensor, coefficients: Tensor) -> None:

@@ -3,7 +3,7 @@
 import time
 from dataclasses import dataclass
 from math import isfinite
-from typing import Self
+from typing import Literal, Self
 
 import torch
 from accelerate import Accelerator
@@ -12,10 +12,10 @@ from torch import Tensor
 
 from pdebench_fm.data.batches import Batch, Mixture
 from pdebench_fm.data.catalogue import DATA_VERSION, find_family
-from pdebench_fm.errors import PdefmError, unknown_name
+from pdebench_fm.errors import PdefmError, UsageError, unknown_name
 from pdebench_fm.models.config import HomogeneousNormaliser, ModelConfig
 from pdebench_fm.models.operator import NeuralOperator
-from pdebench_fm.models.sizes import SIZES
+from pdebench_fm.models.sizes import SIZES, Size
 from pdebench_fm.physics import SampleKey
 from pdebench_fm.training.checkpoint import Checkpoint
 from pdebench_fm.training.loss import relative_l2
@@ -41,6 +41,8 @@ class PretrainConfig(BaseModel):
         resolution: points a side of the training fields, and of those validated on.
         coarse_resolution: points a side during the first `coarse_share` of the steps. A step costs in proportion to the
             points, and most of what a model learns shows on a coarse grid.
+        precision: of the pointwise maps; `"bfloat16"` by PyTorch's autocast, while weights and everything spectral stay
+            float32.
         seed: of the initial weights.
         data_version: of the sampling.
     """
@@ -59,6 +61,7 @@ class PretrainConfig(BaseModel):
     resolution: PositiveInt = 64
     coarse_resolution: PositiveInt = 32
     coarse_share: float = Field(default=0.0, ge=0.0, lt=1.0)
+    precision: Literal["float32", "bfloat16"] = "float32"
     seed: int = 0
     data_version: str = DATA_VERSION
 
@@ -110,6 +113,8 @@ def initial_model(config: PretrainConfig) -> NeuralOperator:
     if config.size not in SIZES:
         raise unknown_name("size", config.size, SIZES)
     size = SIZES[config.size]
+    for resolution in {config.resolution, config.coarse_resolution if config.coarse_steps else config.resolution}:
+        _check_resolution(resolution, size)
     scales = coefficient_scales(config.mixture("train").batch(0, _SCALE_SAMPLES))
     try:
         normaliser = HomogeneousNormaliser(coefficient_scales=scales)
@@ -121,6 +126,17 @@ def initial_model(config: PretrainConfig) -> NeuralOperator:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
         return NeuralOperator(model_config, gain=config.gain)
+
+
+def _check_resolution(resolution: int, size: Size) -> None:
+    """Raise a `UsageError` unless there are fields on a grid that can carry the size's modes."""
+    if resolution % 64 and 64 % resolution:
+        raise UsageError(f"there are no fields of {resolution} points a side: choose 16, 32, or a multiple of 64")
+    if resolution < 2 * size.modes:
+        raise UsageError(
+            f"{resolution} points a side cannot carry the {size.modes} modes of size {size.name}: "
+            f"it needs at least {2 * size.modes} (for the coarse grid: --coarse-resolution, or --coarse-share 0)"
+        )
 
 
 class Pretraining:
@@ -179,7 +195,9 @@ class Pretraining:
         position = self.step * config.batch_size + self._rank * self._share
         stream = self._coarse_stream if self.step < config.coarse_steps else self._stream
         batch = stream.batch(position, self._share).to(self.device)
-        loss = relative_l2(self._trained(batch.source, batch.coefficients), batch.solution).mean()
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=config.precision == "bfloat16"):
+            prediction = self._trained(batch.source, batch.coefficients)
+        loss = relative_l2(prediction, batch.solution).mean()
         self.optimizer.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), config.gradient_clip)

@@ -100,12 +100,20 @@ def test_a_source_that_is_not_a_number_stays_visible():
     assert solution[:2].isfinite().all()
 
 
-def test_autocast_does_not_reach_into_the_model():
+def test_autocast_halves_the_precision_of_the_pointwise_maps_only():
     model = build(torch.float32)
     source, coefficients = batch(dtype=torch.float32)
+    spectral = model.network.layers[1].spectral
+    seen = []
+    spectral.register_forward_hook(lambda _, given, result: seen.append((given[0], result)))
     with torch.autocast("cpu", dtype=torch.bfloat16):
         solution = model(source, coefficients)
-    assert torch.equal(solution, model(source, coefficients))
+    given, convolved = seen[0]
+    assert solution.dtype == convolved.dtype == torch.float32
+    assert torch.equal(convolved, spectral(given.float()))
+    exact = model(source, coefficients)
+    error = (solution - exact).norm() / exact.norm()
+    assert 1e-5 < error < 2e-2
 
 
 @pytest.mark.parametrize(

@@ -135,6 +135,43 @@ def test_training_learns():
     assert validation_errors(run.averaged_model(), config)["poisson"] < 0.25
 
 
+def test_training_in_half_precision_keeps_weights_and_gradients_single():
+    config = PretrainConfig(
+        family="poisson", size="64k", steps=60, batch_size=8, warmup_steps=20, precision="bfloat16", coarse_share=0.9
+    )
+    run = Pretraining(config)
+    losses = [run.advance() for _ in range(40)]
+    assert sum(losses[-5:]) < 0.7 * sum(losses[:5])
+    assert {parameter.dtype for parameter in run.model.parameters()} == {torch.float32}
+    assert {parameter.grad.dtype for parameter in run.model.parameters()} == {torch.float32}
+    exact = Pretraining(config.model_copy(update={"precision": "float32"}))
+    assert abs(exact.advance() - losses[0]) < 1e-2 * losses[0]
+
+
+def test_the_first_share_of_the_steps_is_on_the_coarse_grid():
+    config = CONFIG.model_copy(update={"steps": 4, "coarse_share": 0.5})
+    run = Pretraining(config)
+    seen = []
+    run.model.register_forward_pre_hook(lambda _, given: seen.append(given[0]))
+    while run.step < config.steps:
+        run.advance()
+    assert [field.shape[-1] for field in seen] == [32, 32, 64, 64]
+    assert torch.equal(seen[1], config.mixture("train").batch(3, 3).source[:, ::2, ::2])
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"resolution": 48}, "no fields of 48 points"),
+        ({"coarse_share": 0.5, "coarse_resolution": 4}, "4 points a side cannot carry the 4 modes of size 64k"),
+        ({"size": "65k"}, "unknown size '65k'"),
+    ],
+)
+def test_impossible_configurations_are_refused(change, message):
+    with pytest.raises(UsageError, match=message):
+        Pretraining(CONFIG.model_copy(update=change))
+
+
 def test_a_mixture_has_equal_parts_and_any_position_can_be_entered():
     keys = tuple(SampleKey(system, "pretrain", "train") for system in ("poisson", "advection-diffusion", "helmholtz"))
     mixture = Mixture(keys, 64)
