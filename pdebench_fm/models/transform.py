@@ -138,7 +138,7 @@ def _multiplicity(modes: int) -> Tensor:
 
 
 def _fast_transform(shape: tuple[int, int], modes: int, device: torch.device, dtype: torch.dtype) -> FastTransform:
-    with torch.inference_mode(mode=False), torch.no_grad(), torch.device("cpu"):
+    with torch.inference_mode(False), torch.no_grad(), torch.device("cpu"):
         norm = _multiplicity(modes) / (shape[0] * shape[1])
         return FastTransform(shape, modes, norm.to(device, dtype).view(-1, 1, 1, 1))
 
@@ -146,7 +146,7 @@ def _fast_transform(shape: tuple[int, int], modes: int, device: torch.device, dt
 def _matrix_transform(shape: tuple[int, int], modes: int, device: torch.device, dtype: torch.dtype) -> MatrixTransform:
     """Return the matrices of a grid, computed in float64 and cast."""
     ny, nx = shape
-    with torch.inference_mode(mode=False), torch.no_grad(), torch.device("cpu"):
+    with torch.inference_mode(False), torch.no_grad(), torch.device("cpu"):
         positive = torch.arange(modes)
         cos, sin = _waves(positive, nx)
         to_kx = torch.cat([cos, -sin])
