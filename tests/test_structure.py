@@ -32,9 +32,12 @@ def test_imports_flow_one_way(path):
             assert ROOMS.index(parts[1]) <= ROOMS.index(room), f"{room} imports {module}"
 
 
-@pytest.mark.parametrize("name", ["errors", "files", "memory", "templates"])
+SHARED = ["errors.py", "files.py", "memory.py", "templates.py", *(f"hub/{path.name}" for path in ROOT.glob("hub/*.py"))]
+
+
+@pytest.mark.parametrize("name", SHARED)
 def test_shared_ground_imports_no_room(name):
-    for module in imported_modules(ROOT / f"{name}.py"):
+    for module in imported_modules(ROOT / name):
         parts = module.split(".")
         assert parts[0] != "pdebench_fm" or parts[1:2] == [] or parts[1] not in ROOMS
 
