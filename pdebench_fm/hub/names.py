@@ -5,6 +5,9 @@ from collections.abc import Iterable
 
 from pdebench_fm.errors import PdefmError, UsageError
 
+HOME_NAMESPACE = "pdebench-fm"
+"""The project's own namespace."""
+
 _NAMESPACE = re.compile(r"(?!.*(--|\.\.))[A-Za-z0-9_]([A-Za-z0-9_.-]{0,94}[A-Za-z0-9_])?")
 _VERSION = re.compile(r"(0|[1-9][0-9]*)\.(0|[1-9][0-9]*)\.(0|[1-9][0-9]*)")
 _TAG = re.compile(r"v([0-9]+\.[0-9]+\.[0-9]+)")
