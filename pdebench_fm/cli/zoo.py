@@ -30,7 +30,7 @@ def list_models() -> None:
     from pdebench_fm.evaluation.zoo_entries import zoo_entries
 
     systems = FAMILIES["mixed"]
-    table = Table(box=box.SIMPLE_HEAD, padding=(0, 2, 0, 0), pad_edge=False)
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False)
     table.add_column("model\nfamily, parameters", overflow="fold")
     table.add_column("size")
     table.add_column("lives in\nrevision")
@@ -71,7 +71,7 @@ def show(
 def score_table(entry: "ZooEntry") -> Table:
     """Return the scores that a model's card states, a row for each task."""
     shots = sorted({score.shots for score in entry.scores})
-    table = Table(box=box.SIMPLE_HEAD, padding=(0, 2, 0, 0), pad_edge=False)
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False)
     table.add_column(f"relative ℓ² error, {entry.scores[0].track}")
     for number in shots:
         table.add_column("zero-shot" if number == 0 else f"{number} shots", justify="right")

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from huggingface_hub import EvalResult, ModelCard
 from pydantic import BaseModel, ConfigDict, ValidationError
+from yaml import YAMLError
 
 from pdebench_fm.data.catalogue import TASKS, find_family
 from pdebench_fm.errors import PdefmError, UsageError
@@ -126,7 +127,7 @@ def stated_scores(folder: Path) -> tuple[StatedScore, ...]:
     try:
         metadata = ModelCard.load(path, ignore_metadata_errors=True).data
         scores = tuple(_score(entry) for entry in metadata.eval_results or () if entry.metric_type == METRIC_TYPE)
-    except (ValidationError, ValueError, KeyError, TypeError) as error:
+    except (YAMLError, ValidationError, ValueError, KeyError, TypeError) as error:
         raise PdefmError(
             f"{path} has metadata that this package cannot read: it is damaged or of something else"
         ) from error
