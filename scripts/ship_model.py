@@ -13,10 +13,10 @@ from pathlib import Path
 from pdebench_fm.data.catalogue import FAMILIES, TASKS
 from pdebench_fm.errors import PdefmError
 from pdebench_fm.evaluation.evaluate import evaluate
-from pdebench_fm.evaluation.model_card import model_card
+from pdebench_fm.evaluation.model_card import write_card
 from pdebench_fm.evaluation.result import Result, read_result, write_result
 from pdebench_fm.evaluation.task import load_task
-from pdebench_fm.files import sha256_of, write_atomically
+from pdebench_fm.files import sha256_of
 from pdebench_fm.leaderboard.store import row_path
 from pdebench_fm.memory import keep_freed_memory
 from pdebench_fm.models import load_model
@@ -64,7 +64,7 @@ def main() -> None:
         scores = ", ".join(f"{run.start} {run.shots}: {run.summary.mean:.4g}" for run in result.runs)
         print(f"{task}: {scores} ({result.wall_seconds:.0f} s)", flush=True)
         results.append(result)
-    write_atomically(home / "README.md", model_card(name, model.config, training, results))
+    write_card(home, results)
     print(f"shipped {home}")
 
 

@@ -32,9 +32,12 @@ def test_imports_flow_one_way(path):
             assert ROOMS.index(parts[1]) <= ROOMS.index(room), f"{room} imports {module}"
 
 
-@pytest.mark.parametrize("name", ["errors", "files", "memory", "templates"])
+SHARED = ["errors.py", "files.py", "memory.py", "templates.py", *(f"hub/{path.name}" for path in ROOT.glob("hub/*.py"))]
+
+
+@pytest.mark.parametrize("name", SHARED)
 def test_shared_ground_imports_no_room(name):
-    for module in imported_modules(ROOT / f"{name}.py"):
+    for module in imported_modules(ROOT / name):
         parts = module.split(".")
         assert parts[0] != "pdebench_fm" or parts[1:2] == [] or parts[1] not in ROOMS
 
@@ -42,6 +45,14 @@ def test_shared_ground_imports_no_room(name):
 def test_physics_knows_arrays_only():
     roots = {module.split(".")[0] for path in (ROOT / "physics").glob("*.py") for module in imported_modules(path)}
     assert not roots & {"torch", "huggingface_hub", "datasets", "pyarrow", "pathlib", "os"}
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_nothing_is_unpickled(path):
+    assert not {"pickle", "joblib", "dill"} & set(imported_modules(path))
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Call) and ast.unparse(node.func) == "torch.load":
+            assert "weights_only=True" in ast.unparse(node), f"{path} unpickles"
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))

@@ -1,46 +1,97 @@
-"""`pdefm zoo`: the pretrained models that come with the package, and their cards."""
+"""`pdefm zoo`: the pretrained models in the package and in the Hub's cache, and their cards."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich import box
 from rich.markdown import Markdown
+from rich.markup import escape
 from rich.table import Table
 
+from pdebench_fm.cli import zoo_hub
 from pdebench_fm.cli.console import console, short
 
-app = typer.Typer(help="List and show pretrained models.", no_args_is_help=True)
+if TYPE_CHECKING:
+    from pdebench_fm.evaluation.zoo_entries import ZooEntry
+
+_ROOMY = 100  # columns of a terminal that has room for an organisation and a model's name in one line
+_SHORT_COMMIT = 7
+
+app = typer.Typer(help="List, show, publish and download pretrained models.", no_args_is_help=True)
+app.command("card")(zoo_hub.card)
+app.command("publish")(zoo_hub.publish)
+app.command("pull")(zoo_hub.pull)
 
 
 @app.command("list")
 def list_models() -> None:
-    """List the models in the package with their zero-shot errors on their pretraining distributions."""
-    from pdebench_fm.evaluation.model_card import stated_scores
-    from pdebench_fm.models import zoo_names
-    from pdebench_fm.models.zoo import zoo_directory
-    from pdebench_fm.training.record import read_training_record
+    """List models with their zero-shot errors on the pretraining distributions' test splits."""
+    from pdebench_fm.data.catalogue import FAMILIES
+    from pdebench_fm.evaluation.zoo_entries import zoo_entries
 
-    table = Table(title="Models in the package; zero-shot error on their own pretraining distributions, lite track")
-    table.add_column("model", no_wrap=True)
-    table.add_column("samples", justify="right")
-    for system in ("poisson", "advection-diffusion", "helmholtz"):
-        table.add_column(system, justify="right")
-    for name in zoo_names():
-        record = read_training_record(zoo_directory() / name)
-        scores = {score.task: score.error for score in stated_scores(zoo_directory() / name) if score.shots == 0}
-        cells = [scores.get(f"{system}/pretrain") for system in ("poisson", "advection-diffusion", "helmholtz")]
-        shown = ["—" if error is None else short(error) for error in cells]
-        table.add_row(name, f"{record.samples:,}", *shown)
+    systems = FAMILIES["mixed"]
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False)
+    table.add_column("model\nfamily, parameters", overflow="fold")
+    table.add_column("size")
+    table.add_column("lives in\nrevision")
+    for system in systems:
+        table.add_column(system.replace("-", "-\n"), justify="right")
+    entries = zoo_entries()
+    for entry in entries:
+        name = entry.name.replace("/", "/\n") if console.width < _ROOMY else entry.name
+        errors = [entry.pretraining_error(system) for system in systems]
+        table.add_row(
+            f"[bold]{name}[/]\n[dim]{escape(entry.config.family or '—')}, {_rounded(entry.parameters)}[/]",
+            escape(entry.config.size or "—"),
+            _home(entry),
+            *("—" if error is None else short(error) for error in errors),
+        )
     console.print(table)
+    tracks = " or ".join(sorted({score.track for entry in entries for score in entry.scores}))
+    console.print(f"[dim]Zero-shot relative ℓ² errors on the pretraining test splits, {tracks} track.[/]")
 
 
 @app.command()
-def show(name: Annotated[str, typer.Argument(help="A model's name, such as fno-mixed-64k.")]) -> None:
+def show(
+    name: Annotated[str, typer.Argument(help="A model's name, such as fno-mixed-64k, or ORG/NAME in the Hub's cache.")],
+) -> None:
     """Show a model's card: how it was trained, what it scores, what it cannot do."""
-    from pdebench_fm.errors import unknown_name
-    from pdebench_fm.models import zoo_names
-    from pdebench_fm.models.zoo import zoo_directory
+    from huggingface_hub import ModelCard
 
-    if name not in zoo_names():
-        raise unknown_name("model", name, zoo_names())
-    text = (zoo_directory() / name / "README.md").read_text(encoding="utf-8")
-    console.print(Markdown(text.split("---\n", 2)[-1]))
+    from pdebench_fm.errors import PdefmError
+    from pdebench_fm.evaluation.zoo_entries import find_entry
+
+    entry = find_entry(name)
+    if not entry.card.is_file():
+        raise PdefmError(f"{name} has no card: {entry.folder} holds no {entry.card.name}")
+    console.print(Markdown(ModelCard.load(entry.card, ignore_metadata_errors=True).text))
+    console.print(f"\nIts files lie in {entry.folder}", soft_wrap=True, style="dim")
+
+
+def score_table(entry: "ZooEntry") -> Table:
+    """Return the scores that a model's card states, a row for each task."""
+    shots = sorted({score.shots for score in entry.scores})
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False)
+    table.add_column(f"relative ℓ² error, {entry.scores[0].track}")
+    for number in shots:
+        table.add_column("zero-shot" if number == 0 else f"{number} shots", justify="right")
+    for task in dict.fromkeys(score.task for score in entry.scores):
+        errors = {score.shots: short(score.error) for score in entry.scores if score.task == task}
+        table.add_row(task, *(errors.get(number, "—") for number in shots))
+    return table
+
+
+def _home(entry: "ZooEntry") -> str:
+    """Return where a model lives, in one or two short lines."""
+    match entry.home:
+        case "package":
+            return "package"
+        case "recipe":
+            return "not shipped\n[dim]recipe only[/]"
+        case "hub cache":
+            return f"Hub cache\n[dim]{escape(entry.revision if entry.refs else entry.revision[:_SHORT_COMMIT])}[/]"
+
+
+def _rounded(count: int) -> str:
+    """Return a number of parameters to three digits, in thousands or millions."""
+    return f"{count / 1e3:.3g} k" if count < 1e6 else f"{count / 1e6:.3g} M"

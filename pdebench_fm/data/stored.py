@@ -93,7 +93,7 @@ def _manifest_from_hub(repository: str, revision: str | None) -> tuple[Manifest,
     """Return a repository's manifest and the commit it is from."""
     from huggingface_hub import HfApi, hf_hub_download
 
-    from pdebench_fm.data.publishing.hub import HUB_ERRORS, explain
+    from pdebench_fm.hub.failures import HUB_ERRORS, explain
 
     try:
         commit = HfApi().dataset_info(repository, revision=revision).sha
@@ -113,7 +113,7 @@ def _read(
     from datasets import load_dataset
     from datasets.exceptions import DatasetsError
 
-    from pdebench_fm.data.publishing.hub import HUB_ERRORS
+    from pdebench_fm.hub.failures import HUB_ERRORS
 
     try:
         table = load_dataset(path, regime, split=split, revision=revision).with_format("arrow").data.table

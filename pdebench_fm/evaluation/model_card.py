@@ -1,22 +1,69 @@
 """The model card: how a model was trained and what it scores, for people and, as `model-index`, for the Hub."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from huggingface_hub import EvalResult, ModelCard, ModelCardData
+from huggingface_hub import ModelCardData
 
 from pdebench_fm.data.catalogue import FAMILIES, TASKS
-from pdebench_fm.errors import PdefmError, UsageError
-from pdebench_fm.evaluation.protocol import PROTOCOL_VERSION
+from pdebench_fm.errors import UsageError
 from pdebench_fm.evaluation.result import Result
+from pdebench_fm.evaluation.stated_scores import (
+    DIGEST_KEY,
+    StatedScore,
+    check_complete,
+    evaluation_entries,
+    scores_of,
+    stated_scores,
+)
+from pdebench_fm.files import write_atomically
 from pdebench_fm.models.config import ModelConfig
+from pdebench_fm.models.operator import parameter_count
+from pdebench_fm.models.sources import CARD_NAME, read_config, source_in
+from pdebench_fm.models.weights import WEIGHTS_NAME
 from pdebench_fm.templates import card_templates
-from pdebench_fm.training.record import TrainingRecord
+from pdebench_fm.training.record import TrainingRecord, read_training_record
 
 PACKAGE = "pdebench-fm"
-METRIC_TYPE = "relative_l2"
-CARD_NAME = "README.md"
+
+_TOLD = {
+    "family",
+    "size",
+    "data_version",
+    "resolution",
+    "steps",
+    "batch_size",
+    "learning_rate",
+    "warmup_steps",
+    "gradient_clip",
+    "ema_decay",
+    "gain",
+    "seed",
+}
+"""Settings of a pretraining that the card's sentences have places for; any other is listed by its name."""
+
+
+@dataclass(frozen=True)
+class ModelDescription:
+    """All that a card says of a model.
+
+    Attributes:
+        config: its architecture.
+        training: how it came to be.
+        weights_sha256: which weights the scores are of.
+        scores: on its pretraining distributions and on the twelve tasks.
+    """
+
+    config: ModelConfig
+    training: TrainingRecord
+    weights_sha256: str
+    scores: tuple[StatedScore, ...]
+
+    @property
+    def name(self) -> str:
+        """The zoo's name, such as "fno-mixed-64k"."""
+        return self.training.config.model_name
 
 
 @dataclass(frozen=True)
@@ -24,105 +71,126 @@ class _Row:
     """Scores of one task by shots, as the card prints them."""
 
     task: str
-    scores: dict[int, str]
+    cells: dict[int, str]
 
 
-def model_card(
-    name: str, config: ModelConfig, training: TrainingRecord, results: Sequence[Result], *, reference: str | None = None
-) -> str:
+def describe(folder: Path, results: Iterable[Result] | None = None) -> ModelDescription:
+    """Return the description of the model in a folder.
+
+    Args:
+        folder: with its configuration, weights and training record.
+        results: of these weights; None for the scores that the folder's card states.
+
+    Raises:
+        UsageError: if a result is of other weights, or scores are missing.
+        PdefmError: if a file is missing or damaged.
+    """
+    digest = source_in(folder, str(folder)).weights_sha256
+    config, training = read_config(folder), read_training_record(folder)
+    if results is None:
+        scores = stated_scores(folder)
+    else:
+        given = list(results)
+        if strangers := [result.task for result in given if result.model.weights_sha256 != digest]:
+            raise UsageError(f"the result on {strangers[0]} is of other weights than {folder / WEIGHTS_NAME}")
+        scores = scores_of(given)
+    check_complete(scores, training.config.family)
+    return ModelDescription(config, training, digest, scores)
+
+
+def write_card(folder: Path, results: Iterable[Result] | None = None) -> Path:
+    """Write the README of a model's folder, from results or anew from the scores it states; see `describe`."""
+    path = folder / CARD_NAME
+    write_atomically(path, model_card(describe(folder, results)))
+    return path
+
+
+def model_card(model: ModelDescription, reference: str | None = None, revision: str | None = None) -> str:
     """Return a model's README.
 
     Args:
-        name: the zoo's name, such as "fno-mixed-64k".
-        config: its architecture.
-        training: how it came to be.
-        results: of one track, pretraining distributions and ranked tasks.
-        reference: what to give to `load_model`; the name by default.
-
-    Raises:
-        UsageError: if there are no results, or of several tracks.
+        model: what it says.
+        reference: what the examples load, such as a Hub id; the zoo's name by default.
+        revision: the one that the examples load, if any.
     """
-    tracks = {result.track for result in results}
-    if len(tracks) != 1:
-        raise UsageError(f"a model card shows results of one track, not of {len(tracks)}")
+    order = {task: position for position, task in enumerate(TASKS)}
+    rows = _rows(sorted((s for s in model.scores if s.task in TASKS), key=lambda score: order[score.task]))
+    zoo_or_hub = reference or model.name
+    seeds = {score.seeds for score in model.scores if score.standard_deviation is not None}
     return (
         card_templates()
         .get_template("model.md.jinja")
         .render(
-            metadata=_metadata(name, training, results),
-            name=name,
-            reference=reference or name,
+            metadata=_metadata(model),
+            name=model.name,
             package=PACKAGE,
-            systems=FAMILIES[training.config.family],
-            config=config,
-            parameters=results[0].model.parameters,
-            training=training,
-            protocol=PROTOCOL_VERSION,
-            track=tracks.pop(),
-            pretraining_rows=[_row(result) for result in results if result.task not in TASKS],
-            rows=[_row(result) for result in results if result.task in TASKS],
+            arguments=f'"{zoo_or_hub}"' + (f', revision="{revision}"' if revision else ""),
+            reference=zoo_or_hub + (f"@{revision}" if revision else ""),
+            systems=FAMILIES[model.training.config.family],
+            unseen=[system for system in FAMILIES["mixed"] if system not in FAMILIES[model.training.config.family]],
+            config=model.config,
+            parameters=parameter_count(model.config),
+            training_rows=_training_rows(model.training),
+            protocol=model.scores[0].protocol,
+            track=model.scores[0].track,
+            data_version=model.scores[0].data_version,
+            pretraining_rows=_rows([score for score in model.scores if score.task not in TASKS]),
+            rows=rows,
+            shots=sorted({shots for row in rows for shots in row.cells}),
+            seeds=" or ".join(str(number) for number in sorted(n for n in seeds if n is not None)),
         )
     )
 
 
-@dataclass(frozen=True)
-class StatedScore:
-    """A score that a model's card states: mean relative ℓ² error on a task's track after `shots`."""
-
-    task: str
-    track: str
-    shots: int
-    error: float
+def _rows(scores: Sequence[StatedScore]) -> list[_Row]:
+    """Return scores as the table's rows, in the order of their tasks."""
+    tasks = dict.fromkeys(score.task for score in scores)
+    return [_Row(task, {score.shots: _cell(score) for score in scores if score.task == task}) for task in tasks]
 
 
-def stated_scores(folder: Path) -> list[StatedScore]:
-    """Return the scores in the card of a model's folder, to their last digit.
-
-    Raises:
-        PdefmError: if there is no card.
-    """
-    path = folder / CARD_NAME
-    if not path.is_file():
-        raise PdefmError(f"{folder} has no {CARD_NAME}: it does not say what the model scores")
-    entries = ModelCard.load(path).data.eval_results or []
-    return [
-        StatedScore(entry.dataset_name, entry.dataset_args["track"], entry.metric_args["shots"], entry.metric_value)
-        for entry in entries
-    ]
+def _cell(score: StatedScore) -> str:
+    """Return the error to four significant digits, and its deviation to two."""
+    deviation = "" if score.standard_deviation is None else f" ± {score.standard_deviation:.2g}"
+    return f"{score.error:#.4g}".rstrip(".") + deviation
 
 
-def _row(result: Result) -> _Row:
-    """Return the pretrained runs of a result as a row."""
-    scores = {run.shots: f"{run.summary.mean:.4g}" for run in result.runs if run.start == "pretrained"}
-    return _Row(result.task, scores)
+def _training_rows(training: TrainingRecord) -> dict[str, str]:
+    """Return what the card's table says of the training, by its heads."""
+    config, systems = training.config, FAMILIES[training.config.family]
+    mixture = "equal parts of the `pretrain` regimes of " if len(systems) > 1 else "the `pretrain` regime of "
+    threads = f"{training.threads} thread" + ("s" if training.threads > 1 else "")
+    hardware = f"{training.device}, {threads}"
+    if training.processes > 1:
+        hardware = f"{training.processes} × {training.device}, {threads} each"
+    unit, each = ("thread", training.threads) if training.device.startswith("cpu") else ("device", 1)
+    others = {name: value for name, value in config.model_dump().items() if name not in _TOLD and value is not None}
+    rows = {
+        "data": f"{training.samples:,} fresh samples, each seen once: {mixture}{', '.join(systems)}, "
+        f"data version {config.data_version}, at {config.resolution}×{config.resolution}",
+        "loss": "relative ℓ² error",
+        "optimizer": f"Adam, peak learning rate {config.learning_rate:g}, {config.warmup_steps:,} steps of warm-up, "
+        f"cosine to zero, gradient norm clipped at {config.gradient_clip:g}, batches of {config.batch_size}, "
+        f"{config.steps:,} steps",
+        "weights": f"exponential moving average, decay {config.ema_decay:g}; started with gain {config.gain:g}, "
+        f"seed {config.seed}",
+        "other settings": ", ".join(f"`{name}` {value}" for name, value in others.items()),
+        "hardware": hardware,
+        "compute": f"{training.hours:.2f} hours, {training.hours * training.processes * each:.2f} {unit}-hours; "
+        "energy was not measured",
+        "software": f"{PACKAGE} {training.package_version}, PyTorch {training.torch_version}",
+    }
+    return {head: text for head, text in rows.items() if text}
 
 
-def _metadata(name: str, training: TrainingRecord, results: Sequence[Result]) -> str:
-    """Return the YAML block; the scores in it are not rounded, so that a test can hold the weights to them."""
-    evaluations = [
-        EvalResult(
-            task_type="other",
-            task_name=f"solving a partial differential equation, {result.track} track",
-            dataset_type=f"{PACKAGE}/{result.dataset.name}",
-            dataset_name=result.task,
-            dataset_config=result.dataset.regime,
-            dataset_split="test",
-            dataset_args={"track": result.track, "version": result.dataset.version},
-            metric_type=METRIC_TYPE,
-            metric_name=f"relative ℓ² error, {run.shots} shots",
-            metric_args={"shots": run.shots},
-            metric_value=run.summary.mean,
-        )
-        for result in results
-        for run in result.runs
-        if run.start == "pretrained"
-    ]
+def _metadata(model: ModelDescription) -> str:
+    """Return the YAML block."""
     data = ModelCardData(
         license="apache-2.0",
         library_name="pdebench_fm",
         tags=["neural-operator", "partial-differential-equations", "fourier-neural-operator"],
-        datasets=[f"{PACKAGE}/{system}" for system in FAMILIES[training.config.family]],
-        model_name=name,
-        eval_results=evaluations,
+        datasets=[f"{PACKAGE}/{system}" for system in FAMILIES[model.training.config.family]],
+        model_name=model.name,
+        eval_results=evaluation_entries(model.scores),
+        **{DIGEST_KEY: model.weights_sha256},
     )
     return str(data.to_yaml())

@@ -3,11 +3,11 @@
 from pdebench_fm.models.config import HomogeneousNormaliser, ModelConfig, Normaliser
 from pdebench_fm.models.devices import choose_device
 from pdebench_fm.models.fno import FNO
-from pdebench_fm.models.operator import NeuralOperator, ShapeError
+from pdebench_fm.models.operator import NeuralOperator, ShapeError, parameter_count
 from pdebench_fm.models.sizes import SIZES, Size
 from pdebench_fm.models.sources import ModelSource
 from pdebench_fm.models.spectral import SpectralConvolution
-from pdebench_fm.models.zoo import load_model, resolve, zoo_names
+from pdebench_fm.models.zoo import load_model, recipe_names, resolve, zoo_names
 
 __all__ = [
     "FNO",
@@ -22,6 +22,8 @@ __all__ = [
     "SpectralConvolution",
     "choose_device",
     "load_model",
+    "parameter_count",
+    "recipe_names",
     "resolve",
     "zoo_names",
 ]

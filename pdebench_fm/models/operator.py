@@ -172,6 +172,12 @@ class NeuralOperator(  # type: ignore[call-arg]
         return cls.from_source(source, device)
 
 
+def parameter_count(config: ModelConfig) -> int:
+    """Return how many real numbers a model has to learn, without making it; a complex weight is two."""
+    with torch.device("meta"):
+        return sum(parameter.numel() for parameter in NeuralOperator(config).parameters())
+
+
 @lru_cache(maxsize=64)
 def _scales(scales: tuple[float, ...], device: torch.device, dtype: torch.dtype) -> Tensor:
     """Return the coefficients' scales as a tensor, made once per device."""

@@ -1,9 +1,11 @@
 """Where a model's files come from: a directory, or a repository on the Hugging Face Hub."""
 
+from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from huggingface_hub import snapshot_download
+from huggingface_hub import HfApi, snapshot_download
 from huggingface_hub.errors import (
     GatedRepoError,
     HFValidationError,
@@ -15,11 +17,15 @@ from pydantic import ValidationError
 
 from pdebench_fm.errors import PdefmError
 from pdebench_fm.files import sha256_of
+from pdebench_fm.hub.failures import HUB_ERRORS
 from pdebench_fm.models.config import ModelConfig
 from pdebench_fm.models.weights import PICKLE_SUFFIXES, WEIGHTS_NAME, refuse_pickle
 
 CONFIG_NAME = "config.json"
-MODEL_FILES = (CONFIG_NAME, WEIGHTS_NAME, "README.md")
+RECORD_NAME = "training.json"
+CARD_NAME = "README.md"
+MODEL_FILES = (CONFIG_NAME, WEIGHTS_NAME, RECORD_NAME, CARD_NAME)
+"""All that a model's repository is downloaded for; a directory of a model may lack the last two."""
 
 
 @dataclass(frozen=True)
@@ -98,7 +104,17 @@ def source_on_hub(
         )
     except Exception as error:  # the Hub's client lets through its HTTP library's errors, which vary by version
         raise PdefmError(_hub_failure(model_id, revision, error)) from error
+    if not (directory / WEIGHTS_NAME).is_file() and not local_files_only:
+        with suppress(*HUB_ERRORS):  # offline, what is missing is said without it
+            refuse_pickles_among(model_id, HfApi(token=token).list_repo_files(model_id, revision=directory.name))
     return source_in(directory, model_id, revision=directory.name)
+
+
+def refuse_pickles_among(model_id: str, names: Iterable[str]) -> None:
+    """Raise a PdefmError if there is a pickle among the files of a Hub repository; it is never downloaded."""
+    for name in sorted(names):
+        if Path(name).suffix.lower() in PICKLE_SUFFIXES:
+            refuse_pickle(Path(model_id, name))
 
 
 def read_config(directory: Path) -> ModelConfig:

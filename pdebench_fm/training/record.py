@@ -9,9 +9,8 @@ from pydantic import BaseModel, ConfigDict, NonNegativeFloat, PositiveInt, Valid
 import pdebench_fm
 from pdebench_fm.errors import PdefmError
 from pdebench_fm.files import write_atomically
+from pdebench_fm.models.sources import RECORD_NAME
 from pdebench_fm.training.pretrain import PretrainConfig
-
-RECORD_NAME = "training.json"
 
 
 class TrainingRecord(BaseModel):
@@ -21,7 +20,8 @@ class TrainingRecord(BaseModel):
         config: what determined it.
         samples: fresh samples seen, each once.
         hours: wall time of its steps, all pieces together.
-        device: what it ran on, as a person would say it; `threads` of the CPU.
+        device: what each process ran on, as a person would say it; `threads` of the CPU.
+        processes: how many shared every batch when it ended.
         torch_version, package_version: what it ran with.
         validation_errors: mean relative ℓ² error by system at the end, on the first validation samples.
     """
@@ -33,13 +33,14 @@ class TrainingRecord(BaseModel):
     hours: NonNegativeFloat
     device: str
     threads: PositiveInt
+    processes: PositiveInt = 1
     torch_version: str
     package_version: str
     validation_errors: dict[str, float]
 
 
 def training_record(
-    config: PretrainConfig, seconds: float, device: torch.device, validation: dict[str, float]
+    config: PretrainConfig, seconds: float, device: torch.device, validation: dict[str, float], processes: int = 1
 ) -> TrainingRecord:
     """Return the record of a run that ends now, on this machine."""
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else f"{device.type} ({platform.machine()})"
@@ -49,6 +50,7 @@ def training_record(
         hours=seconds / 3600,
         device=name,
         threads=torch.get_num_threads(),
+        processes=processes,
         torch_version=str(torch.__version__),
         package_version=pdebench_fm.__version__,
         validation_errors=validation,

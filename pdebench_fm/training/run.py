@@ -104,7 +104,8 @@ def _processes(device: str, batch_size: int) -> Accelerator | None:
 def _save_model(run: Pretraining, folder: Path) -> None:
     """Save the averaged model and how it was trained."""
     model = run.averaged_model()
-    record = training_record(run.config, run.seconds, run.device, validation_errors(model, run.config))
+    world = 1 if run.processes is None else run.processes.num_processes
+    record = training_record(run.config, run.seconds, run.device, validation_errors(model, run.config), world)
     write_training_record(record, folder)
     model.save_pretrained(folder)  # type: ignore[operator]  # the Hub's mixin is untyped
 

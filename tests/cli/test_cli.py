@@ -1,11 +1,14 @@
 """The command line as users type it: what it prints, its exit codes, and that errors are one line."""
 
+import dataclasses
 import json
 
 import pytest
 import torch
+from described import make_pretrained, results_of
 
 from pdebench_fm.cli import main
+from pdebench_fm.evaluation.result import write_result
 from pdebench_fm.models import HomogeneousNormaliser, ModelConfig, NeuralOperator
 
 
@@ -42,6 +45,13 @@ EVAL = ["eval", "--track", "lite"]
         (["pretrain", "--family", "mixed", "--size", "64k", "--out", "{tmp}/x"], 2, "--minutes or --steps"),
         (["submit", "{tmp}/none.json", "--to", "{tmp}/x"], 2, "no result file"),
         (["leaderboard", "build", "--from", "{tmp}/none", "--out", "{tmp}/x"], 2, "no leaderboard"),
+        (["zoo", "show", "org/none"], 2, "pdefm zoo pull org/none"),
+        (["zoo", "publish", "{model}", "--namespace", "org", "--version", "1.0"], 2, "not a version"),
+        (["zoo", "publish", "{model}", "--namespace", "org", "--version", "1.0.0"], 1, "has no training.json"),
+        (["zoo", "publish", "fno-mixed-16m", "--namespace", "org", "--version", "1.0.0"], 2, "recipe only"),
+        (["zoo", "card", "{model}"], 1, "has no training.json"),
+        (["zoo", "card", "{tmp}"], 1, "has no config.json"),
+        (["zoo", "pull", "a/b/c"], 2, "neither a Hub id"),
         (["nonsense"], 2, "nonsense"),
     ],
 )
@@ -129,3 +139,46 @@ def test_the_zoo_lists_its_models_and_shows_their_cards(capsys):
     assert "480,000 fresh samples" in capsys.readouterr().out
     assert main(["zoo", "show", "fno-mixed-65k"]) == 2
     assert "did you mean 'fno-mixed-64k'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("columns", [80, 120])
+def test_the_zoo_is_listed_without_breaking_a_name(columns, capsys, monkeypatch):
+    from pdebench_fm.cli import zoo
+    from pdebench_fm.evaluation import zoo_entries
+    from pdebench_fm.models.zoo import zoo_directory
+
+    shipped = zoo_entries.find_entry("fno-mixed-64k")
+    longest = "fno-advection-diffusion-64k"
+    config = shipped.config.model_copy(update={"family": "advection-diffusion"})
+    cached = {"home": "hub cache", "commit": "0" * 40, "refs": ("v1.0.0",), "folder": zoo_directory()}
+    made = [
+        dataclasses.replace(shipped, name=longest, config=config),
+        dataclasses.replace(shipped, name=f"pdebench-fm/{longest}", config=config, **cached),
+    ]
+    monkeypatch.setattr(zoo_entries, "cached_models", lambda: made)
+    monkeypatch.setattr(zoo.console, "width", columns)
+    assert main(["zoo", "list"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert max(map(len, lines)) <= columns
+    assert sum(longest in line for line in lines) == 2
+    assert any("advection-diffusion, 67.3 k" in line for line in lines)
+    assert any(line.startswith("fno-mixed-256m") and "256m" in line and "not shipped" in line for line in lines)
+    assert any("0.0195" in line and "0.0488" in line and "0.208" in line for line in lines)
+
+
+def test_a_recipe_is_shown_with_its_script(capsys):
+    assert main(["zoo", "show", "fno-mixed-256m"]) == 0
+    text = capsys.readouterr().out
+    assert "No weights are shipped" in text
+    assert "--size 256m" in text
+    assert "zoo_recipes" in text.replace("\n", "")
+
+
+def test_a_card_is_made_from_result_files(tmp_path, capsys):
+    folder = make_pretrained(tmp_path / "fno-poisson-tiny", "poisson")
+    for number, result in enumerate(results_of(folder, "poisson")):
+        write_result(result, tmp_path / "results" / f"{number}.json")
+    assert main(["zoo", "card", str(folder), str(tmp_path / "results" / "0.json")]) == 2
+    assert "scores are missing" in capsys.readouterr().err
+    assert main(["zoo", "card", str(folder), str(tmp_path / "results")]) == 0
+    assert "never saw advection-diffusion" in (folder / "README.md").read_text(encoding="utf-8")

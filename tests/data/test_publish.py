@@ -10,11 +10,11 @@ from hub_server import client_environment, fetch
 from published_state import ALICE, NAME, SHARDS, files_of, state, writes
 
 from pdebench_fm.data.manifest import read_manifest
-from pdebench_fm.data.publishing import hub as hub_calls
 from pdebench_fm.data.publishing import publication
 from pdebench_fm.data.publishing import publish as publishing
 from pdebench_fm.data.publishing.publish import publish_all
 from pdebench_fm.errors import PdefmError, UsageError
+from pdebench_fm.hub.repository import ATTEMPTS
 
 
 @pytest.fixture
@@ -63,7 +63,7 @@ def test_publishing_again_changes_nothing_and_says_so(send, built, hub, api):
 
 @pytest.mark.usefixtures("shard_by_shard")
 def test_an_interrupted_upload_goes_on_where_it_was(send, built, hub, api):
-    hub.fail_next(method="POST", path_contains="/commit/", skip=3, times=hub_calls.ATTEMPTS, status=503)
+    hub.fail_next(method="POST", path_contains="/commit/", skip=3, times=ATTEMPTS, status=503)
     with pytest.raises(PdefmError, match=r"503.*4 of 6 shards of pde-lab/helmholtz-ood .* goes on"):
         send(built)
     _, files, tags = state(api)
@@ -80,7 +80,7 @@ def test_waits_grow_and_stay_bounded(send, built, hub):
     hub.fail_next(path_contains="/api/datasets/", times=100, status=502)
     with pytest.raises(PdefmError, match="502"):
         send(built)
-    assert len(send.waits) == hub_calls.ATTEMPTS - 1
+    assert len(send.waits) == ATTEMPTS - 1
     assert all(0.75 * 2**i <= wait <= 1.25 * 2**i for i, wait in enumerate(send.waits))
 
 
@@ -138,7 +138,7 @@ def test_a_new_version_replaces_main_at_once_and_leaves_the_old_tag(send, built,
     send(built)
     before = state(api)
     newer = make_build(regimes=("medium", "hard"), version="2.0.0")
-    hub.fail_next(method="POST", path_contains="/commit/", times=hub_calls.ATTEMPTS, status=503)
+    hub.fail_next(method="POST", path_contains="/commit/", times=ATTEMPTS, status=503)
     with pytest.raises(PdefmError, match="6 of 6 shards"):
         send(newer, "2.0.0")
     assert state(api) == before  # main stays whole

@@ -5,7 +5,7 @@ import pytest
 from pdebench_fm.data.batches import Batch
 from pdebench_fm.data.catalogue import FAMILIES
 from pdebench_fm.evaluation.evaluate import evaluate, score
-from pdebench_fm.evaluation.model_card import stated_scores
+from pdebench_fm.evaluation.stated_scores import stated_scores
 from pdebench_fm.evaluation.task import load_task
 from pdebench_fm.models import load_model, zoo_names
 from pdebench_fm.models.zoo import zoo_directory

@@ -39,7 +39,7 @@ def client_environment(hub: HubServer, home: Path, token: str | None = None) -> 
 
 
 def run_client(
-    script: str, hub: HubServer, home: Path, *arguments: str, token: str | None = None, timeout: float = 60
+    script: str, hub: HubServer, home: Path, *arguments: str, token: str | None = None, timeout: float = 180
 ) -> Any:
     """Run a Python script in a new process with the stock clients pointed at the server.
 

@@ -185,6 +185,36 @@ def test_a_directory_without_one_of_its_files_is_not_a_model(folder, name):
         NeuralOperator.from_pretrained(folder)
 
 
+def test_each_tensor_is_read_once_straight_to_its_device(model, folder, monkeypatch):
+    original, read = weights_module.safe_open, []
+
+    class Recorded:
+        """An open file that notes which tensor is read for which device."""
+
+        def __init__(self, path, framework, device):
+            self.device, self.manager = device, original(path, framework=framework)
+
+        def __enter__(self):
+            self.file = self.manager.__enter__()
+            return self
+
+        def __exit__(self, *error):
+            return self.manager.__exit__(*error)
+
+        def get_tensor(self, name):
+            read.append((name, self.device))
+            return self.file.get_tensor(name)
+
+        def __getattr__(self, name):
+            return getattr(self.file, name)
+
+    monkeypatch.setattr(weights_module, "safe_open", Recorded)
+    expected = specs_of(model.state_dict())
+    tensors = read_weights(folder / "model.safetensors", expected, torch.device("cuda:0"))
+    assert read == [(name, "cuda:0") for name in expected]
+    assert all(torch.equal(tensors[name], value) for name, value in model.state_dict().items())
+
+
 def test_reading_weights_that_are_not_there_says_so(model, tmp_path):
     with pytest.raises(PdefmError, match="no weights at"):
         read_weights(tmp_path / "none.safetensors", specs_of(model.state_dict()), torch.device("cpu"))

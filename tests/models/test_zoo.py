@@ -6,7 +6,16 @@ from hub_server import HubServer, run_client
 
 from pdebench_fm.errors import PdefmError, UsageError
 from pdebench_fm.files import sha256_of
-from pdebench_fm.models import HomogeneousNormaliser, ModelConfig, NeuralOperator, load_model, resolve, zoo, zoo_names
+from pdebench_fm.models import (
+    HomogeneousNormaliser,
+    ModelConfig,
+    NeuralOperator,
+    load_model,
+    recipe_names,
+    resolve,
+    zoo,
+    zoo_names,
+)
 
 CONFIG = ModelConfig(width=4, modes=2, normaliser=HomogeneousNormaliser(coefficient_scales=(1,) * 6))
 TOKEN = "hf_alice"  # noqa: S105  # of the test's own server
@@ -45,7 +54,7 @@ def test_a_zoo_name_loads_the_packages_weights(shipped):
 
 @pytest.mark.usefixtures("shipped")
 def test_a_name_that_is_nearly_right_is_corrected():
-    with pytest.raises(UsageError, match=r"unknown model 'fno-mixed-tinny': did you mean 'fno-mixed-tiny'\?"):
+    with pytest.raises(UsageError, match=r"unknown model 'fno-mixed-tinny': did you mean 'fno-mixed-tiny'"):
         resolve("fno-mixed-tinny")
 
 
@@ -91,6 +100,7 @@ changed = NeuralOperator(model.config)
 changed.push_to_hub("alice/net", token=token)
 second = api.model_info("alice/net").sha
 latest, tagged = load_model("alice/net"), load_model("alice/net@v1.0.0")
+named = load_model("alice/net", revision="v1.0.0", device="auto", token=token)
 cached = NeuralOperator.from_pretrained("alice/net", revision="v1.0.0", local_files_only=True)
 api.create_repo("alice/secret", private=True)
 api.upload_folder(repo_id="alice/secret", folder_path=folder)
@@ -99,7 +109,7 @@ same = lambda one, two: all(map(torch.equal, one.state_dict().values(), two.stat
 print(json.dumps({
     "ids": [latest.source.model_id, tagged.source.model_id],
     "revisions": [latest.source.revision == second, tagged.source.revision == first, first != second],
-    "weights": [same(latest, changed), same(tagged, model), same(cached, model), same(secret, model)],
+    "weights": [same(latest, changed), *(same(one, model) for one in (tagged, named, cached, secret))],
     "sha256": [tagged.source.weights_sha256, cached.source.weights_sha256, secret.source.weights_sha256],
 }))
 """
@@ -108,6 +118,31 @@ print(json.dumps({
     assert all(found["revisions"])
     assert all(found["weights"])
     assert set(found["sha256"]) == {sha256_of(folder / "model.safetensors")}
+
+
+@pytest.mark.usefixtures("shipped")
+def test_a_revision_is_only_of_what_is_on_the_hub(tmp_path):
+    for reference, why in (("fno-mixed-tiny", "comes with the package"), (str(tmp_path), "is a directory here")):
+        with pytest.raises(UsageError, match=rf"{why}, so it has no revision 'v1\.0\.0'"):
+            load_model(reference, revision="v1.0.0")
+
+
+def test_two_different_revisions_are_refused_before_the_hub_is_asked():
+    with pytest.raises(UsageError, match=r"org/name@v1\.0\.0 and revision='v2\.0\.0' name two revisions"):
+        load_model("org/name@v1.0.0", revision="v2.0.0")
+
+
+@pytest.mark.parametrize("name", recipe_names())
+def test_a_recipe_has_no_weights_to_load_and_says_what_to_do(name):
+    assert name not in zoo_names()
+    with pytest.raises(UsageError, match=rf"recipe only, .* `pdefm zoo show {name}` says, or .* 'organisation/{name}'"):
+        load_model(name)
+
+
+def test_a_device_that_is_not_there_is_refused_before_anything_is_read(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(UsageError, match=r"finds no usable CUDA GPU here: device=\"auto\" picks"):
+        load_model("org/name", revision="v1.0.0", device="cuda")
 
 
 def test_what_the_hub_does_not_give_is_said_in_one_line(hub, tmp_path):
@@ -124,7 +159,9 @@ def message(reference):
 api = HfApi(token=sys.argv[1])
 api.create_repo("alice/empty")
 api.create_repo("alice/secret", private=True)
-messages = [message(f"alice/{name}") for name in ("none", "secret", "empty", "empty@v9", "--")]
+api.create_repo("alice/pickled")
+api.upload_file(path_or_fileobj=b"x", path_in_repo="last.ckpt", repo_id="alice/pickled")
+messages = [message(f"alice/{name}") for name in ("none", "secret", "empty", "empty@v9", "--", "pickled")]
 constants.HF_HUB_OFFLINE = True
 print(json.dumps([*messages, message("alice/net")]))
 """
@@ -135,6 +172,7 @@ print(json.dumps([*messages, message("alice/net")]))
         "alice/empty is not a model: it has no config.json",
         "model 'alice/empty' has no revision 'v9' on the Hub",
         "'alice/--' is neither a directory here nor a Hub id",
+        "alice/pickled/last.ckpt is a pickle; only safetensors weights are loaded",
         "cannot reach the Hub for 'alice/net', and it is not in the local cache",
     )
     for line, start in zip(found, expected, strict=True):

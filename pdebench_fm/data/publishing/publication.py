@@ -9,12 +9,12 @@ from pydantic import ValidationError
 from pdebench_fm.data.card import CARD_NAME, FIGURES_FOLDER, dataset_card
 from pdebench_fm.data.catalogue import DATASETS
 from pdebench_fm.data.manifest import MANIFEST_NAME, Manifest, Shard
-from pdebench_fm.data.publishing.hub import Repository, Snapshot, identities
 from pdebench_fm.data.statistics import STATISTICS_NAME
 from pdebench_fm.errors import PdefmError
+from pdebench_fm.hub.names import check_not_older, numbers_of, tagged_versions
+from pdebench_fm.hub.repository import Repository, Snapshot, identities
 
 _SHARD = re.compile(r"([a-z-]+)/(train|validation|test)-[0-9]{5}-of-[0-9]{5}\.parquet")
-_TAG = re.compile(r"v([0-9]+)\.([0-9]+)\.([0-9]+)")
 _SHOWN_BY_CARD = re.compile(rf"{re.escape(STATISTICS_NAME)}|{FIGURES_FOLDER}/[^/]+\.png")
 _HARMLESS = {".gitattributes", ".gitignore", "LICENSE", CARD_NAME}  # what a repository may hold before any data
 _SHOWN = 3  # files that an error names
@@ -148,14 +148,11 @@ def _check_main(build: Build, main: Snapshot, held: Manifest | None, tags: dict[
             )
     elif held.dataset != build.manifest.dataset:
         raise PdefmError(f"{build.repository} holds the dataset {held.dataset}: nothing was changed")
-    elif _numbers(held.version)[:2] == _numbers(build.version)[:2] and _data(held) != _data(build.manifest):
+    elif numbers_of(held.version)[:2] == numbers_of(build.version)[:2] and _data(held) != _data(build.manifest):
         raise PdefmError(
             f"{build.repository} already holds other data of version {held.version}: other data need a new version"
         )
-    published = [match.expand(r"\1.\2.\3") for match in map(_TAG.fullmatch, tags) if match]
-    newest = max([*published, *([held.version] if held else [])], key=_numbers, default=build.version)
-    if _numbers(newest) > _numbers(build.version):
-        raise PdefmError(f"{build.repository} is already at version {newest}: {build.version} would be older")
+    check_not_older(build.repository, build.version, [*tagged_versions(tags), *([held.version] if held else [])])
 
 
 def _new_card(build: Build, repository: Repository, main: Snapshot, held: Manifest | None, commit: str) -> Plan:
@@ -218,11 +215,6 @@ def _differing(files: dict[str, bytes], snapshot: Snapshot) -> tuple[tuple[str, 
     return tuple(
         (path, content) for path, content in files.items() if snapshot.files.get(path) not in identities(content)
     )
-
-
-def _numbers(version: str) -> tuple[int, ...]:
-    """Return a version in the order of versions."""
-    return tuple(int(part) for part in version.split("."))
 
 
 def _shards(manifest: Manifest) -> list[Shard]:

@@ -4,7 +4,6 @@ A tag `vX.Y.Z` names what was published. X.Y names the data: every Z of it has t
 bring a new card.
 """
 
-import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -13,18 +12,16 @@ from typing import Literal
 
 from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi
 
-import pdebench_fm
 from pdebench_fm.data.manifest import Manifest, Shard
 from pdebench_fm.data.publishing.finished import finished_build
-from pdebench_fm.data.publishing.hub import ABSENT, HubError, Repository, Snapshot, identities
 from pdebench_fm.data.publishing.publication import Build, Plan, plan_publication
 from pdebench_fm.errors import PdefmError, UsageError
+from pdebench_fm.hub.failures import HubError
+from pdebench_fm.hub.names import check_namespace, check_version
+from pdebench_fm.hub.repository import ABSENT, Repository, Snapshot, hub_client, identities
 
 COMMIT_BYTES = 2**30
 """Shards are committed once this much is uploaded: often enough to resume from, within the Hub's hourly limits."""
-
-_NAMESPACE = re.compile(r"(?!.*(--|\.\.))[A-Za-z0-9_]([A-Za-z0-9_.-]{0,94}[A-Za-z0-9_])?")
-_VERSION = re.compile(r"(0|[1-9][0-9]*)\.(0|[1-9][0-9]*)\.(0|[1-9][0-9]*)")
 
 
 @dataclass(frozen=True)
@@ -131,28 +128,18 @@ def publish_all(
 
     Arguments and errors are those of `publish`.
     """
-    _check_namespace(namespace)
-    if not _VERSION.fullmatch(version):
-        raise UsageError(f"{version!r} is not a version: give three numbers, such as 1.0.0")
+    check_namespace(namespace)
+    check_version(version)
     builds = [Build(folder, _checked(folder, version, on_progress), namespace, version, private) for folder in folders]
     names = [build.manifest.dataset for build in builds]
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise UsageError(f"several folders hold {', '.join(twice)}: publish one of them")
     for build in builds:
         build.described(build.manifest)  # a card that cannot be written is an error now
-    api = HfApi(endpoint, token, library_name="pdebench-fm", library_version=pdebench_fm.__version__)
+    api = hub_client(endpoint, token)
     uploads = [_Upload(build, api, on_progress, sleep) for build in builds]
     planned = [(upload, upload.plan()) for upload in uploads]
     return (upload.run(plan) for upload, plan in planned)
-
-
-def _check_namespace(namespace: str) -> None:
-    """Refuse what the Hub would not accept as a user's or an organisation's name."""
-    if not _NAMESPACE.fullmatch(namespace):
-        raise UsageError(
-            f"{namespace!r} cannot be a namespace on the Hub: use at most 96 letters, digits, '-', '_' and '.', "
-            "without '--' or '..' and with neither '-' nor '.' at its ends"
-        )
 
 
 def _checked(folder: Path, version: str, on_progress: OnProgress) -> Manifest:
@@ -182,7 +169,7 @@ class _Upload:
 
     def __init__(self, build: Build, api: HfApi, on_progress: OnProgress, sleep: Callable[[float], None]) -> None:
         self._build = build
-        self._repository = Repository(api, build.repository, self._show, sleep)
+        self._repository = Repository(api, build.repository, "dataset", self._show, sleep)
         self._on_progress = on_progress
         self._done = 0
 

@@ -99,7 +99,7 @@ def _download(location: str, revision: str | None) -> Path:
     """Return the local copy of a Hub dataset at a revision."""
     from huggingface_hub import snapshot_download
 
-    from pdebench_fm.data.publishing.hub import HUB_ERRORS, explain
+    from pdebench_fm.hub.failures import HUB_ERRORS, explain
 
     repository, _, named = location.partition("@")
     try:

@@ -12,7 +12,8 @@ from huggingface_hub.errors import (
     RepositoryNotFoundError,
 )
 
-from pdebench_fm.data.publishing.hub import ATTEMPTS, HubError, Repository, identities
+from pdebench_fm.hub.failures import HubError
+from pdebench_fm.hub.repository import ATTEMPTS, Repository, file_identities, identities
 
 
 def answer(status, kind=HfHubHTTPError, said=None, **headers):
@@ -44,7 +45,7 @@ class FailingApi(HfApi):
 def waits_for(*errors):
     """The seconds waited before the tags are known."""
     waits = []
-    assert Repository(FailingApi(*errors), "org/name", sleep=waits.append).tags() == {}
+    assert Repository(FailingApi(*errors), "org/name", "dataset", sleep=waits.append).tags() == {}
     return waits
 
 
@@ -81,7 +82,7 @@ def test_what_may_pass_is_tried_again(error):
 def test_what_cannot_pass_is_explained_at_once(error, message):
     waits = []
     with pytest.raises(HubError, match=message) as caught:
-        Repository(FailingApi(error), "org/name", sleep=waits.append).tags()
+        Repository(FailingApi(error), "org/name", "dataset", sleep=waits.append).tags()
     assert "\n" not in str(caught.value)
     assert waits == []
 
@@ -103,7 +104,7 @@ def test_the_hub_says_how_long_to_wait(headers, seconds):
 
 def test_the_user_is_told_what_is_waited_for():
     told = []
-    Repository(FailingApi(answer(503)), "org/name", on_wait=told.append, sleep=lambda _: None).tags()
+    Repository(FailingApi(answer(503)), "org/name", "dataset", on_wait=told.append, sleep=lambda _: None).tags()
     assert len(told) == 1
     assert "503" in told[0]
 
@@ -111,12 +112,17 @@ def test_the_user_is_told_what_is_waited_for():
 def test_attempts_are_bounded():
     api = FailingApi(*[answer(503)] * 100)
     with pytest.raises(HubError, match="503"):
-        Repository(api, "org/name", sleep=lambda _: None).tags()
+        Repository(api, "org/name", "dataset", sleep=lambda _: None).tags()
     assert len(api.errors) == 100 - ATTEMPTS
 
 
-def test_identities_are_those_of_git_and_of_large_files():
-    assert identities(b"hello\n") == {
-        "ce013625030ba8dba906f756967f9e9ca394464a",  # git hash-object
-        "5891b5b522d5df086d0ff0b110fbd9d21bb4fc7163af34d08286a2e846f6be03",  # sha256sum
-    }
+def test_identities_are_those_of_git_and_of_large_files(tmp_path):
+    (tmp_path / "hello.txt").write_bytes(b"hello\n")
+    assert (
+        file_identities(tmp_path / "hello.txt")
+        == identities(b"hello\n")
+        == {
+            "ce013625030ba8dba906f756967f9e9ca394464a",  # git hash-object
+            "5891b5b522d5df086d0ff0b110fbd9d21bb4fc7163af34d08286a2e846f6be03",  # sha256sum
+        }
+    )

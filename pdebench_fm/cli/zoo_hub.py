@@ -1,0 +1,69 @@
+"""`pdefm zoo card | publish | pull`: models to the Hub and from it."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pdebench_fm.cli.console import console
+
+
+def card(
+    folder: Annotated[Path, typer.Argument(help="A finished pretraining's model, such as runs/mine/fno-mixed-64k.")],
+    results: Annotated[
+        list[Path] | None, typer.Argument(help="Result files of it, or folders of them; none: the card's own scores.")
+    ] = None,
+) -> None:
+    """Write a model's card from its results on the twelve tasks and on its pretraining distributions."""
+    from pdebench_fm.evaluation.model_card import write_card
+    from pdebench_fm.evaluation.result import read_result
+
+    files = [file for path in results or () for file in (sorted(path.rglob("*.json")) if path.is_dir() else [path])]
+    path = write_card(folder, None if results is None else [read_result(file) for file in files])
+    console.print(f"wrote [bold]{path}[/]", soft_wrap=True)
+
+
+def publish(
+    name: Annotated[str, typer.Argument(help="A model of the package, or the folder of one with a card.")],
+    namespace: Annotated[str, typer.Option(help="Your user name or an organisation on the Hub.")],
+    version: Annotated[str, typer.Option(help="Three numbers, such as 1.0.0; a published version never changes.")],
+    private: Annotated[bool, typer.Option("--private", help="Make a new repository private.")] = False,
+) -> None:
+    """Publish a model on the Hugging Face Hub under a tag; run again to go on after an interruption.
+
+    The token is that of `hf auth login` or HF_TOKEN, and HF_ENDPOINT names another Hub.
+    """
+    from huggingface_hub.utils import disable_progress_bars
+
+    from pdebench_fm.evaluation.publish_model import publish_model
+
+    disable_progress_bars()  # of the client: they would break up this command's own line
+    with console.status(f"publishing {name}") as status:
+        done = publish_model(name, namespace, version, private=private, on_wait=status.update)
+    where = f"[bold]{done.repository}[/] {done.tag}"
+    if done.already_published:
+        console.print(f"{where} is already published, nothing to do; {done.url}", soft_wrap=True)
+    else:
+        sent = ", ".join(done.sent) or "nothing, all was there"
+        console.print(f"published {where}; sent: {sent}; {done.url}", soft_wrap=True)
+
+
+def pull(
+    reference: Annotated[str, typer.Argument(help="ORG/NAME on the Hub; a bare zoo name means pdebench-fm/NAME.")],
+    revision: Annotated[str | None, typer.Option(help="A tag, such as v1.0.0, a branch or a commit.")] = None,
+) -> None:
+    """Download a model into the Hub's cache and check every tensor of it."""
+    from huggingface_hub.utils import disable_progress_bars
+
+    from pdebench_fm.cli.zoo import score_table
+    from pdebench_fm.evaluation.zoo_entries import pull_model
+
+    disable_progress_bars()
+    with console.status(f"downloading {reference}") as status:
+        entry = pull_model(reference, revision, on_wait=status.update)
+    console.print(f"[bold]{entry.name}[/] {entry.revision}: {entry.parameters:,} parameters, every tensor checked")
+    console.print(f"lies in {entry.folder}", soft_wrap=True)
+    if entry.scores:
+        console.print(score_table(entry))
+    revision_argument = "" if entry.revision == "main" else f', revision="{entry.revision}"'
+    console.print(f'load it: pf.load_model("{entry.name}"{revision_argument})', soft_wrap=True)
