@@ -6,9 +6,12 @@ import typer
 from rich.markdown import Markdown
 from rich.table import Table
 
+from pdebench_fm.cli import zoo_convert
 from pdebench_fm.cli.console import console, short
 
-app = typer.Typer(help="List and show pretrained models.", no_args_is_help=True)
+app = typer.Typer(help="List, show and convert pretrained models.", no_args_is_help=True)
+app.command("import")(zoo_convert.import_model)
+app.command("export")(zoo_convert.export_model)
 
 
 @app.command("list")

@@ -43,7 +43,7 @@ def normalise(normaliser: Normaliser, source: Tensor, coefficients: Tensor) -> N
         case TLScalingNormaliser():
             return _tl_scaling(normaliser, source, coefficients)
         case IdentityNormaliser():
-            return Normalised(source, coefficients, source.new_ones(len(source), 1, 1))
+            return Normalised(source, coefficients, torch.ones_like(source[:, :1, :1]))
 
 
 def _homogeneous(normaliser: HomogeneousNormaliser, source: Tensor, coefficients: Tensor) -> Normalised:
