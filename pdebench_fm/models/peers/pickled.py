@@ -35,8 +35,9 @@ def read_checkpoint_tensors(path: Path, key: str) -> dict[str, Tensor]:
     except Exception as error:  # a damaged pickle raises nearly anything, from KeyError to RuntimeError
         raise PdefmError(f"{path} is not converted: {_reason(error)}") from error
     if not isinstance(content, Mapping) or key not in content:
-        found = ", ".join(map(repr, content)) if isinstance(content, Mapping) else f"a {type(content).__name__}"
-        raise PdefmError(f"{path} has no entry {key!r} with the weights in it, only {found or 'nothing'}")
+        found = [repr(name) for name in content] if isinstance(content, Mapping) else [f"a {type(content).__name__}"]
+        shown = ", ".join([*found[:5], "..."] if len(found) > 5 else found)
+        raise PdefmError(f"{path} has no entry {key!r} with the weights in it, only {shown or 'nothing'}")
     weights = content[key]
     if not isinstance(weights, Mapping) or not all(
         isinstance(name, str) and isinstance(tensor, Tensor) for name, tensor in weights.items()
