@@ -8,7 +8,7 @@ from rich.markdown import Markdown
 from rich.markup import escape
 from rich.table import Table
 
-from pdebench_fm.cli import zoo_hub
+from pdebench_fm.cli import zoo_convert, zoo_hub
 from pdebench_fm.cli.console import console, short
 
 if TYPE_CHECKING:
@@ -17,10 +17,12 @@ if TYPE_CHECKING:
 _ROOMY = 100  # columns of a terminal that has room for an organisation and a model's name in one line
 _SHORT_COMMIT = 7
 
-app = typer.Typer(help="List, show, publish and download pretrained models.", no_args_is_help=True)
+app = typer.Typer(help="List, show, publish, download and convert pretrained models.", no_args_is_help=True)
 app.command("card")(zoo_hub.card)
 app.command("publish")(zoo_hub.publish)
 app.command("pull")(zoo_hub.pull)
+app.command("import")(zoo_convert.import_model)
+app.command("export")(zoo_convert.export_model)
 
 
 @app.command("list")

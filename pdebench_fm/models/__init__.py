@@ -1,6 +1,12 @@
 """Neural operators: architecture, physical wrapper, weights, and the zoo of pretrained models."""
 
-from pdebench_fm.models.config import HomogeneousNormaliser, ModelConfig, Normaliser
+from pdebench_fm.models.config import (
+    HomogeneousNormaliser,
+    IdentityNormaliser,
+    ModelConfig,
+    Normaliser,
+    TLScalingNormaliser,
+)
 from pdebench_fm.models.devices import choose_device
 from pdebench_fm.models.fno import FNO
 from pdebench_fm.models.operator import NeuralOperator, ShapeError, parameter_count
@@ -12,6 +18,7 @@ from pdebench_fm.models.zoo import load_model, recipe_names, resolve, zoo_names
 __all__ = [
     "FNO",
     "HomogeneousNormaliser",
+    "IdentityNormaliser",
     "ModelConfig",
     "ModelSource",
     "NeuralOperator",
@@ -20,6 +27,7 @@ __all__ = [
     "SIZES",
     "Size",
     "SpectralConvolution",
+    "TLScalingNormaliser",
     "choose_device",
     "load_model",
     "parameter_count",

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, PositiveInt
 
 PositiveScale = Annotated[FiniteFloat, Field(gt=0)]
+CoefficientScales = tuple[PositiveScale, PositiveScale, PositiveScale, PositiveScale, PositiveScale, PositiveScale]
 
 
 class _Contract(BaseModel):
@@ -12,7 +13,7 @@ class _Contract(BaseModel):
 
 
 class HomogeneousNormaliser(_Contract):
-    """Makes the operator exactly homogeneous in its source, as the equation is.
+    """Makes the operator exactly homogeneous in its source, as the equation is; the default of models trained here.
 
     The network sees source / s with s the source's root mean square, and coefficients / `coefficient_scales`;
     its output is multiplied by s.
@@ -24,11 +25,40 @@ class HomogeneousNormaliser(_Contract):
     """
 
     kind: Literal["homogeneous-rms"] = "homogeneous-rms"
-    coefficient_scales: tuple[PositiveScale, PositiveScale, PositiveScale, PositiveScale, PositiveScale, PositiveScale]
+    coefficient_scales: CoefficientScales
 
 
-# With a second kind this becomes Annotated[HomogeneousNormaliser | Other, Field(discriminator="kind")].
-Normaliser = HomogeneousNormaliser
+class TLScalingNormaliser(_Contract):
+    """The normalisation of the code of Subramanian et al. 2023 (arXiv 2306.00258), for weights trained with it.
+
+    With s = sqrt(sum of source²) · (length_x / nx) · (length_y / ny) / `source_scale`, the network sees source / s and
+    coefficients / (s · `coefficient_scales`); its output is the solution. As s is a sum times the area of a cell, it
+    halves when n doubles: such a model belongs to the resolution that it was trained at. Nor is it homogeneous: a
+    source multiplied by a factor reaches the network as coefficients divided by it.
+
+    Attributes:
+        kind: The word that selects this normaliser in `config.json`.
+        source_scale: The typical norm of a source in the pretraining data, their `scales.npy`'s first entry.
+        coefficient_scales: A typical magnitude of each of (k11, k22, k12, v1, v2, omega); 1 for those that the
+            network does not see.
+        length_x: Length of the domain along x.
+        length_y: Length of the domain along y.
+    """
+
+    kind: Literal["tl-scaling"] = "tl-scaling"
+    source_scale: PositiveScale
+    coefficient_scales: CoefficientScales
+    length_x: PositiveScale = 1.0
+    length_y: PositiveScale = 1.0
+
+
+class IdentityNormaliser(_Contract):
+    """No normalisation: the network sees the physical inputs, and its output is the solution."""
+
+    kind: Literal["identity"] = "identity"
+
+
+Normaliser = Annotated[HomogeneousNormaliser | TLScalingNormaliser | IdentityNormaliser, Field(discriminator="kind")]
 
 
 class ModelConfig(_Contract):

@@ -1,6 +1,5 @@
 """The pretrained operator as users see it: physical source and coefficients in, physical solution out."""
 
-from functools import lru_cache
 from pathlib import Path
 from typing import Self
 
@@ -13,6 +12,7 @@ from pdebench_fm.files import write_atomically
 from pdebench_fm.models.config import ModelConfig
 from pdebench_fm.models.devices import choose_device
 from pdebench_fm.models.fno import COEFFICIENTS, FNO
+from pdebench_fm.models.normalisers import normalise
 from pdebench_fm.models.sources import CONFIG_NAME, ModelSource, read_config, source_in, source_on_hub
 from pdebench_fm.models.weights import WEIGHTS_NAME, read_weights, specs_of, write_weights
 
@@ -42,7 +42,9 @@ class NeuralOperator(  # type: ignore[call-arg]
 ):
     """Solves -div(K grad u) + v . grad u - omega u = f approximately: `model(source, coefficients) -> solution`.
 
-    Exactly homogeneous: scaling the source scales the solution, whatever the weights.
+    With the `homogeneous-rms` normaliser, which every model trained here has, it is exactly homogeneous: a positive
+    factor on the source is the same factor on the solution, whatever the weights. With the normalisers of converted
+    models (see `pdebench_fm.models.config`) it is not.
 
     Attributes:
         config: What the model is.
@@ -78,10 +80,9 @@ class NeuralOperator(  # type: ignore[call-arg]
             UsageError: If the grid is too coarse for the model's modes.
         """
         self._check(source, coefficients)
-        scales = _scales(self.config.normaliser.coefficient_scales, coefficients.device, coefficients.dtype)
-        normalised, amplitude = _normalise(source)
-        normalised_solution: Tensor = self.network(normalised, coefficients / scales)
-        return amplitude * normalised_solution
+        inputs = normalise(self.config.normaliser, source, coefficients)
+        output: Tensor = self.network(inputs.source, inputs.coefficients)
+        return inputs.amplitude * output
 
     def _check(self, source: Tensor, coefficients: Tensor) -> None:
         if source.ndim != 3 or source.shape[1] != source.shape[2]:
@@ -176,25 +177,3 @@ def parameter_count(config: ModelConfig) -> int:
     """Return how many real numbers a model has to learn, without making it; a complex weight is two."""
     with torch.device("meta"):
         return sum(parameter.numel() for parameter in NeuralOperator(config).parameters())
-
-
-@lru_cache(maxsize=64)
-def _scales(scales: tuple[float, ...], device: torch.device, dtype: torch.dtype) -> Tensor:
-    """Return the coefficients' scales as a tensor, made once per device."""
-    with torch.inference_mode(mode=False):
-        return torch.tensor(scales, device=device, dtype=dtype)
-
-
-def _normalise(source: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the source divided by its root mean square, (B, n, n), and that, (B, 1, 1).
-
-    A zero source is divided by 1 and has amplitude 0, so that the output is exactly 0 and every gradient finite.
-    """
-    # The largest value first: squares of tiny or huge sources would leave float32's range. As the result does not
-    # depend on it, no gradient needs to pass through it.
-    largest = source.detach().abs().amax(dim=(1, 2), keepdim=True)
-    present = largest > 0
-    scaled = source / torch.where(present, largest, 1.0)
-    mean_square = scaled.square().mean(dim=(1, 2), keepdim=True)
-    root = torch.where(present, mean_square, 1.0).sqrt()
-    return scaled / root, torch.where(present, largest, 0.0) * root

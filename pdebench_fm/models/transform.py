@@ -182,4 +182,6 @@ def _to_points(spectrum: Tensor, along_y: Tensor, along_x: Tensor, out: Tensor |
     rows = spectrum.permute(1, 3, 4, 2, 0).reshape(modes * batch * channels, 4 * modes)
     partial = torch.stack([torch.mm(rows, along_y[0].T), torch.mm(rows, along_y[1].T)])
     points = None if out is None else out.view(-1, nx)
-    return torch.mm(partial.view(2 * modes, -1).T, along_x, out=points).view(batch, channels, ny, nx)
+    # Flattened first, because torch.export cannot prove the direct view to be one for every batch size.
+    columns = partial.flatten(1).view(2 * modes, -1).T
+    return torch.mm(columns, along_x, out=points).view(batch, channels, ny, nx)

@@ -79,7 +79,7 @@ def refuse_pickle(path: Path) -> None:
 def _refusal(path: Path, why: str) -> str:
     return (
         f"{path} {why}; only safetensors weights are loaded, because unpickling a file can run any code in it. "
-        "Convert it where you trust it: "
+        "`pdefm zoo import` converts checkpoints of peers' code; others, where you trust them: "
         "safetensors.torch.save_file(torch.load(path, weights_only=True), 'model.safetensors')"
     )
 

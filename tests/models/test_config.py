@@ -3,7 +3,7 @@
 import pytest
 from pydantic import ValidationError
 
-from pdebench_fm.models.config import HomogeneousNormaliser, ModelConfig
+from pdebench_fm.models.config import HomogeneousNormaliser, IdentityNormaliser, ModelConfig, TLScalingNormaliser
 
 VALID = {
     "width": 16,
@@ -27,16 +27,34 @@ def test_json_round_trip():
         {"architecture": "unet"},
         {"format_version": 2},
         {"normaliser": {"kind": "other", "coefficient_scales": [1] * 6}},
-        {"normaliser": {"coefficient_scales": [1] * 5}},
-        {"normaliser": {"coefficient_scales": [1, 1, 0, 1, 1, 1]}},
-        {"normaliser": {"coefficient_scales": [1, 1, float("inf"), 1, 1, 1]}},
-        {"normaliser": {"coefficient_scales": [1] * 6, "mean": 0}},
+        {"normaliser": {"coefficient_scales": [1] * 6}},
+        {"normaliser": {"kind": "homogeneous-rms", "coefficient_scales": [1] * 5}},
+        {"normaliser": {"kind": "homogeneous-rms", "coefficient_scales": [1, 1, 0, 1, 1, 1]}},
+        {"normaliser": {"kind": "homogeneous-rms", "coefficient_scales": [1, 1, float("inf"), 1, 1, 1]}},
+        {"normaliser": {"kind": "homogeneous-rms", "coefficient_scales": [1] * 6, "mean": 0}},
+        {"normaliser": {"kind": "tl-scaling", "coefficient_scales": [1] * 6}},
+        {"normaliser": {"kind": "tl-scaling", "coefficient_scales": [1] * 6, "source_scale": 0}},
+        {"normaliser": {"kind": "identity", "coefficient_scales": [1] * 6}},
     ],
     ids=str,
 )
 def test_anything_else_is_refused(change):
     with pytest.raises(ValidationError):
         ModelConfig.model_validate(VALID | change)
+
+
+@pytest.mark.parametrize(
+    "normaliser",
+    [
+        HomogeneousNormaliser(coefficient_scales=(0.03, 0.03, 0.01, 1, 1, 6.5)),
+        TLScalingNormaliser(source_scale=0.002, coefficient_scales=(0.03, 0.03, 0.01, 1, 1, 6.5), length_x=2),
+        IdentityNormaliser(),
+    ],
+    ids=lambda normaliser: normaliser.kind,
+)
+def test_every_kind_of_normaliser_is_found_again_by_its_word(normaliser):
+    config = ModelConfig(width=16, modes=4, normaliser=normaliser)
+    assert ModelConfig.model_validate_json(config.model_dump_json()).normaliser == normaliser
 
 
 def test_it_cannot_be_changed():

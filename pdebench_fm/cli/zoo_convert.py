@@ -1,0 +1,46 @@
+"""`pdefm zoo import` and `pdefm zoo export`: models from other codes, and models for other programs."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pdebench_fm.cli.console import console
+
+
+def import_model(
+    checkpoint: Annotated[Path, typer.Argument(help="The peer's file of weights, such as ckpt.tar.")],
+    peer: Annotated[str, typer.Option("--from", help="Whose code trained it: tl-scaling.")],
+    config: Annotated[Path, typer.Option(help="The YAML file of options that it was trained with.")],
+    out: Annotated[Path, typer.Option(help="Folder of the model, a new one.")],
+    entry: Annotated[str | None, typer.Option(help="Which of the file's configurations, if it has several.")] = None,
+    scales: Annotated[Path | None, typer.Option(help="The scales.npy that the configuration names.")] = None,
+) -> None:
+    """Convert weights trained with a peer's code to a model folder with the same outputs."""
+    from pdebench_fm.models import peers
+
+    model = peers.import_model(peer, checkpoint, config, out, entry=entry, scales=scales)
+    found = model.config
+    console.print(
+        f"saved [bold]{out}[/]: {found.family}, width {found.width}, {found.modes} modes, {found.layers} layers; "
+        f"evaluate it with pdefm eval --model {out} --task {found.family}/pretrain",
+        soft_wrap=True,
+    )
+
+
+def export_model(
+    model: Annotated[str, typer.Argument(help="A zoo name, a directory, or a Hub id (org/name, org/name@revision).")],
+    to: Annotated[str, typer.Option(help="torch-export or onnx.")],
+    out: Annotated[Path, typer.Option(help="The file to write.")],
+    resolution: Annotated[int, typer.Option(help="Points a side of the fields that the program takes.")] = 128,
+) -> None:
+    """Write a model as one program that runs without this package, and check that it computes the same."""
+    from pdebench_fm.models import load_model
+    from pdebench_fm.models.export import export_model as run_export
+
+    difference = run_export(load_model(model), to, out, resolution)
+    console.print(
+        f"saved [bold]{out}[/]: source (B, {resolution}, {resolution}), coefficients (B, 6) -> solution "
+        f"(B, {resolution}, {resolution}); differs from the model by {difference:.1e}",
+        soft_wrap=True,
+    )

@@ -1,0 +1,91 @@
+"""From physical inputs to the network's and back: one function for each kind of normaliser in `config.json`."""
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import torch
+from torch import Tensor
+
+from pdebench_fm.models.config import (
+    HomogeneousNormaliser,
+    IdentityNormaliser,
+    Normaliser,
+    TLScalingNormaliser,
+)
+
+
+@dataclass(frozen=True)
+class Normalised:
+    """What the network sees, and what its output is multiplied by to become the solution.
+
+    Attributes:
+        source: (B, n, n).
+        coefficients: (B, 6).
+        amplitude: (B, 1, 1).
+    """
+
+    source: Tensor
+    coefficients: Tensor
+    amplitude: Tensor
+
+
+def normalise(normaliser: Normaliser, source: Tensor, coefficients: Tensor) -> Normalised:
+    """Apply a normaliser.
+
+    Args:
+        normaliser: Which, with its scales.
+        source: (B, n, n), physical.
+        coefficients: (B, 6), physical, (k11, k22, k12, v1, v2, omega).
+    """
+    match normaliser:
+        case HomogeneousNormaliser():
+            return _homogeneous(normaliser, source, coefficients)
+        case TLScalingNormaliser():
+            return _tl_scaling(normaliser, source, coefficients)
+        case IdentityNormaliser():
+            return Normalised(source, coefficients, torch.ones_like(source[:, :1, :1]))
+
+
+def _homogeneous(normaliser: HomogeneousNormaliser, source: Tensor, coefficients: Tensor) -> Normalised:
+    """Divide the source by its root mean square, which the output gets back, and each coefficient by its scale.
+
+    A zero source is divided by 1 and has amplitude 0, so that the output is exactly 0 and every gradient finite.
+    """
+    shape, amplitude = _shape_and_amplitude(source)
+    scales = _constant(normaliser.coefficient_scales, coefficients.device, coefficients.dtype)
+    return Normalised(shape, coefficients / scales, amplitude)
+
+
+def _tl_scaling(normaliser: TLScalingNormaliser, source: Tensor, coefficients: Tensor) -> Normalised:
+    """Divide source and coefficients by the source's norm over its typical norm; the output is the solution itself.
+
+    A zero source, for which that would be 0 / 0, is divided by 1 and has amplitude 0: its solution is exactly 0.
+    """
+    shape, amplitude = _shape_and_amplitude(source)
+    present = amplitude > 0
+    ny, nx = source.shape[1:]
+    # The authors' norm is the root of the sum of squares times the area of a grid cell.
+    cell = normaliser.length_x / nx * normaliser.length_y / ny
+    norm_of_shape = cell * (nx * ny) ** 0.5 / normaliser.source_scale
+    norm = torch.where(present, amplitude, 1.0)[:, :, 0] * norm_of_shape
+    scales = _constant(normaliser.coefficient_scales, coefficients.device, coefficients.dtype)
+    return Normalised(shape / norm_of_shape, coefficients / norm / scales, present.to(source.dtype))
+
+
+def _shape_and_amplitude(source: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the source divided by its root mean square, (B, n, n), and that, (B, 1, 1); zeros for a zero source."""
+    # The largest value first: squares of tiny or huge sources would leave float32's range. As the result does not
+    # depend on it, no gradient needs to pass through it.
+    largest = source.detach().abs().amax(dim=(1, 2), keepdim=True)
+    present = largest > 0
+    scaled = source / torch.where(present, largest, 1.0)
+    mean_square = scaled.square().mean(dim=(1, 2), keepdim=True)
+    root = torch.where(present, mean_square, 1.0).sqrt()
+    return scaled / root, torch.where(present, largest, 0.0) * root
+
+
+@lru_cache(maxsize=64)
+def _constant(values: tuple[float, ...], device: torch.device, dtype: torch.dtype) -> Tensor:
+    """Return numbers of a configuration as a tensor, made once per device."""
+    with torch.inference_mode(mode=False):
+        return torch.tensor(values, device=device, dtype=dtype)

@@ -1,0 +1,146 @@
+"""Exported programs, run by their own runtimes, give the model's solutions at any batch size."""
+
+import sys
+
+import pytest
+import torch
+
+from pdebench_fm.cli import main
+from pdebench_fm.errors import PdefmError
+from pdebench_fm.models import (
+    HomogeneousNormaliser,
+    IdentityNormaliser,
+    ModelConfig,
+    NeuralOperator,
+    TLScalingNormaliser,
+    export,
+)
+from pdebench_fm.models.export import trace
+from pdebench_fm.models.transform import transform_of
+
+SCALES = (0.03, 0.03, 0.01, 0.5, 0.5, 6.0)
+HOMOGENEOUS = HomogeneousNormaliser(coefficient_scales=SCALES)
+N = 12
+
+
+def build(normaliser=HOMOGENEOUS):
+    torch.manual_seed(5)
+    return NeuralOperator(ModelConfig(width=4, modes=3, layers=2, normaliser=normaliser)).eval()
+
+
+def batch(size, n=N):
+    generator = torch.Generator().manual_seed(size)
+    return torch.randn(size, n, n, generator=generator), torch.rand(size, 6, generator=generator) * torch.tensor(SCALES)
+
+
+def assert_close(found, expected):
+    torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5 * float(expected.abs().max()))
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory):
+    """A model and its program, written by the command."""
+    folder, model = tmp_path_factory.mktemp("exported"), build()
+    model.save_pretrained(folder / "model")
+    out = folder / "model.pt2"
+    command = ["zoo", "export", str(folder / "model"), "--to", "torch-export", "--resolution", str(N)]
+    assert main([*command, "--out", str(out)]) == 0
+    assert sorted(path.name for path in folder.iterdir()) == ["model", "model.pt2"]
+    return model, out
+
+
+def assert_equal_for_every_batch_size(program, model):
+    for size in (1, 2, 5):
+        source, coefficients = batch(size)
+        source[0] = 0
+        with torch.no_grad():
+            assert_close(program(source, coefficients), model(source, coefficients))
+
+
+def test_a_torch_program_gives_the_models_solutions_for_every_batch_size(exported):
+    model, path = exported
+    assert_equal_for_every_batch_size(torch.export.load(path).module(), model)
+
+
+@pytest.mark.parametrize(
+    "normaliser",
+    [TLScalingNormaliser(source_scale=0.1, coefficient_scales=SCALES), IdentityNormaliser()],
+    ids=lambda normaliser: normaliser.kind,
+)
+def test_so_it_does_with_other_normalisers(normaliser):
+    model = build(normaliser)
+    with torch.no_grad():
+        program = trace(model, N)
+    assert_equal_for_every_batch_size(program.module(), model)
+
+
+def test_an_onnx_graph_gives_the_models_solutions_for_every_batch_size(tmp_path):
+    runtime = pytest.importorskip("onnxruntime")
+    model = build()
+    export.export_model(model, "onnx", tmp_path / "model.onnx", resolution=N)
+    session = runtime.InferenceSession(tmp_path / "model.onnx")
+    assert [path.name for path in tmp_path.iterdir()] == ["model.onnx"]  # the weights are inside
+
+    def run(source, coefficients):
+        feed = {"source": source.numpy(), "coefficients": coefficients.numpy()}
+        return torch.from_numpy(session.run(["solution"], feed)[0])
+
+    assert_equal_for_every_batch_size(run, model)
+
+
+def test_a_torch_program_consists_of_pytorchs_own_operators(exported):
+    _, path = exported
+    calls = [node.target for node in torch.export.load(path).graph.nodes if node.op == "call_function"]
+    assert len(calls) > 20
+    assert {getattr(call, "namespace", call.__module__) for call in calls} <= {"aten", "_operator"}
+
+
+def test_tracing_leaves_nothing_behind_in_the_constants_that_models_share(exported):
+    model, _ = exported  # traced with the constants of this grid
+    source, coefficients = batch(2)
+    transform_of.cache_clear()
+    fresh = model(source, coefficients)
+    with torch.no_grad():
+        trace(model, N)
+    after = model(source, coefficients)
+    assert torch.equal(after, fresh)
+    after.sum().backward()
+    assert all(parameter.grad is not None for parameter in model.parameters())
+
+
+@pytest.mark.parametrize("wrong", [1.001, float("nan")])
+def test_a_program_that_computes_something_else_is_not_kept(tmp_path, monkeypatch, wrong):
+    model = build()
+    monkeypatch.setattr(export, "trace", lambda *_: b"program")
+    broken = export.Exporter(
+        write=lambda program, path: path.write_bytes(program), run=lambda _, *inputs: wrong * model(*inputs)
+    )
+    monkeypatch.setitem(export.EXPORTERS, "torch-export", broken)
+    with pytest.raises(PdefmError, match=r"is not written: .* differs from the model by"):
+        export.export_model(model, "torch-export", tmp_path / "model.pt2", resolution=N)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"--to": "onxn"}, "did you mean 'onnx'"),
+        ({"--resolution": "5"}, "needs a resolution of 6 or more"),
+        ({"--resolution": "-4"}, "needs a resolution of 6 or more"),
+        ({"--out": "."}, "is a folder"),
+        ({"--to": "onnx"}, "needs onnxscript: pip install 'pdebench-fm[onnx]'"),
+    ],
+)
+def test_a_users_mistake_is_one_line_and_leaves_nothing(tmp_path, monkeypatch, capsys, change, words):
+    monkeypatch.setitem(sys.modules, "onnxscript", None)  # as if it were not installed
+    for package in ("onnx", "onnxruntime"):
+        monkeypatch.setitem(sys.modules, package, sys)
+    build().save_pretrained(tmp_path / "model")
+    options = {"--to": "torch-export", "--resolution": str(N), "--out": str(tmp_path / "model.pt2")} | change
+    arguments = ["zoo", "export", str(tmp_path / "model"), *(word for pair in options.items() for word in pair)]
+    assert main(arguments) == 2
+    stderr = capsys.readouterr().err
+    assert words in stderr
+    assert stderr.startswith("pdefm: ")
+    assert stderr.count("\n") == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["model"]
