@@ -12,7 +12,15 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from pdebench_fm.errors import PdefmError, UsageError
-from pdebench_fm.evaluation.result import Result, SeedScores, Summary, read_result, result_schema, result_text, write_result
+from pdebench_fm.evaluation.result import (
+    Result,
+    SeedScores,
+    Summary,
+    read_result,
+    result_schema,
+    result_text,
+    write_result,
+)
 
 METRICS = ("runs", 0, "seeds", 0, "metrics")
 ABSENT = object()
