@@ -13,18 +13,28 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from pdebench_fm.evaluation.evaluate import evaluate
+    from pdebench_fm.evaluation.evaluate import evaluate, evaluate_suite
     from pdebench_fm.evaluation.result import Result, read_result, write_result
     from pdebench_fm.evaluation.task import load_task
     from pdebench_fm.models.zoo import load_model
 
 __version__ = "0.1.0"
 
-__all__ = ["Result", "__version__", "evaluate", "load_model", "load_task", "read_result", "write_result"]
+__all__ = [
+    "Result",
+    "__version__",
+    "evaluate",
+    "evaluate_suite",
+    "load_model",
+    "load_task",
+    "read_result",
+    "write_result",
+]
 
 _HOMES = {
     "Result": "pdebench_fm.evaluation.result",
     "evaluate": "pdebench_fm.evaluation.evaluate",
+    "evaluate_suite": "pdebench_fm.evaluation.evaluate",
     "load_model": "pdebench_fm.models.zoo",
     "load_task": "pdebench_fm.evaluation.task",
     "read_result": "pdebench_fm.evaluation.result",

@@ -6,6 +6,15 @@ for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(variable, "1")  # before NumPy and PyTorch start their pools
 os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
 
+import pytest  # noqa: E402
 import torch  # noqa: E402
 
 torch.set_num_threads(1)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _cells_of_this_run_only(tmp_path_factory):
+    """Keep finished cells of evaluations out of the user's own cache."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PDEFM_CACHE", str(tmp_path_factory.mktemp("cells")))
+        yield

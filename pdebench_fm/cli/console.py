@@ -9,14 +9,18 @@ console = Console(quiet=os.environ.get("RANK", "0") != "0")
 """In a distributed run only the first process speaks."""
 
 
-def progress_bar() -> Progress:
-    """Return a progress display; it goes to the same console as everything else."""
+def progress_bar(*, time_left: bool = True) -> Progress:
+    """Return a progress display; it goes to the same console as everything else.
+
+    Args:
+        time_left: estimate the time that is left from the pace so far; for tasks whose parts take equally long.
+    """
     return Progress(
         TextColumn("[progress.description]{task.description}"),
         BarColumn(bar_width=30),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
-        TimeRemainingColumn(),
+        *([TimeRemainingColumn()] if time_left else []),
         TextColumn("{task.fields[note]}"),
         console=console,
     )

@@ -1,93 +1,88 @@
-"""`pdefm eval`: the standard zero/few-shot evaluation, as a table and a result file."""
+"""`pdefm eval`: the standard zero/few-shot evaluation of models on tasks, as a table and result files."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.table import Table
 
-from pdebench_fm.cli.console import console, progress_bar, short
-from pdebench_fm.errors import UsageError
+from pdebench_fm.cli.console import console
+from pdebench_fm.cli.evaluation_display import EvaluationDisplay, single_table, suite_table
+from pdebench_fm.errors import PdefmError
 
 if TYPE_CHECKING:
-    from pdebench_fm.evaluation.result import Result, Run
+    from pdebench_fm.evaluation.evaluation import Evaluation
 
 
 def evaluate(
-    model: Annotated[str, typer.Option(help="A zoo name, a directory, or a Hub id (org/name, org/name@revision).")],
-    task: Annotated[str, typer.Option(help="<dataset>/<regime>, such as helmholtz-ood/medium.")],
+    model: Annotated[
+        str, typer.Option(help="A zoo name, a directory, or a Hub id (org/name, org/name@revision); a,b.")
+    ],
+    task: Annotated[str, typer.Option(help="Such as helmholtz-ood/medium, helmholtz-ood (all its regimes), all; a,b.")],
     shots: Annotated[str, typer.Option(help="Support-set sizes, such as 32 or 0,8,32; 0 is zero-shot.")] = "0",
     track: Annotated[str, typer.Option(help="full (128², whole test split) or lite (64², 512 rows).")] = "full",
     seeds: Annotated[int, typer.Option(help="Runs of each adaptation.")] = 3,
+    recipe: Annotated[str, typer.Option(help="v1, the protocol's, or paper: chosen on validation, not ranked.")] = "v1",
     data: Annotated[str | None, typer.Option(help="Read rows of this folder or Hub dataset instead.")] = None,
     scratch: Annotated[bool, typer.Option(help="Also train the architecture from scratch.")] = True,
+    deterministic: Annotated[
+        bool | None, typer.Option(help="Deterministic algorithms only; by default on a CPU.", show_default=False)
+    ] = None,
     out: Annotated[Path, typer.Option(help="Folder of the result files.")] = Path("results"),
+    cache: Annotated[
+        Path | None, typer.Option(help="Folder of finished cells, else $PDEFM_CACHE or the usual.")
+    ] = None,
+    scheduler: Annotated[str | None, typer.Option(help="Compute on a running Dask cluster: tcp://host:8786.")] = None,
     device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1, mps or auto.")] = "auto",
 ) -> None:
-    """Evaluate a model on a task, beside the same architecture trained from scratch."""
-    from pdebench_fm.evaluation.evaluate import EvaluationProgress
-    from pdebench_fm.evaluation.evaluate import evaluate as run_evaluation
-    from pdebench_fm.evaluation.protocol import check_shots, find_track
-    from pdebench_fm.evaluation.result import write_result
-    from pdebench_fm.evaluation.task import load_task
+    """Evaluate models on tasks, beside the same architectures trained from scratch; run again to go on."""
+    from pdebench_fm.evaluation.cache import CellCache, default_cache_folder
+    from pdebench_fm.evaluation.evaluate import evaluate_suite
+    from pdebench_fm.evaluation.names import shots_list, split_list
     from pdebench_fm.leaderboard.store import row_path
     from pdebench_fm.memory import keep_freed_memory
-    from pdebench_fm.models import load_model
 
-    wanted = _parse_shots(shots)
-    find_track(track)
-    loaded_task = load_task(task, data)
-    for number in wanted:
-        check_shots(number, loaded_task.train.size)
-    loaded_model = load_model(model, device)
+    models, tasks, wanted = split_list(model, "model"), split_list(task, "task"), shots_list(shots)
     keep_freed_memory()
-    with progress_bar() as progress:
-        bar = progress.add_task(f"evaluating {model} on {task}", total=None, note="")
+    paths: list[Path] = []
 
-        def show(state: EvaluationProgress) -> None:
-            fraction = state.step / state.steps if state.steps else 0.0
-            note = f"runs; {state.start}, {state.shots} shots, seed {state.seed}: {fraction:4.0%}"
-            progress.update(bar, completed=state.done, total=state.runs, note=note)
+    def keep(evaluation: "Evaluation") -> None:
+        # as on a leaderboard, less its "results/"
+        path = out.joinpath(*row_path(evaluation.result).parts[1:])
+        evaluation.write(path)
+        paths.append(path)
 
-        result = run_evaluation(
-            loaded_model, loaded_task, wanted, track=track, seeds=seeds, scratch=scratch, on_progress=show
+    with EvaluationDisplay() as display:
+        evaluations = evaluate_suite(
+            models,
+            tasks,
+            wanted,
+            track=track,
+            seeds=seeds,
+            scratch=scratch,
+            recipe=recipe,
+            deterministic=deterministic,
+            data=data,
+            device=device,
+            cache=CellCache(cache or default_cache_folder()),
+            scheduler=scheduler,
+            on_note=display.note,
+            on_progress=display.show,
+            on_evaluation=keep,
         )
-        progress.update(bar, completed=sum(len(run.seeds) for run in result.runs), note="runs")
-    path = out.joinpath(*row_path(result).parts[1:])  # as on a leaderboard, less its "results/"
-    write_result(result, path)
-    console.print(_table(result))
-    console.print(f"result: [bold]{path}[/]; for a leaderboard: pdefm submit {path} --to leaderboard/", soft_wrap=True)
-
-
-def _parse_shots(text: str) -> list[int]:
-    """Return the numbers of a comma-separated list."""
-    try:
-        return [int(part) for part in text.split(",")]
-    except ValueError:
-        raise UsageError(f"--shots takes whole numbers separated by commas, such as 0,8,32, not {text!r}") from None
-
-
-def _table(result: "Result") -> Table:
-    """Return the result as a table: pretrained beside scratch, one row a number of shots."""
-    runs = {(run.start, run.shots): run for run in result.runs}
-    title = f"{result.model.model_id} on {result.task} ({result.track}): relative ℓ² error"
-    table = Table(title=title, title_justify="left")
-    table.add_column("shots", justify="right")
-    table.add_column("pretrained", justify="right")
-    table.add_column("from scratch", justify="right")
-    table.add_column("error against scratch", justify="right")
-    for shots in sorted({run.shots for run in result.runs}):
-        pretrained, scratch = runs.get(("pretrained", shots)), runs.get(("scratch", shots))
-        ratio = ""
-        if pretrained and scratch:
-            ratio = f"{short(pretrained.summary.mean / scratch.summary.mean)}×"
-        table.add_row(str(shots), _cell(pretrained), _cell(scratch), ratio)
-    return table
-
-
-def _cell(run: "Run | None") -> str:
-    """Return a score with its standard deviation over seeds."""
-    if run is None:
-        return "—"
-    mean, deviation = run.summary.mean, run.summary.standard_deviation
-    return short(mean) if len(run.seeds) == 1 else f"{short(mean)} ± {short(deviation)}"
+    results = [evaluation.result for evaluation in evaluations]
+    if len(results) == 1:
+        console.print(single_table(results[0]))
+        hint = f"; for a leaderboard: pdefm submit {paths[0]} --to leaderboard/" if recipe != "paper" else ""
+        console.print(f"result: [bold]{paths[0]}[/]{hint}", soft_wrap=True)
+    else:
+        console.print(suite_table(results))
+        hint = f"; for a leaderboard: pdefm submit {out} --to leaderboard/" if recipe != "paper" else ""
+        console.print(f"{len(results)} results in [bold]{out}[/]{hint}", soft_wrap=True)
+    failures = [(result, failure) for result in results for failure in result.failures]
+    if failures:
+        cells = sum(len(run.seeds) for result in results for run in result.runs) + len(failures)
+        first, failure = failures[0]
+        raise PdefmError(
+            f"{len(failures)} of {cells} runs failed; the first: {first.model.model_id} on {first.task}, "
+            f"{failure.start}, {failure.shots} shots, seed {failure.seed}: {failure.reason}"
+        )

@@ -1,4 +1,4 @@
-"""Protocol v1: tracks, shots, seeds, support sets and the adaptation recipe, as data."""
+"""The protocol: tracks, shots, seeds and support sets, as data; its adaptation recipes are in `recipes`."""
 
 import hashlib
 from dataclasses import dataclass
@@ -6,10 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from pdebench_fm.errors import UsageError, unknown_name
-from pdebench_fm.evaluation.result import LITE_TEST_ROWS, Start, Track
-from pdebench_fm.training.adapt import AdaptationRecipe
+from pdebench_fm.evaluation.result import LITE_TEST_ROWS, Track
 
 PROTOCOL_VERSION = 1
+"""Changed with anything here, and with the table of adaptation recipes."""
 
 SHOTS = (0, 8, 32, 128, 512, 2048, 8192, 32768)
 """Support-set sizes of the standard table; others up to the train split can be asked for."""
@@ -46,33 +46,6 @@ def find_track(name: str) -> TrackDefinition:
     if name not in TRACKS:
         raise unknown_name("track", name, TRACKS)
     return TRACKS[name]
-
-
-_STEPS: tuple[tuple[int, int, int, int], ...] = (
-    # from this many shots on: batch, steps of a pretrained start, steps of a fresh start
-    (1, 8, 100, 200),
-    (32, 8, 200, 400),
-    (128, 16, 400, 800),
-    (512, 16, 800, 1600),
-    (2048, 32, 1600, 3200),
-    (8192, 32, 3200, 6400),
-    (32768, 32, 6400, 12800),
-)
-_LEARNING_RATE: dict[Start, float] = {"pretrained": 1e-3, "scratch": 5e-3}
-# How these were chosen: trials with fno-mixed-64k at 64² on parameter ranges that no task scores (Poisson e ~ U(5, 7),
-# advection-diffusion Ψ ~ U(1, 1.4)), learning rates 3e-4 to 2e-2, 200 and 600 steps at 32 shots. Each start's
-# learning rate is the one of lowest test error; more steps only fit the support set closer. Another table is another
-# protocol version.
-
-
-def adaptation_recipe(start: Start, shots: int) -> AdaptationRecipe:
-    """Return the recipe for a support set of `shots` ≥ 1 rows, for a pretrained or a fresh ("scratch") start."""
-    _, batch, pretrained_steps, scratch_steps = max(row for row in _STEPS if row[0] <= shots)
-    return AdaptationRecipe(
-        learning_rate=_LEARNING_RATE[start],
-        steps=pretrained_steps if start == "pretrained" else scratch_steps,
-        batch_size=batch,
-    )
 
 
 def check_shots(shots: int, available: int) -> None:

@@ -2,30 +2,31 @@
 
 import json
 import math
-import re
 import statistics
-from collections import Counter
-from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal, Self
+from typing import Annotated, Final, Literal, Self
 
-from pydantic import (
-    AfterValidator,
-    AwareDatetime,
-    BaseModel,
-    ConfigDict,
-    Field,
-    FiniteFloat,
-    StringConstraints,
-    ValidationError,
-    model_validator,
-)
+from pydantic import AfterValidator, Field, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 
 from pdebench_fm.errors import PdefmError, UsageError
+from pdebench_fm.evaluation.fields import (
+    Count,
+    Digest,
+    Moment,
+    NonNegative,
+    Positive,
+    Record,
+    Text,
+    Version,
+    duplicates,
+    in_plain_words,
+)
 from pdebench_fm.files import write_atomically
 
-SCHEMA_VERSION: Final = "1.0"
+SCHEMA_VERSION: Final = "1.1"
+"""1.1 added `failures` and `deterministic`, and runs may be missing where all of them failed."""
+
 LITE_TEST_ROWS = 512
 AGREEMENT = 1e-9  # relative difference allowed between a summary and the seeds that it summarises
 
@@ -33,37 +34,7 @@ Start = Literal["pretrained", "scratch"]
 Track = Literal["full", "lite"]
 
 
-def _hexadecimal_digest(text: str) -> str:
-    if not re.fullmatch("[0-9a-f]{64}", text):
-        raise ValueError(f"should be 64 lower-case hexadecimal digits (SHA-256), not {text!r}")
-    return text
-
-
-def _semantic_version(text: str) -> str:
-    if not re.fullmatch(r"(0|[1-9][0-9]*)(\.(0|[1-9][0-9]*)){2}", text):
-        raise ValueError(f"should be a semantic version such as '1.0.0', not {text!r}")
-    return text
-
-
-def _utc(moment: datetime) -> datetime:
-    if moment.utcoffset() != timedelta(0):
-        raise ValueError(f"should be in UTC, such as '2026-01-31T12:00:00Z', not {moment.isoformat()!r}")
-    return moment
-
-
-Text = Annotated[str, StringConstraints(min_length=1, max_length=300)]
-Digest = Annotated[str, AfterValidator(_hexadecimal_digest)]
-Version = Annotated[str, AfterValidator(_semantic_version)]
-NonNegative = Annotated[FiniteFloat, Field(ge=0)]
-Count = Annotated[int, Field(ge=0)]
-Positive = Annotated[int, Field(ge=1)]
-
-
-class _Record(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
-
-
-class Metrics(_Record):
+class Metrics(Record):
     """Errors of one run, each computed per test sample and then reduced over the test split.
 
     All are relative to the exact solution (`residual_mean`: to the source), so 0 is exact and 1 is as bad as
@@ -87,14 +58,14 @@ class Metrics(_Record):
         return self
 
 
-class SeedScores(_Record):
+class SeedScores(Record):
     """The scores of one run: the model adapted with one seed, over the test split."""
 
     seed: Count
     metrics: Metrics
 
 
-class Summary(_Record):
+class Summary(Record):
     """The headline score, the mean relative L2 error, over the seeds of a run.
 
     `standard_deviation` is that of a sample (divisor seeds - 1), and 0 for a single seed; the interval is a
@@ -114,7 +85,7 @@ class Summary(_Record):
         return self
 
 
-class Run(_Record):
+class Run(Record):
     """One adaptation setting: how the model started and how many samples it saw, with one score per seed."""
 
     start: Start
@@ -126,7 +97,7 @@ class Run(_Record):
     def _is_consistent(self) -> Self:
         if self.start == "scratch" and self.shots == 0:
             raise ValueError("shots should be above 0 for a start from scratch")
-        repeated = _repeated(scores.seed for scores in self.seeds)
+        repeated = duplicates(scores.seed for scores in self.seeds)
         if repeated:
             raise ValueError(f"seeds should be distinct, but {repeated[0]} is there twice")
         errors = [scores.metrics.relative_l2_mean for scores in self.seeds]
@@ -139,7 +110,16 @@ class Run(_Record):
         return self
 
 
-class ModelRecord(_Record):
+class Failure(Record):
+    """A run that gave no score, and why, in one line."""
+
+    start: Start
+    shots: Count
+    seed: Count
+    reason: Text
+
+
+class ModelRecord(Record):
     """Which model was scored; `weights_sha256` is None only for a model that has no weights."""
 
     model_id: Text
@@ -150,7 +130,7 @@ class ModelRecord(_Record):
     size: Text | None = None
 
 
-class DatasetRecord(_Record):
+class DatasetRecord(Record):
     """Which test rows were scored.
 
     `recipe_digest` is that of the draws behind the rows; `content_digest`, of the stored values, is there when the
@@ -173,7 +153,7 @@ class DatasetRecord(_Record):
         return self
 
 
-class Environment(_Record):
+class Environment(Record):
     """What the scores were computed with."""
 
     package_version: Text
@@ -183,10 +163,14 @@ class Environment(_Record):
     threads: Positive | None
 
 
-class Result(_Record):
-    """The scores of one model on one task and track, with their provenance: the content of a result file."""
+class Result(Record):
+    """The scores of one model on one task and track, with their provenance: the content of a result file.
 
-    schema_version: Literal["1.0"] = SCHEMA_VERSION
+    `runs` hold the seeds that were scored; `failures`, those that gave no finite score. `deterministic` tells whether
+    PyTorch was held to deterministic algorithms, None where that was not recorded.
+    """
+
+    schema_version: Literal["1.0", "1.1"] = SCHEMA_VERSION
     protocol_version: Positive = 1
     recipe: Text
     task: Text
@@ -195,10 +179,12 @@ class Result(_Record):
     test_rows: Positive
     model: ModelRecord
     dataset: DatasetRecord
-    runs: Annotated[tuple[Run, ...], Field(min_length=1)]
+    runs: tuple[Run, ...]
+    failures: tuple[Failure, ...] = ()
+    deterministic: bool | None = None
     environment: Environment
     wall_seconds: NonNegative
-    date: Annotated[AwareDatetime, AfterValidator(_utc)]
+    date: Moment
 
     @model_validator(mode="after")
     def _is_consistent(self) -> Self:
@@ -207,19 +193,33 @@ class Result(_Record):
             raise ValueError(f"task is {self.task!r}, but the dataset record says {expected!r}")
         if self.track == "lite" and self.test_rows > LITE_TEST_ROWS:
             raise ValueError(f"test_rows is {self.test_rows}, but the lite track has at most {LITE_TEST_ROWS} rows")
-        repeated = _repeated((run.start, run.shots) for run in self.runs)
+        repeated = duplicates((run.start, run.shots) for run in self.runs)
         if repeated:
             start, shots = repeated[0]
             raise ValueError(f"runs should be distinct, but {start} with {shots} shots is there twice")
+        if not self.runs and not self.failures:
+            raise ValueError("runs is empty, and no failure says why")
+        scored = [(run.start, run.shots, scores.seed) for run in self.runs for scores in run.seeds]
+        failed = [(failure.start, failure.shots, failure.seed) for failure in self.failures]
+        if again := duplicates(scored + failed):
+            start, shots, seed = again[0]
+            raise ValueError(
+                f"failures should be distinct and without scores, unlike {start}, {shots} shots, seed {seed}"
+            )
         return self
+
+    def failed_seeds(self, run: Run) -> tuple[int, ...]:
+        """Return the seeds of a run that gave no score: with some, the others are no fair sample."""
+        return tuple(f.seed for f in self.failures if (f.start, f.shots) == (run.start, run.shots))
 
 
 def read_result(path: Path) -> Result:
-    """Read and validate one result file.
+    """Read and validate one result file; one of an older minor schema version is returned as one of the newest.
 
     Raises:
         UsageError: there is no such file.
-        PdefmError: it is not a valid result; the message names the file and the first offending field.
+        PdefmError: it is not a valid result, the message names the file and the first offending field; or it was
+            written by a newer package.
     """
     if not path.is_file():
         raise UsageError(f"no result file at {path}")
@@ -232,11 +232,35 @@ def read_result(path: Path) -> Result:
     try:
         result = Result.model_validate_json(text, strict=True)
     except ValidationError as error:
-        raise PdefmError(f"{path} is not a valid result: {_in_plain_words(error.errors()[0])}") from error
+        raise PdefmError(f"{path} {_what_is_wrong(error.errors())}") from error
     for version in ("schema_version", "protocol_version"):
         if version not in result.model_fields_set:  # the defaults are for code, never guessed for a file
             raise PdefmError(f"{path} is not a valid result: {version} is missing")
-    return result
+    if result.schema_version == "1.0":
+        for field in ("failures", "deterministic"):
+            if field in result.model_fields_set:
+                raise PdefmError(f"{path} is not a valid result: {field} is not a field of result schema 1.0")
+    return result.model_copy(update={"schema_version": SCHEMA_VERSION})
+
+
+def _what_is_wrong(errors: list[ErrorDetails]) -> str:
+    """Return the first thing that is wrong with a file; that it is too new comes before all others."""
+    for error in errors:
+        if error["loc"] == ("schema_version",) and _is_newer(error["input"]):
+            return (
+                f"was written by a newer package: its result schema is {error['input']}, this package reads up to "
+                f"{SCHEMA_VERSION}; upgrade pdebench-fm"
+            )
+    return f"is not a valid result: {in_plain_words(errors[0], SCHEMA_VERSION)}"
+
+
+def _is_newer(version: object) -> bool:
+    """Tell whether a schema version is above this package's."""
+    try:
+        numbers = tuple(int(part) for part in str(version).split("."))
+    except ValueError:
+        return False
+    return numbers > tuple(int(part) for part in SCHEMA_VERSION.split("."))
 
 
 def result_text(result: Result) -> str:
@@ -249,29 +273,7 @@ def write_result(result: Result, path: Path) -> None:
     write_atomically(path, result_text(result))
 
 
-def _repeated(values: Any) -> list[Any]:
-    return [value for value, times in Counter(values).items() if times > 1]
-
-
-def _in_plain_words(error: ErrorDetails) -> str:
-    """Return "field: what is wrong with it" for one of pydantic's errors."""
-    field = ""
-    for step in error["loc"]:
-        field += f"[{step}]" if isinstance(step, int) else f".{step}" if field else step
-    kind, message = error["type"], error["msg"]
-    if kind == "json_invalid":
-        return message.replace("Invalid JSON: ", "not JSON: ")
-    if kind == "missing":
-        return f"{field} is missing"
-    if kind == "extra_forbidden":
-        return f"{field} is not a field of result schema {SCHEMA_VERSION}"
-    if kind == "too_short":
-        message = f"should have at least {error['ctx']['min_length']} item"
-    elif kind == "value_error":
-        message = message.removeprefix("Value error, ")
-    else:
-        message = message[0].lower() + message[1:].replace("Input should", "should")
-        message = message.removeprefix("input ").removeprefix("string ")
-        if isinstance(error["input"], str | int | float | None):
-            message += f", not {error['input']!r:.80}"
-    return f"{field}: {message}" if field else message
+def result_schema() -> str:
+    """Return the JSON schema (draft 2020-12) of result files, as it is exported for other programs."""
+    schema = {"$schema": "https://json-schema.org/draft/2020-12/schema", **Result.model_json_schema()}
+    return json.dumps(schema, indent=2, ensure_ascii=False) + "\n"

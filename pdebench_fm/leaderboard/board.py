@@ -1,7 +1,8 @@
 """The leaderboard's tables as plain objects: rows, columns and which cells may be compared with each other.
 
 What is never compared: tracks and protocol versions (a board each), major versions of a dataset (a column each), and
-results that were not scored on the track's standard test rows (shown, marked, never best).
+results that were not scored on the track's standard test rows (shown, marked, never best). A run some of whose seeds
+failed has no cell: the rest would be no fair sample.
 """
 
 from collections import Counter, defaultdict
@@ -120,6 +121,8 @@ def make_boards(entries: Iterable[Entry]) -> list[Board]:
     """Return the boards of all `entries`: newest protocol first, the full track before the lite one."""
     groups: dict[tuple[int, Track], list[Entry]] = defaultdict(list)
     for entry in entries:
+        if not complete_runs(entry.result):
+            continue  # every run failed
         groups[entry.result.protocol_version, entry.result.track].append(entry)
     order = sorted(groups, key=lambda key: (-key[0], key[1] != "full"))
     return [_make_board(protocol, track, groups[protocol, track]) for protocol, track in order]
@@ -132,7 +135,7 @@ def _make_board(protocol_version: int, track: Track, entries: Sequence[Entry]) -
     # Minor versions of a dataset hold the same bits: of a model's results in one column the newest one is shown.
     for entry in sorted(entries, key=lambda entry: (_version(entry.result), entry.result.date)):
         column = next(i for i, c in enumerate(columns) if (c.task, c.major) == _column_key(entry))
-        for run in entry.result.runs:
+        for run in complete_runs(entry.result):
             found[_row_key(entry, run)][column] = Cell(entry, run, remarks[entry.path])
     rows = [
         Row(cell.entry.organisation, cell.entry.result, cell.run.start, cell.run.shots, cells)
@@ -142,6 +145,11 @@ def _make_board(protocol_version: int, track: Track, entries: Sequence[Entry]) -
     ]
     rows.sort(key=_row_order)
     return Board(protocol_version, track, columns, _with_best_marked(rows, len(columns)))
+
+
+def complete_runs(result: Result) -> list[Run]:
+    """Return the runs of a result all of whose seeds were scored."""
+    return [run for run in result.runs if not result.failed_seeds(run)]
 
 
 def _columns(entries: Sequence[Entry]) -> tuple[Column, ...]:

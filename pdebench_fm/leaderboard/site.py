@@ -86,8 +86,19 @@ def render(entries: Sequence[Entry]) -> str:
         protocols=sorted({board.protocol_version for board in boards}, reverse=True) or [1],
         models=len({(entry.organisation, entry.result.model.model_id) for entry in entries}),
         results=len(entries),
+        left_out=_left_out(entries),
         newest=max((f"{entry.result.date:%Y-%m-%d}" for entry in entries), default=""),
     )
+
+
+def _left_out(entries: Sequence[Entry]) -> list[str]:
+    """Return a line for each run that the boards leave out because it failed, whole or with some seeds."""
+    return [
+        f"{entry.organisation}/{entry.result.model.model_id.rpartition('/')[2]} on {entry.result.task} "
+        f"({entry.result.track}), {failure.start}, {failure.shots} shots, seed {failure.seed}: {failure.reason}"
+        for entry in entries
+        for failure in entry.result.failures
+    ]
 
 
 def number(value: float, digits: int = 3) -> str:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pdebench_fm.errors import PdefmError, UsageError
+from pdebench_fm.evaluation.recipes import PAPER_RECIPE
 from pdebench_fm.evaluation.result import Result, read_result, result_text, write_result
 from pdebench_fm.files import write_atomically
 
@@ -77,7 +78,8 @@ def submit(
         The rows' files, in the order given. One that was already there with the same content is left alone.
 
     Raises:
-        UsageError: nothing to submit, an unknown task, an unusable name, or a row that exists already.
+        UsageError: nothing to submit, an unknown task, an unusable name, the paper's recipe, or a row that exists
+            already.
         PdefmError: a file that is not a valid result, or a folder that cannot be written.
     """
     from pdebench_fm.data.catalogue import find_ranked_task
@@ -87,6 +89,7 @@ def submit(
         result = read_result(source)
         try:
             find_ranked_task(result.task)
+            _check_recipe(result)
             target = to / row_path(result, organisation)
         except UsageError as error:
             raise UsageError(f"{source}: {error}") from error
@@ -116,6 +119,7 @@ def load(root: Path) -> list[Entry]:
         organisation = place.parts[1]
         try:
             find_ranked_task(result.task)
+            _check_recipe(result)
             expected = row_path(result, organisation)
         except UsageError as error:
             raise PdefmError(f"{path}: {error}") from error
@@ -123,6 +127,15 @@ def load(root: Path) -> list[Entry]:
             raise PdefmError(f"{path} is misplaced: by its content it belongs at {root / expected}")
         entries.append(Entry(place, organisation, result))
     return entries
+
+
+def _check_recipe(result: Result) -> None:
+    """Refuse what was not adapted by a protocol's own recipe."""
+    if result.recipe == PAPER_RECIPE:
+        raise UsageError(
+            f"its models were adapted by the recipe {PAPER_RECIPE!r}, which looks at validation rows: the leaderboard "
+            "ranks the protocol's own recipe alone"
+        )
 
 
 def _result_files(paths: Iterable[Path]) -> list[Path]:

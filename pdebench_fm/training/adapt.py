@@ -1,13 +1,18 @@
-"""Adaptation: fine-tuning all of a model's parameters on a support set, by a recipe fixed in advance."""
+"""Adaptation: fine-tuning a module on a support set, by a recipe fixed in advance."""
 
 import copy
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
+from torch import Tensor, nn
 
 from pdebench_fm.data.batches import Batch
-from pdebench_fm.models.operator import NeuralOperator
+from pdebench_fm.errors import PdefmError
+from pdebench_fm.models.prediction import ModelOutputError, checked
+from pdebench_fm.models.user_code import user_code
 from pdebench_fm.training.loss import relative_l2
 from pdebench_fm.training.schedule import warmup_cosine
 
@@ -30,42 +35,106 @@ class AdaptationRecipe:
     gradient_clip: float = 1.0
 
 
+class DivergenceError(PdefmError):
+    """The loss of an adaptation is no longer finite."""
+
+
+class Rows(Protocol):
+    """Rows of a split that a module is trained on: a `Batch`, or some rows of one."""
+
+    def __len__(self) -> int:
+        """Return the number of rows."""
+
+    def __getitem__(self, rows: Tensor) -> Batch:
+        """Return the rows at these positions."""
+
+
+class FineTuning:
+    """A copy of a module and its optimizer, one step at a time.
+
+    Frozen parameters stay as they are; the copy is in the module's own training mode.
+
+    Attributes:
+        module: the copy.
+    """
+
+    def __init__(self, module: nn.Module, gradient_clip: float | None) -> None:
+        """Copy the module.
+
+        Raises:
+            UserCodeError: if it cannot be copied.
+        """
+        with user_code("copying the model"):
+            self.module = copy.deepcopy(module).train()
+        self._trained = [parameter for parameter in self.module.parameters() if parameter.requires_grad]
+        # the fused optimizer, one pass over all parameters a step, knows real numbers only
+        real = all(parameter.is_floating_point() for parameter in self._trained)
+        self._optimizer = torch.optim.Adam(self._trained, fused=real or None)
+        self._clip = gradient_clip
+
+    def step(self, batch: Batch, learning_rate: float) -> float:
+        """Train on a batch and return its loss before the step.
+
+        Raises:
+            ModelOutputError: if the prediction is no finite solution.
+            DivergenceError: if the loss is not finite all the same.
+            UserCodeError: if the module raises.
+        """
+        with torch.enable_grad(), user_code("the model"):
+            prediction = checked(self.module(batch.source, batch.coefficients), batch.source, "the model")
+            loss = relative_l2(prediction, batch.solution).mean()
+            value = loss.item()
+            if not math.isfinite(value):
+                raise DivergenceError(f"the loss became {value}")
+            self._optimizer.zero_grad()
+            loss.backward()
+            if self._clip is not None:
+                torch.nn.utils.clip_grad_norm_(self._trained, self._clip)
+            for group in self._optimizer.param_groups:
+                group["lr"] = learning_rate
+            self._optimizer.step()
+        return value
+
+
 def adapt(
-    model: NeuralOperator,
-    support: Batch,
+    module: nn.Module,
+    support: Rows,
     recipe: AdaptationRecipe,
     seed: int,
     on_step: Callable[[int, float], None] = lambda _step, _loss: None,
-) -> NeuralOperator:
-    """Return a copy of the model, fine-tuned on the support set.
+) -> nn.Module:
+    """Return a copy of the module, fine-tuned on the support set, in evaluation mode.
 
     Args:
-        model: left as it is.
-        support: on the model's device.
+        module: left as it is. Any module with parameters to train, real or complex.
+        support: on the module's device.
         recipe: how to train.
         seed: of the order in which rows are visited: one random permutation after another.
         on_step: called with the steps done and the step's loss.
 
     Raises:
-        FloatingPointError: if the loss is no longer finite.
+        DivergenceError: if the loss is no longer finite.
+        ModelOutputError: if a prediction is no finite solution.
+        UserCodeError: if the module raises.
     """
-    adapted = copy.deepcopy(model).train()
-    optimizer = torch.optim.Adam(adapted.parameters(), lr=recipe.learning_rate, fused=True)
-    generator = torch.Generator().manual_seed(seed)
-    batch_size = min(recipe.batch_size, len(support))
-    order = torch.empty(0, dtype=torch.int64)
+    tuning = FineTuning(module, recipe.gradient_clip)
+    visits = visiting_order(len(support), min(recipe.batch_size, len(support)), seed)
     for step in range(recipe.steps):
+        learning_rate = recipe.learning_rate * warmup_cosine(step, recipe.steps, recipe.warmup_steps)
+        try:
+            loss = tuning.step(support[next(visits)], learning_rate)
+        except (DivergenceError, ModelOutputError) as error:
+            raise type(error)(f"{error}, at step {step + 1} of the adaptation") from error
+        on_step(step + 1, loss)
+    return tuning.module.eval()
+
+
+def visiting_order(rows: int, batch_size: int, seed: int) -> Iterator[Tensor]:
+    """Yield the rows of one step after another, without end: consecutive pieces of one permutation after another."""
+    generator = torch.Generator().manual_seed(seed)
+    order = torch.empty(0, dtype=torch.int64)
+    while True:
         while len(order) < batch_size:
-            order = torch.cat([order, torch.randperm(len(support), generator=generator)])
-        batch, order = support[order[:batch_size].to(support.source.device)], order[batch_size:]
-        loss = relative_l2(adapted(batch.source, batch.coefficients), batch.solution).mean()
-        if not torch.isfinite(loss):
-            raise FloatingPointError(f"the loss became {loss.item()} at step {step + 1} of the adaptation")
-        optimizer.zero_grad()
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(adapted.parameters(), recipe.gradient_clip)
-        for group in optimizer.param_groups:
-            group["lr"] = recipe.learning_rate * warmup_cosine(step, recipe.steps, recipe.warmup_steps)
-        optimizer.step()
-        on_step(step + 1, loss.item())
-    return adapted.eval()
+            order = torch.cat([order, torch.randperm(rows, generator=generator)])
+        yield order[:batch_size]
+        order = order[batch_size:]

@@ -9,7 +9,7 @@ from described import make_pretrained, results_of
 
 from pdebench_fm.cli import main
 from pdebench_fm.evaluation.result import write_result
-from pdebench_fm.models import HomogeneousNormaliser, ModelConfig, NeuralOperator
+from pdebench_fm.models import HomogeneousNormaliser, ModelConfig, NeuralOperator, load_model
 
 
 @pytest.fixture
@@ -39,6 +39,12 @@ EVAL = ["eval", "--track", "lite"]
         (["eval", "--model", "fno-mixd-64k", "--task", "poisson-ood/hard"], 2, "unknown model 'fno-mixd-64k'"),
         (["eval", "--model", "{tmp}", "--task", "poisson-ood/hard"], 1, "has no config.json"),
         (["eval", "--model", "{model}"], 2, "--task"),
+        (["eval", "--model", "{model},{model}", "--task", "poisson"], 2, "twice: name it once"),
+        (["eval", "--model", "{model}", "--task", "poisson,all"], 2, "names poisson/in-domain twice"),
+        (["eval", "--model", "{model}", "--task", "poisson-odd"], 2, "did you mean 'poisson-ood'"),
+        (["eval", "--model", "{model}", "--task", "poisson", "--recipe", "papper"], 2, "did you mean 'paper'"),
+        (["eval", "--model", "{model}", "--task", "poisson", "--scheduler", "x://y"], 1, "no Dask scheduler"),
+        (["compare", "{tmp}/a.json", "{tmp}/b.json"], 2, "no result file"),
         (["eval", "--modle", "x", "--task", "poisson-ood/hard"], 2, "--modle"),
         (["pretrain", "--family", "mixt", "--size", "64k", "--steps", "1", "--out", "{tmp}/x"], 2, "'mixed'"),
         (["pretrain", "--family", "mixed", "--size", "64K", "--steps", "1", "--out", "{tmp}/x"], 2, "'64k'"),
@@ -88,12 +94,53 @@ def test_an_interrupted_evaluation_exits_with_130_and_writes_nothing(model_folde
     def interrupt(*_args, **_options):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("pdebench_fm.evaluation.evaluate.evaluate", interrupt)
+    monkeypatch.setattr("pdebench_fm.evaluation.runners.compute", interrupt)
     out = tmp_path / "results"
     code = main([*EVAL, "--model", str(model_folder), "--task", "poisson-ood/hard", "--out", str(out)])
     assert code == 130
     assert capsys.readouterr().err == "pdefm: interrupted\n"
     assert not out.exists()
+
+
+def test_several_tasks_make_one_table_and_a_file_each(model_folder, tmp_path, capsys):
+    arguments = [
+        *EVAL,
+        "--model",
+        str(model_folder),
+        "--task",
+        "poisson-ood/hard,poisson",
+        "--out",
+        str(tmp_path / "r"),
+    ]
+    tables = []
+    for _ in range(2):
+        assert main(arguments) == 0
+        tables.append(capsys.readouterr().out.partition("relative")[2])
+    assert "poisson/in-domain" in tables[0]
+    assert "2 results in" in tables[0]
+    assert tables[0] == tables[1]
+    assert len(list((tmp_path / "r").rglob("*.json"))) == 2
+
+
+def test_failed_runs_end_with_exit_code_1_after_everything_else_is_written(model_folder, tmp_path, capsys):
+    model = load_model(model_folder)
+    with torch.no_grad():
+        next(model.parameters()).fill_(torch.inf)
+    model.save_pretrained(tmp_path / "broken")
+    models = f"{tmp_path / 'broken'},{model_folder}"
+    code = main([*EVAL, "--model", models, "--task", "poisson-ood/hard", "--out", str(tmp_path / "results")])
+    printed = capsys.readouterr()
+    assert code == 1
+    assert "failed" in printed.out
+    last = printed.err.splitlines()[-1]
+    assert last.startswith(
+        "pdefm: 1 of 2 runs failed; the first: broken on poisson-ood/hard, pretrained, 0 shots, seed 0"
+    )
+    assert "not finite" in last
+    assert len(list((tmp_path / "results").rglob("*.json"))) == 2
+    assert main(["submit", str(tmp_path / "results"), "--to", str(tmp_path / "board")]) == 0
+    assert main(["leaderboard", "build", "--from", str(tmp_path / "board"), "--out", str(tmp_path / "site")]) == 0
+    assert "Left out" in (tmp_path / "site" / "index.html").read_text()
 
 
 def test_debug_shows_the_error_itself():
@@ -117,6 +164,7 @@ def test_from_build_to_leaderboard_page(model_folder, tmp_path, capsys):
         arguments = [*EVAL, "--model", str(model_folder), "--task", "poisson-ood/hard", *data]
         assert main([*arguments, "--out", str(tmp_path / ("results" + str(len(data))))]) == 0
     (path,) = (tmp_path / "results0").rglob("*.json")
+    assert path.with_suffix(".samples.parquet").is_file()
     assert main(["submit", str(path), "--to", str(tmp_path / "leaderboard")]) == 0
     assert main(["leaderboard", "build", "--from", str(tmp_path / "leaderboard"), "--out", str(tmp_path / "site")]) == 0
     assert "fno-tiny" in (tmp_path / "site" / "index.html").read_text()

@@ -1,11 +1,13 @@
 """Metrics against slow NumPy versions, and what must not change them."""
 
+from fractions import Fraction
+
 import numpy as np
 import pytest
 import torch
 
 from pdebench_fm.data.batches import Batch, batch_of
-from pdebench_fm.evaluation.metrics import sample_errors, summarise
+from pdebench_fm.evaluation.metrics import METRIC_NAMES, sample_errors, summarise
 from pdebench_fm.physics import SYSTEMS, SampleKey, sample
 
 
@@ -61,7 +63,7 @@ def test_metrics_equal_their_formulas(rows, prediction):
         expected = slow_errors(
             *(tensor[i].double().numpy() for tensor in (prediction, rows.source, rows.coefficients, rows.solution))
         )
-        assert errors.keys() == expected.keys()
+        assert errors.keys() == expected.keys() == set(METRIC_NAMES)
         for name, value in expected.items():
             assert float(errors[name][i]) == pytest.approx(value, rel=1e-10), name
 
@@ -72,21 +74,49 @@ def test_bands_add_up_to_the_score(rows, prediction):
     torch.testing.assert_close(total.sqrt(), errors["relative_l2"])
 
 
-def test_batch_size_and_order_change_no_digit(rows, prediction):
-    whole = sample_errors(prediction, rows, SYMBOL)
+def errors_of(prediction, rows, symbol=SYMBOL, batch=32):
+    """Every error of every sample, computed in batches of this size."""
+    parts = [
+        sample_errors(prediction[start : start + batch], rows[start : start + batch], symbol)
+        for start in range(0, len(rows), batch)
+    ]
+    return {name: torch.cat([part[name] for part in parts]).numpy() for name in parts[0]}
+
+
+@pytest.mark.parametrize("batch", [1, 2, 3, 7])
+@pytest.mark.parametrize("system", list(SYSTEMS))
+@pytest.mark.parametrize("resolution", [64, 128])
+def test_batch_size_and_order_change_no_bit(batch, system, resolution):
+    rows = batch_of(sample(SampleKey(system, "mild", "test"), range(10), resolution))
+    noise = torch.randn(rows.solution.shape, generator=torch.Generator().manual_seed(0))
+    prediction, symbol = rows.solution + 0.1 * rows.solution.std() * noise, SYSTEMS[system].symbol
+    whole = errors_of(prediction, rows, symbol)
     order = torch.tensor([7, 2, 9, 0, 4, 1, 8, 3, 6, 5])
-    parts = [sample_errors(prediction[order[i : i + 3]], rows[order[i : i + 3]], SYMBOL) for i in range(0, 10, 3)]
+    shuffled = errors_of(prediction[order], rows[order], symbol, batch)
     for name, values in whole.items():
-        torch.testing.assert_close(torch.cat([p[name] for p in parts]), values[order], rtol=1e-13, atol=0)
-    shuffled = {name: values[order] for name, values in whole.items()}
-    assert summarise(shuffled).relative_l2_mean == pytest.approx(summarise(whole).relative_l2_mean, rel=1e-14)
+        np.testing.assert_array_equal(shuffled[name], values[order.numpy()], err_msg=name)
+    assert summarise(shuffled) == summarise(whole)
+
+
+def test_a_mean_is_the_exact_sum_rounded_once():
+    values = np.random.default_rng(0).lognormal(0.0, 3.0, 4097)
+    exact = sum(map(Fraction, values.tolist())) / len(values)
+    mean = summarise(dict.fromkeys(METRIC_NAMES, values)).relative_h1_mean
+    assert mean == pytest.approx(float(exact), rel=2e-16)
+    assert summarise(dict.fromkeys(METRIC_NAMES, values[::-1])).relative_h1_mean == mean
+
+
+def test_quantiles_are_those_of_the_sorted_errors():
+    values = np.random.default_rng(1).permutation(np.arange(101.0))
+    summary = summarise(dict.fromkeys(METRIC_NAMES, values))
+    assert (summary.relative_l2_median, summary.relative_l2_p95) == (50.0, 95.0)
 
 
 def test_the_exact_solution_scores_zero_and_a_zero_prediction_scores_one(rows):
-    exact = summarise(sample_errors(rows.solution, rows, SYMBOL))
+    exact = summarise(errors_of(rows.solution, rows))
     assert exact.relative_l2_mean == 0.0
     assert exact.residual_mean < 1e-3  # of rounding the solution to float32
-    nothing = summarise(sample_errors(torch.zeros_like(rows.solution), rows, SYMBOL))
+    nothing = summarise(errors_of(torch.zeros_like(rows.solution), rows))
     assert nothing.relative_l2_mean == pytest.approx(1.0, abs=1e-12)
     assert nothing.residual_mean == pytest.approx(1.0, abs=1e-12)
 
@@ -94,5 +124,5 @@ def test_the_exact_solution_scores_zero_and_a_zero_prediction_scores_one(rows):
 def test_the_score_is_averaged_over_samples_and_not_over_pooled_norms(rows):
     scaled = Batch(rows.source, rows.coefficients, rows.solution.clone())
     scaled.solution[0] *= 1000.0
-    errors = sample_errors(torch.zeros_like(scaled.solution), scaled, SYMBOL)
+    errors = errors_of(torch.zeros_like(scaled.solution), scaled)
     assert summarise(errors).relative_l2_mean == pytest.approx(1.0)

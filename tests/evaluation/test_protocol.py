@@ -1,5 +1,7 @@
 """The protocol's data: support sets, tracks, recipes, intervals."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -8,11 +10,12 @@ from hypothesis import strategies as st
 from pdebench_fm.errors import UsageError
 from pdebench_fm.evaluation.protocol import (
     SHOTS,
-    adaptation_recipe,
     bootstrap_interval,
     find_track,
     support_indices,
 )
+from pdebench_fm.evaluation.recipes import PROTOCOL_TABLE, adaptation_recipe
+from pdebench_fm.training.search import SearchRecipe
 
 
 @settings(max_examples=25, deadline=None)
@@ -41,6 +44,18 @@ def test_impossible_shots_are_refused_with_what_is_possible(shots):
 def test_unknown_track_names_the_nearest_one():
     with pytest.raises(UsageError, match="lite"):
         find_track("light")
+
+
+def test_a_row_of_the_recipe_table_holds_up_to_the_next():
+    for row, following in pairwise(PROTOCOL_TABLE):
+        assert adaptation_recipe("scratch", following.shots - 1) == adaptation_recipe("scratch", row.shots)
+        assert adaptation_recipe("pretrained", row.shots).steps == row.pretrained.steps
+
+
+def test_the_papers_recipe_is_the_same_for_all():
+    assert adaptation_recipe("scratch", 8, "paper") == adaptation_recipe("pretrained", 2048, "paper") == SearchRecipe()
+    assert SearchRecipe().learning_rates == (1e-5, 5e-5, 1e-4, 5e-4, 1e-3)
+    assert SearchRecipe().steps(129) == 5 * 500 * 2
 
 
 def test_every_standard_number_of_shots_has_a_recipe_for_both_starts():

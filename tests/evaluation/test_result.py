@@ -12,10 +12,20 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from pdebench_fm.errors import PdefmError, UsageError
-from pdebench_fm.evaluation.result import Result, SeedScores, Summary, read_result, result_text, write_result
+from pdebench_fm.evaluation.result import (
+    Result,
+    SeedScores,
+    Summary,
+    read_result,
+    result_schema,
+    result_text,
+    write_result,
+)
 
 METRICS = ("runs", 0, "seeds", 0, "metrics")
 ABSENT = object()
+FAILED = {"start": "pretrained", "shots": 32, "seed": 1, "reason": "the prediction is not finite"}
+ROOT = Path(__file__).parents[2]
 
 
 def write_changed(folder: Path, place: tuple, value) -> Path:
@@ -77,8 +87,9 @@ def test_a_list_is_accepted_where_the_object_holds_a_tuple():
         ((*METRICS, "band_mid_mean"), True, "band_mid_mean: should be a valid number, not True"),
         ((*METRICS, "relative_h1_mean"), ABSENT, r"runs\[0\]\.seeds\[0\]\.metrics\.relative_h1_mean is missing"),
         ((*METRICS, "relative_l2_median"), 9.0, "median is above relative_l2_p95"),
-        (("surprise",), 1, "surprise is not a field of result schema 1.0"),
-        (("schema_version",), "2.0", r"schema_version: should be '1\.0', not '2\.0'"),
+        (("surprise",), 1, "surprise is not a field of result schema 1.1"),
+        (("schema_version",), "0.9", r"schema_version: should be '1\.0' or '1\.1', not '0\.9'"),
+        (("schema_version",), "one", r"schema_version: should be '1\.0' or '1\.1', not 'one'"),
         (("schema_version",), ABSENT, "schema_version is missing"),
         (("protocol_version",), ABSENT, "protocol_version is missing"),
         (("protocol_version",), 0, "protocol_version: should be greater than or equal to 1"),
@@ -89,7 +100,10 @@ def test_a_list_is_accepted_where_the_object_holds_a_tuple():
         (("date",), "2026-01-31T12:00:00", "date: should have timezone info"),
         (("date",), "2026-01-31T12:00:00+02:00", "date: should be in UTC"),
         (("wall_seconds",), float("nan"), "wall_seconds: should be a finite number"),
-        (("runs",), [], "runs: should have at least 1 item"),
+        (("runs",), [], "runs is empty, and no failure says why"),
+        (("failures",), [FAILED, FAILED], "failures should be distinct .* unlike pretrained, 32 shots, seed 1"),
+        (("failures",), [{**FAILED, "shots": 8}], "without scores, unlike pretrained, 8 shots, seed 1"),
+        (("failures",), [{**FAILED, "reason": ""}], r"failures\[0\]\.reason: should have at least 1 character"),
         (("runs", 0, "seeds"), [], r"runs\[0\]\.seeds: should have at least 1 item"),
         (("runs", 1, "shots"), 0, "runs should be distinct, but pretrained with 0 shots is there twice"),
         (("runs", 0, "start"), "scratch", r"runs\[0\]: shots should be above 0"),
@@ -112,6 +126,57 @@ def test_a_bad_field_is_named_in_one_line(tmp_path, place, value, words):
         read_result(path)
     assert str(caught.value).startswith(f"{path} is not a valid result: ")
     assert "\n" not in str(caught.value)
+
+
+def test_files_of_the_older_minor_version_are_read_as_the_newest(tmp_path):
+    document = json.loads(result_text(make_result()))
+    for field in ("failures", "deterministic"):
+        del document[field]
+    document["schema_version"] = "1.0"
+    path = tmp_path / "old.json"
+    path.write_text(json.dumps(document))
+    assert read_result(path) == make_result()
+    path.write_text(json.dumps({**document, "failures": []}))
+    with pytest.raises(PdefmError, match=r"failures is not a field of result schema 1\.0"):
+        read_result(path)
+
+
+@pytest.mark.parametrize("version", ["1.2", "1.10", "2.0"])
+def test_a_file_of_a_newer_package_is_named_so_before_anything_else(tmp_path, version):
+    path = write_changed(tmp_path, ("schema_version",), version)
+    document = json.loads(path.read_text())
+    path.write_text(json.dumps({"a_new_field": 1, **document, "runs": "elsewhere"}))
+    with pytest.raises(PdefmError, match=rf"written by a newer package: its result schema is {version}, .* upgrade"):
+        read_result(path)
+
+
+def test_a_result_may_consist_of_failures_alone(tmp_path):
+    document = json.loads(result_text(make_result()))
+    path = tmp_path / "failed.json"
+    path.write_text(json.dumps({**document, "runs": [], "failures": [FAILED]}))
+    result = read_result(path)
+    assert (result.runs, result.failures[0].seed) == ((), 1)
+
+
+def test_seeds_that_failed_are_known_by_run():
+    failures = [{**FAILED, "shots": 8, "seed": seed} for seed in (4, 5)]
+    result = make_result(failures=failures)
+    assert [result.failed_seeds(run) for run in result.runs] == [(), (4, 5)]
+
+
+def test_the_exported_schema_is_up_to_date():
+    exported = ROOT / "leaderboard" / "schema" / "result-v1.json"
+    assert exported.read_text(encoding="utf-8") == result_schema(), "run python scripts/export_schema.py"
+    schema = json.loads(exported.read_text(encoding="utf-8"))
+    assert set(schema["properties"]) == set(json.loads(result_text(make_result())))
+    assert schema["properties"]["schema_version"]["enum"] == ["1.0", "1.1"]
+    assert schema["$defs"]["ModelRecord"]["properties"]["weights_sha256"]["anyOf"][0]["pattern"] == "^[0-9a-f]{64}$"
+
+
+def test_every_result_that_is_kept_here_can_be_read():
+    paths = sorted((ROOT / "leaderboard" / "results").rglob("*.json"))
+    assert len(paths) >= 12
+    assert {read_result(path).schema_version for path in paths} == {"1.1"}
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "null", "\ufeff{}", "[" * 10_000])

@@ -118,3 +118,20 @@ def test_a_rows_date_is_that_of_its_newest_score():
         zero_shot(0.1, task="poisson-ood/hard", date=datetime(2026, 1, 3, tzinfo=UTC)),
     )
     assert [row.date for row in board.rows] == ["2026-02-03"]
+
+
+def failure(shots, seed=1, start="pretrained"):
+    return {"start": start, "shots": shots, "seed": seed, "reason": "the model returned NaN"}
+
+
+def test_a_run_with_failed_seeds_has_no_row_and_the_others_of_its_result_have():
+    runs = [make_run((0.2,), shots=0), make_run((0.1,), shots=8), make_run((0.05, 0.06), shots=32)]
+    [board] = boards_of(make_result(runs=runs, failures=[failure(8), failure(128)]))
+    assert board.shots == [0, 32]
+
+
+def test_a_result_of_failures_alone_makes_no_column():
+    failed = make_result("poisson-ood/hard", runs=[make_run((0.1,))], failures=[failure(8)])
+    assert boards_of(failed) == []
+    [board] = boards_of(failed, zero_shot(0.1))
+    assert [column.task for column in board.columns] == ["poisson/in-domain"]

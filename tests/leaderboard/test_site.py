@@ -135,3 +135,10 @@ def test_a_bad_row_writes_no_page(root, tmp_path):
     with pytest.raises(PdefmError, match=r"bad\.json"):
         build_site(root, tmp_path / "site")
     assert not (tmp_path / "site").exists()
+
+
+def test_failed_runs_are_named_with_their_reason():
+    failures = [{"start": "scratch", "shots": 32, "seed": 2, "reason": "not enough memory <8 GB>"}]
+    page = page_of(make_result(failures=failures))
+    assert "scratch, 32 shots, seed 2: not enough memory &lt;8 GB&gt;" in page
+    assert "left-out" not in page_of(make_result())

@@ -47,7 +47,7 @@ def test_folders_are_searched_to_the_bottom(tmp_path):
         make_result(model=make_model(revision="v1.1.0")),
         make_result(model=make_model(weights_sha256="ab" * 32)),
         make_result(dataset=make_dataset(version="1.1.0")),
-        make_result(recipe="paper"),
+        make_result(recipe="v2"),
         make_result(protocol_version=2),
         make_result(track="full"),
         make_result("poisson-ood/mild"),
@@ -125,6 +125,15 @@ def test_weights_that_nobody_can_name_are_refused(tmp_path, write):
 def test_a_pretraining_distribution_is_not_ranked(tmp_path, write):
     with pytest.raises(UsageError, match="pretraining distribution"):
         submit([write(make_result("poisson/pretrain"))], tmp_path / "board")
+
+
+def test_the_papers_recipe_is_not_ranked(tmp_path, write):
+    with pytest.raises(UsageError, match=r"00\.json: its models were adapted by the recipe 'paper'"):
+        submit([write(make_result(recipe="paper"))], tmp_path / "board")
+    result = make_result(recipe="paper")
+    write_result(result, tmp_path / row_path(result))
+    with pytest.raises(PdefmError, match="ranks the protocol's own recipe alone"):
+        load(tmp_path)
 
 
 def test_nothing_to_submit_is_the_callers_mistake(tmp_path):

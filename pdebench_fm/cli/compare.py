@@ -1,0 +1,47 @@
+"""`pdefm compare`: which of two results is better, sample by sample, and whether that could be chance."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.table import Table
+
+from pdebench_fm.cli.console import console, short
+
+if TYPE_CHECKING:
+    from pdebench_fm.evaluation.compare import Difference
+
+
+def compare(
+    first: Annotated[Path, typer.Argument(help="A result file; its .samples.parquet lies beside it.")],
+    second: Annotated[Path, typer.Argument(help="Another, of the same task, track and rows.")],
+) -> None:
+    """Compare two models on one task, paired by test sample, with a bootstrap interval."""
+    from pdebench_fm.evaluation.compare import compare as compare_results
+
+    comparison = compare_results(first, second)
+    names = comparison.first.model.model_id, comparison.second.model.model_id
+    if names[0] == names[1]:
+        names = f"{names[0]} (first)", f"{names[1]} (second)"
+    title = f"{names[0]} against {names[1]} on {comparison.first.task} ({comparison.first.track}): relative ℓ² error"
+    table = Table(title=title, title_justify="left")
+    for column in ("start", "shots", *names, "difference", "95 % interval"):
+        table.add_column(column, justify="left" if column == "start" else "right")
+    for row in comparison.differences:
+        interval = f"{_signed(row.low)} to {_signed(row.high)}"
+        table.add_row(row.start, str(row.shots), short(row.first), short(row.second), _signed(row.mean), interval)
+    console.print(table)
+    for row in comparison.differences:
+        console.print(f"{row.start}, {row.shots} shots: {_verdict(row, names)}", soft_wrap=True, highlight=False)
+
+
+def _verdict(difference: "Difference", names: tuple[str, str]) -> str:
+    if difference.better is None:
+        return "they can't be told apart: the interval of their difference holds 0"
+    better, errors = names[difference.better - 1], (difference.first, difference.second)
+    share = 1.0 - min(errors) / max(errors)
+    return f"{better} is better: its error is {share:.1%} lower"
+
+
+def _signed(value: float) -> str:
+    return ("+" if value > 0 else "−" if value < 0 else "") + short(abs(value))

@@ -1,0 +1,117 @@
+"""How an evaluation looks on the terminal: one live line while it runs, and a table at its end."""
+
+from collections.abc import Sequence
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+from rich.table import Table
+from rich.text import Text
+
+from pdebench_fm.cli.console import console, progress_bar, short
+
+if TYPE_CHECKING:
+    from pdebench_fm.evaluation.progress import SuiteProgress
+    from pdebench_fm.evaluation.result import Result, Run, Start
+
+
+class EvaluationDisplay:
+    """Cells done, the current one with its loss, and the time left."""
+
+    def __init__(self) -> None:
+        """Prepare the display; it appears when it is entered."""
+        self._progress = progress_bar(time_left=False)
+        self._bar = self._progress.add_task("evaluating", total=None, note="")
+
+    def __enter__(self) -> Self:
+        """Show it."""
+        self._progress.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Leave it as it is."""
+        self._progress.stop()
+
+    def note(self, text: str) -> None:
+        """Print a line above it."""
+        console.print(f"note: {text}", soft_wrap=True, highlight=False)
+
+    def show(self, state: "SuiteProgress") -> None:
+        """Update it."""
+        parts = ["runs"]
+        if state.seconds_left:
+            parts.append(f"{_duration(state.seconds_left)} left")
+        if state.cell is not None:
+            parts.append(str(state.cell))
+        if state.steps and state.loss is not None:
+            parts.append(f"step {state.step}/{state.steps}, loss {short(state.loss)}")
+        self._progress.update(self._bar, completed=state.done, total=state.cells, note="; ".join(parts))
+
+
+def single_table(result: "Result") -> Table:
+    """Return one result as a table: pretrained beside scratch, one row a number of shots."""
+    runs = {(run.start, run.shots): run for run in result.runs}
+    failed = {(failure.start, failure.shots) for failure in result.failures}
+    title = f"{result.model.model_id} on {result.task} ({result.track}): relative ℓ² error{_of_recipe(result)}"
+    table = Table(title=title, title_justify="left")
+    for column in ("shots", "pretrained", "from scratch", "error against scratch"):
+        table.add_column(column, justify="right")
+    for shots in sorted({shots for _, shots in _settings(result)}):
+        pretrained, scratch = runs.get(("pretrained", shots)), runs.get(("scratch", shots))
+        ratio = ""
+        if pretrained and scratch:
+            ratio = f"{short(pretrained.summary.mean / scratch.summary.mean)}×" if scratch.summary.mean else ""
+        cells = [
+            _cell(result, pretrained, ("pretrained", shots) in failed),
+            _cell(result, scratch, ("scratch", shots) in failed),
+        ]
+        table.add_row(str(shots), *cells, ratio)
+    return table
+
+
+def suite_table(results: Sequence["Result"]) -> Table:
+    """Return several results as a table: a row for each task and model, a column for each start and number of shots."""
+    first = results[0]
+    asked = {setting for result in results for setting in _settings(result)}
+    settings = sorted(asked, key=lambda setting: (setting[1], setting[0]))
+    table = Table(title=f"relative ℓ² error ({first.track}){_of_recipe(first)}", title_justify="left")
+    table.add_column("task", no_wrap=True)
+    table.add_column("model", overflow="fold")
+    for start, number in settings:
+        table.add_column(f"{number} shots" if start == "pretrained" else f"{number}, scratch", justify="right")
+    for i, result in enumerate(results):
+        runs = {(run.start, run.shots): run for run in result.runs}
+        failed = {(failure.start, failure.shots) for failure in result.failures}
+        cells = [_cell(result, runs.get(setting), setting in failed) for setting in settings]
+        last = i + 1 == len(results) or results[i + 1].task != result.task
+        several = len({other.model.model_id for other in results}) > 1
+        table.add_row(result.task, result.model.model_id, *cells, end_section=last and several)
+    return table
+
+
+def _settings(result: "Result") -> "set[tuple[Start, int]]":
+    """Return each start and number of shots of a result, failed ones among them."""
+    scored = {(run.start, run.shots) for run in result.runs}
+    return scored | {(failure.start, failure.shots) for failure in result.failures}
+
+
+def _cell(result: "Result", run: "Run | None", failed: bool) -> str | Text:
+    """Return a score with its standard deviation over seeds; that some or all of them failed comes first."""
+    if run is None:
+        return Text("failed", style="red") if failed else "—"
+    mean, deviation = run.summary.mean, run.summary.standard_deviation
+    score = short(mean) if len(run.seeds) == 1 else f"{short(mean)} ± {short(deviation)}"
+    missing = len(result.failed_seeds(run))
+    return Text(f"{score} ({missing} failed)", style="red") if missing else score
+
+
+def _of_recipe(result: "Result") -> str:
+    return "" if result.recipe.startswith("v") else f", recipe “{result.recipe}”"
+
+
+def _duration(seconds: float) -> str:
+    """Return a duration as people say it: 40 s, 12 min, 3.5 h."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

@@ -1,0 +1,85 @@
+"""Outcomes of cells on disk, so that no cell is computed twice, whenever the last attempt stopped."""
+
+import os
+import sys
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pydantic import JsonValue, ValidationError
+
+from pdebench_fm.evaluation.cell import Cell, Scored, cell_inputs, cell_key
+from pdebench_fm.evaluation.fields import NonNegative, Record
+from pdebench_fm.evaluation.metrics import METRIC_NAMES
+from pdebench_fm.evaluation.result import Metrics
+from pdebench_fm.files import atomic_path, write_atomically
+
+ENVIRONMENT_VARIABLE = "PDEFM_CACHE"
+
+
+class _Entry(Record):
+    """The JSON file of a cell; beside it lies a Parquet file with a row per test sample and a column per metric."""
+
+    inputs: dict[str, JsonValue]
+    metrics: Metrics
+    seconds: NonNegative
+
+
+class CellCache:
+    """A folder of finished cells, two files each, under the hash of all that their outcome depends on.
+
+    Failed cells are not kept: what failed for want of memory may succeed next time.
+
+    Attributes:
+        folder: may be shared by any number of processes, and deleted at any time.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        """Use a folder, which is made when the first cell is kept."""
+        self.folder = folder
+
+    def load(self, cell: Cell) -> Scored | None:
+        """Return a cell's outcome if it is here, whole, and what its own files say it is."""
+        key = cell_key(cell)
+        if key is None:
+            return None
+        try:
+            entry = _Entry.model_validate_json(self._path(key, "json").read_bytes())
+            table = pq.read_table(self._path(key, "parquet"), columns=list(METRIC_NAMES))
+        except (OSError, ValidationError, pa.ArrowException):
+            return None
+        scored = Scored({name: table.column(name).to_numpy() for name in METRIC_NAMES}, entry.seconds)
+        whole = table.num_rows == cell.task.test_rows(cell.track) and scored.metrics == entry.metrics
+        return scored if whole else None
+
+    def store(self, cell: Cell, scored: Scored) -> None:
+        """Keep a cell's outcome; nothing is kept of a model that cannot be known again.
+
+        Raises:
+            PdefmError: if the folder cannot be written.
+        """
+        key = cell_key(cell)
+        if key is None:
+            return
+        with atomic_path(self._path(key, "parquet")) as path:
+            pq.write_table(pa.table({name: pa.array(scored.errors[name]) for name in METRIC_NAMES}), path)
+        entry = _Entry.model_validate(
+            {"inputs": dict(cell_inputs(cell)), "metrics": scored.metrics, "seconds": scored.seconds}
+        )
+        write_atomically(self._path(key, "json"), entry.model_dump_json(indent=2) + "\n")
+
+    def _path(self, key: str, suffix: str) -> Path:
+        return self.folder / "cells" / key[:2] / f"{key}.{suffix}"
+
+
+def default_cache_folder() -> Path:
+    """Return where finished cells are kept: `$PDEFM_CACHE`, else a folder of the platform's place for caches."""
+    if chosen := os.environ.get(ENVIRONMENT_VARIABLE):
+        return Path(chosen).expanduser()
+    if sys.platform == "win32":
+        home = os.environ.get("LOCALAPPDATA") or "~/AppData/Local"
+    elif sys.platform == "darwin":
+        home = "~/Library/Caches"
+    else:
+        home = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    return Path(home).expanduser() / "pdebench_fm"

@@ -1,0 +1,151 @@
+"""The smallest piece of an evaluation, computed once: one model, on one task, after one adaptation with one seed."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from importlib.metadata import version as library_version
+
+import torch
+
+from pdebench_fm.evaluation.metrics import Errors, summarise
+from pdebench_fm.evaluation.protocol import PROTOCOL_VERSION, find_track
+from pdebench_fm.evaluation.recipes import PAPER_RECIPE, adaptation_recipe
+from pdebench_fm.evaluation.result import Metrics, Start, Track
+from pdebench_fm.evaluation.task import EvaluationTask
+from pdebench_fm.models.candidate import Candidate
+from pdebench_fm.training.adapt import AdaptationRecipe
+from pdebench_fm.training.search import SearchRecipe
+
+CODE_VERSION = 1
+"""Raised with every change of code, here or in what is called from here, that changes the bits of a score."""
+
+
+@dataclass(frozen=True, eq=False)
+class Cell:
+    """What is computed at once.
+
+    Attributes:
+        candidate: the model.
+        task: with its rows.
+        track: how much of the task is scored.
+        start: from the candidate's weights or from fresh ones.
+        shots: size of the support set.
+        seed: of the support set, of the order in which it is visited, and of everything random in the model.
+        recipe: name of the adaptation recipe.
+        deterministic: whether PyTorch is held to deterministic algorithms.
+    """
+
+    candidate: Candidate
+    task: EvaluationTask
+    track: Track
+    start: Start
+    shots: int
+    seed: int
+    recipe: str
+    deterministic: bool
+
+    @property
+    def adaptation(self) -> AdaptationRecipe | SearchRecipe | None:
+        """How the model is adapted; None for a zero-shot cell."""
+        return adaptation_recipe(self.start, self.shots, self.recipe) if self.shots else None
+
+    @property
+    def steps(self) -> int:
+        """Optimizer steps of the adaptation."""
+        recipe = self.adaptation
+        if recipe is None:
+            return 0
+        return recipe.steps if isinstance(recipe, AdaptationRecipe) else recipe.steps(self.shots)
+
+    @property
+    def work(self) -> int:
+        """How much there is to compute, in forward passes of one sample; a backward pass counts as two."""
+        test_rows = self.task.test_rows(self.track)
+        recipe = self.adaptation
+        if recipe is None:
+            return test_rows
+        training = 3 * self.steps * min(recipe.batch_size, self.shots)
+        validations = len(recipe.learning_rates) * recipe.epochs if isinstance(recipe, SearchRecipe) else 0
+        return training + (1 + validations) * test_rows
+
+    def __str__(self) -> str:
+        """Return the cell in words."""
+        how = "zero-shot" if self.shots == 0 else f"{self.start}, {self.shots} shots, seed {self.seed}"
+        return f"{self.candidate.name} on {self.task.name}, {how}"
+
+
+@dataclass(frozen=True)
+class Scored:
+    """The outcome of a cell: the errors of every test row.
+
+    Attributes:
+        errors: by metric, (rows,) float64.
+        seconds: what it took to compute.
+    """
+
+    errors: Errors
+    seconds: float
+
+    @property
+    def metrics(self) -> Metrics:
+        """The errors reduced over the rows."""
+        return summarise(self.errors)
+
+
+@dataclass(frozen=True)
+class Failed:
+    """The outcome of a cell that gave no score.
+
+    Attributes:
+        reason: in one line.
+        details: the traceback of the model's own code; "" where the reason says it all.
+        seconds: what it took to fail.
+    """
+
+    reason: str
+    details: str
+    seconds: float
+
+
+Outcome = Scored | Failed
+
+
+def cell_inputs(cell: Cell) -> Mapping[str, object]:
+    """Return everything that a cell's outcome depends on, as JSON values."""
+    task, device = cell.task, cell.candidate.device
+    dataset = task.record(cell.track)
+    inputs: dict[str, object] = {
+        "code": CODE_VERSION,
+        "protocol": PROTOCOL_VERSION,
+        "model": cell.candidate.fingerprint,
+        "task": task.name,
+        "version": dataset.version,
+        "sampling_seed": task.test.key.seed,
+        "recipe_digest": dataset.recipe_digest,
+        "content_digest": dataset.content_digest,
+        "track": asdict(find_track(cell.track)),
+        "start": cell.start,
+        "shots": cell.shots,
+        "seed": cell.seed,
+        "deterministic": cell.deterministic,
+        "torch": torch.__version__,
+        "numpy": library_version("numpy"),
+        "device": device.type,
+        # on a CPU, sums over a batch are split by threads
+        "threads": torch.get_num_threads() if device.type == "cpu" else None,
+    }
+    recipe = cell.adaptation
+    if recipe is not None:
+        inputs["recipe"] = {"name": cell.recipe, **asdict(recipe)}
+        inputs["train"] = [task.train.size, task.train.content_digest]
+        if cell.recipe == PAPER_RECIPE:
+            inputs["validation"] = [task.validation.size, task.validation.content_digest]
+    return inputs
+
+
+def cell_key(cell: Cell) -> str | None:
+    """Return the SHA-256 of everything a cell's outcome depends on; None if its model cannot be known again."""
+    if cell.candidate.fingerprint is None:
+        return None
+    return hashlib.sha256(json.dumps(cell_inputs(cell), sort_keys=True).encode()).hexdigest()

@@ -1,0 +1,115 @@
+"""Running a suite: finished cells from the cache, the others computed and kept, each result as soon as it is whole."""
+
+import logging
+from collections import Counter
+from collections.abc import Callable
+
+from pdebench_fm.evaluation.cache import CellCache
+from pdebench_fm.evaluation.cell import Cell, Failed, Outcome
+from pdebench_fm.evaluation.evaluation import Evaluation, evaluation_of
+from pdebench_fm.evaluation.progress import Pace, SuiteProgress
+from pdebench_fm.evaluation.runners import LocalRunner, Runner
+from pdebench_fm.evaluation.suite import Suite
+
+_logger = logging.getLogger("pdebench_fm")
+
+
+def run_suite(
+    suite: Suite,
+    *,
+    cache: CellCache | None = None,
+    runner: Runner | None = None,
+    on_progress: Callable[[SuiteProgress], None] = lambda _: None,
+    on_evaluation: Callable[[Evaluation], None] = lambda _: None,
+) -> list[Evaluation]:
+    """Compute a suite's cells, and return an evaluation for each task and model.
+
+    A model that fails ends in its result's `failures`, with its own traceback in the log; the other cells go on.
+
+    Args:
+        suite: from `plan`.
+        cache: where finished cells are looked for and kept; None computes everything and keeps nothing. Stopped at any
+            moment, the same call goes on and returns the same scores.
+        runner: where cells are computed; this process by default.
+        on_progress: called at the start, after each step of an adaptation, and after each cell.
+        on_evaluation: called with each evaluation as soon as its last cell is finished.
+
+    Returns:
+        The evaluations, task by task.
+
+    Raises:
+        PdefmError: if rows cannot be made or read, or the cache or the cluster fails.
+    """
+    return _SuiteRun(suite, cache, on_progress, on_evaluation).finish(runner or LocalRunner())
+
+
+class _SuiteRun:
+    """A suite on its way."""
+
+    def __init__(
+        self,
+        suite: Suite,
+        cache: CellCache | None,
+        on_progress: Callable[[SuiteProgress], None],
+        on_evaluation: Callable[[Evaluation], None],
+    ) -> None:
+        self.groups = [suite.cells(candidate, task) for task in suite.tasks for candidate in suite.candidates]
+        self.cells = [cell for group in self.groups for cell in group]
+        self.cache = cache
+        self.on_progress = on_progress
+        self.on_evaluation = on_evaluation
+        self.outcomes: dict[Cell, Outcome] = {}
+        self.evaluations: dict[int, Evaluation] = {}
+        self.told: set[tuple[str, str]] = set()
+        self.pace = Pace()
+        self.remaining: Counter[str] = Counter()
+
+    def finish(self, runner: Runner) -> list[Evaluation]:
+        if self.cache is not None:
+            kept = ((cell, self.cache.load(cell)) for cell in self.cells)
+            self.outcomes.update({cell: outcome for cell, outcome in kept if outcome is not None})
+        missing = [cell for cell in self.cells if cell not in self.outcomes]
+        for cell in missing:
+            self.remaining[cell.candidate.name] += cell.work
+        self._emit_whole_groups()
+        self._report(None)
+        for cell, outcome, seconds in runner.run(missing, self._report):
+            self.outcomes[cell] = outcome
+            if isinstance(outcome, Failed):
+                self._tell(cell, outcome)
+            elif self.cache is not None:
+                self.cache.store(cell, outcome)
+            self._emit_whole_groups()
+            self.pace.record(cell.candidate.name, cell.work, seconds)
+            self.remaining[cell.candidate.name] -= cell.work
+            self._report(cell, cell.steps)
+        return [self.evaluations[i] for i in range(len(self.groups))]
+
+    def _emit_whole_groups(self) -> None:
+        for i, group in enumerate(self.groups):
+            if i not in self.evaluations and all(cell in self.outcomes for cell in group):
+                self.evaluations[i] = evaluation_of(group, self.outcomes)
+                self.on_evaluation(self.evaluations[i])
+
+    def _tell(self, cell: Cell, failed: Failed) -> None:
+        """Log a failure with the traceback of the model's own code, each traceback once."""
+        known = (cell.candidate.name, failed.details)
+        details = f"\n{failed.details.rstrip()}" if failed.details and known not in self.told else ""
+        self.told.add(known)
+        _logger.warning("%s failed: %s%s", cell, failed.reason, details)
+
+    def _report(self, cell: Cell | None, step: int = 0, loss: float | None = None) -> None:
+        remaining = dict(self.remaining)
+        if cell is not None and cell not in self.outcomes and cell.steps:
+            remaining[cell.candidate.name] -= round(cell.work * step / cell.steps)
+        self.on_progress(
+            SuiteProgress(
+                done=len(self.outcomes),
+                cells=len(self.cells),
+                cell=cell,
+                step=step,
+                steps=cell.steps if cell is not None else 0,
+                loss=loss,
+                seconds_left=self.pace.seconds_left(remaining),
+            )
+        )

@@ -1,0 +1,72 @@
+"""Per-sample scores beside a result file, so that anyone can aggregate them anew or compare two models in pairs."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pdebench_fm.errors import PdefmError, UsageError
+from pdebench_fm.evaluation.cell import Cell, Scored
+from pdebench_fm.evaluation.metrics import METRIC_NAMES
+from pdebench_fm.files import atomic_path
+
+SCHEMA = pa.schema(
+    [
+        ("start", pa.string()),
+        ("shots", pa.int64()),
+        ("seed", pa.int64()),
+        ("index", pa.int64()),
+        ("parameter", pa.float64()),
+        *((name, pa.float64()) for name in METRIC_NAMES),
+    ]
+)
+"""`index` is the row's in the test split, `parameter` its e, Ψ or ω; then every metric, unrounded."""
+
+
+def samples_path(result_path: Path) -> Path:
+    """Return where the per-sample scores of a result file lie: beside it, as `<its name>.samples.parquet`."""
+    return result_path.with_suffix(".samples.parquet")
+
+
+def samples_table(scored: Iterable[tuple[Cell, Scored]]) -> pa.Table:
+    """Return the per-sample scores of cells of one task as a table of `SCHEMA`."""
+    parts = []
+    for cell, outcome in scored:
+        parameters = cell.task.test_parameters(cell.track)
+        rows = len(parameters)
+        columns = {
+            "start": pa.array([cell.start] * rows),
+            "shots": pa.array([cell.shots] * rows),
+            "seed": pa.array([cell.seed] * rows),
+            "index": pa.array(np.arange(rows)),
+            "parameter": pa.array(parameters),
+            **{name: pa.array(outcome.errors[name]) for name in METRIC_NAMES},
+        }
+        parts.append(pa.table(columns, schema=SCHEMA))
+    return pa.concat_tables(parts) if parts else SCHEMA.empty_table()
+
+
+def write_samples(table: pa.Table, path: Path) -> None:
+    """Write a table of per-sample scores atomically; raises a `PdefmError` if that fails."""
+    with atomic_path(path) as temporary:
+        pq.write_table(table, temporary)
+
+
+def read_samples(path: Path) -> pa.Table:
+    """Read a table of per-sample scores.
+
+    Raises:
+        UsageError: if there is no such file.
+        PdefmError: if it is not one of per-sample scores.
+    """
+    if not path.is_file():
+        raise UsageError(f"no per-sample scores at {path}: evaluate again to get them")
+    try:
+        table = pq.read_table(path)
+    except (OSError, pa.ArrowException) as error:
+        raise PdefmError(f"{path} cannot be read as Parquet ({str(error).splitlines()[0]})") from error
+    if not table.schema.equals(SCHEMA):
+        raise PdefmError(f"{path} does not hold per-sample scores: its columns are {', '.join(table.column_names)}")
+    return table

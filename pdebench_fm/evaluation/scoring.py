@@ -1,0 +1,153 @@
+"""Computing a cell: adapting the model, scoring it on the test rows, and telling what went wrong instead of raising."""
+
+import time
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import torch
+from torch import nn
+
+from pdebench_fm.data.batches import Batch
+from pdebench_fm.errors import PdefmError, UsageError
+from pdebench_fm.evaluation.cell import Cell, Failed, Outcome, Scored
+from pdebench_fm.evaluation.determinism import algorithms
+from pdebench_fm.evaluation.held import HeldTask
+from pdebench_fm.evaluation.metrics import Errors, sample_errors
+from pdebench_fm.models.candidate import Candidate
+from pdebench_fm.models.fresh import seeded
+from pdebench_fm.models.prediction import ModelOutputError, predict
+from pdebench_fm.physics.operator import Symbol
+from pdebench_fm.training.adapt import AdaptationRecipe, adapt
+from pdebench_fm.training.search import SearchRecipe, adapt_by_search
+
+BATCH = 32
+"""Rows that a model is given at once. Fixed: a matrix product may round differently in a batch of another size."""
+
+_NO_MEMORY = ("not enough memory", "can't allocate memory", "out of memory")
+_LONGEST_REASON = 300
+
+OnStep = Callable[[int, float], None]
+"""`on_step(steps done, loss)`."""
+
+
+def compute(cell: Cell, rows: HeldTask, on_step: OnStep = lambda _step, _loss: None) -> Outcome:
+    """Adapt and score; a model that fails gives a `Failed`, whatever it did.
+
+    Args:
+        cell: what to compute.
+        rows: of the cell's task and track, on the candidate's device.
+        on_step: called after every step of an adaptation.
+
+    Raises:
+        PdefmError: if rows cannot be made or read, which is not the model's fault.
+    """
+    began = time.perf_counter()
+    device = cell.candidate.device
+    symbol = rows.task.task.dataset.system.symbol
+    try:
+        test = _prepared(cell, rows)
+        with algorithms(deterministic=cell.deterministic), seeded(cell.seed, device):
+            errors = score_samples(_adapted(cell, rows, on_step), test, symbol)
+    except _RowsError as error:
+        raise error.why from error
+    except (PdefmError, MemoryError, RuntimeError) as error:
+        # a RuntimeError that is no lack of memory comes from this package, not from the model
+        if not isinstance(error, PdefmError) and not _is_out_of_memory(error):
+            raise
+        if device.type == "cuda":
+            torch.cuda.empty_cache()
+        return Failed(_reason(error), _details(error), time.perf_counter() - began)
+    return Scored(errors, time.perf_counter() - began)
+
+
+def score_samples(candidate: Candidate, test: Batch, symbol: Symbol) -> Errors:
+    """Return a model's errors on rows of a task.
+
+    Args:
+        candidate: the model.
+        test: rows on its device.
+        symbol: of the system's operator.
+
+    Raises:
+        ModelOutputError: if a prediction is no finite solution; the message counts rows from 0.
+        UserCodeError: if the model raises.
+    """
+    parts: list[dict[str, torch.Tensor]] = []
+    for start in range(0, len(test), BATCH):
+        batch = test[start : start + BATCH]
+        try:
+            prediction = predict(candidate, batch)
+        except ModelOutputError as error:
+            raise ModelOutputError(f"{error}, in test rows {start} to {start + len(batch) - 1}") from error
+        if prediction.device.type == "mps":  # which has no float64
+            prediction, batch = prediction.cpu(), batch.to("cpu")
+        parts.append(sample_errors(prediction, batch, symbol))
+    return {
+        name: np.ascontiguousarray(torch.cat([part[name] for part in parts]).cpu().numpy(), dtype=np.float64)
+        for name in parts[0]
+    }
+
+
+def _prepared(cell: Cell, rows: HeldTask) -> Batch:
+    """Hold all rows that a cell needs, and return those that it is scored on."""
+    try:
+        if cell.shots:
+            rows.support(cell.shots, cell.seed)
+        if isinstance(cell.adaptation, SearchRecipe):
+            rows.validation()
+        return rows.test()
+    except PdefmError as error:
+        raise _RowsError(error) from error
+
+
+class _RowsError(Exception):
+    """Rows could not be made or read: no failure of the model."""
+
+    def __init__(self, why: PdefmError) -> None:
+        super().__init__(str(why))
+        self.why = why
+
+
+def _adapted(cell: Cell, rows: HeldTask, on_step: OnStep) -> Candidate:
+    """Return the model to score: as it is, fine-tuned, or trained from fresh weights."""
+    recipe = cell.adaptation
+    if recipe is None:
+        return cell.candidate
+    start = _starting_module(cell)
+    support = rows.support(cell.shots, cell.seed)
+    if isinstance(recipe, AdaptationRecipe):
+        adapted = adapt(start, support, recipe, cell.seed, on_step)
+    else:
+        adapted = adapt_by_search(start, support, rows.validation(), recipe, cell.seed, on_step)
+    return replace(cell.candidate, operator=adapted)
+
+
+def _starting_module(cell: Cell) -> nn.Module:
+    candidate = cell.candidate
+    if cell.start == "scratch" and candidate.fresh is not None:
+        return candidate.fresh(cell.seed)
+    module = candidate.module
+    if cell.start == "scratch" or module is None:
+        raise UsageError(f"{candidate.name} cannot be trained")
+    return module
+
+
+def _is_out_of_memory(error: BaseException) -> bool:
+    """Tell whether an exception, or one that it comes from, says that there was not enough memory."""
+    if isinstance(error, MemoryError | torch.OutOfMemoryError):
+        return True
+    if isinstance(error, RuntimeError) and any(words in str(error).lower() for words in _NO_MEMORY):
+        return True
+    return error.__cause__ is not None and _is_out_of_memory(error.__cause__)
+
+
+def _reason(error: BaseException) -> str:
+    text = " ".join(str(error).split())
+    if _is_out_of_memory(error):
+        text = f"not enough memory: {text or type(error).__name__}"
+    return text if len(text) <= _LONGEST_REASON else text[: _LONGEST_REASON - 1] + "…"
+
+
+def _details(error: BaseException) -> str:
+    return error.details if isinstance(error, PdefmError) and not _is_out_of_memory(error) else ""

@@ -1,0 +1,74 @@
+"""Cells on a real Dask cluster have the scores that they have here."""
+
+import pytest
+import torch
+from distributed import LocalCluster
+
+from pdebench_fm.errors import PdefmError, UsageError
+from pdebench_fm.evaluation.cache import CellCache
+from pdebench_fm.evaluation.evaluate import evaluate_suite
+from pdebench_fm.evaluation.result import Result
+from pdebench_fm.evaluation.runners import CellOrder, compute_order
+from pdebench_fm.models import load_model
+
+TASKS = ["poisson-ood/hard", "poisson/in-domain"]
+
+
+@pytest.fixture
+def cluster(tmp_path):
+    with LocalCluster(
+        n_workers=2,
+        threads_per_worker=2,
+        processes=True,
+        dashboard_address=None,
+        host="127.0.0.1",
+        local_directory=str(tmp_path / "dask"),
+    ) as running:
+        yield running.scheduler_address
+
+
+def comparable(result: Result):
+    return result.model_dump(exclude={"date", "wall_seconds"})
+
+
+def test_a_cluster_gives_the_same_scores_and_fills_the_cache(model_folder, tmp_path, cluster):
+    options = {"track": "lite", "device": "cpu"}
+    here = evaluate_suite([str(model_folder)], TASKS, **options)
+    there = evaluate_suite(
+        [str(model_folder)], TASKS, **options, scheduler=cluster, cache=CellCache(tmp_path / "cache")
+    )
+    assert [comparable(e.result) for e in there] == [comparable(e.result) for e in here]
+    assert all(a.samples.equals(b.samples) for a, b in zip(there, here, strict=True))
+    assert len(list((tmp_path / "cache").rglob("*.json"))) == 2
+    with pytest.raises(UsageError, match="a cluster needs a model's name or path"):
+        evaluate_suite([load_model(model_folder)], TASKS, **options, scheduler=cluster)
+
+
+def order(reference, **changes):
+    values = {
+        "reference": reference,
+        "device": "cpu",
+        "fingerprint": "0" * 64,
+        "task": TASKS[0],
+        "data": None,
+        "version": "1.0.0",
+        "sampling_seed": 0,
+        "track": "lite",
+        "start": "pretrained",
+        "shots": 0,
+        "seed": 0,
+        "recipe": "v1",
+        "deterministic": True,
+        "threads": 1,
+        "key": "0" * 64,
+    }
+    return CellOrder(**(values | changes))
+
+
+def test_a_worker_with_another_model_or_package_refuses(model_folder):
+    with pytest.raises(PdefmError, match="is another model on a worker of the cluster"):
+        compute_order(order(str(model_folder)))
+    fingerprint = evaluate_suite([str(model_folder)], TASKS[:1], track="lite")[0].result.model.weights_sha256
+    with pytest.raises(PdefmError, match="a worker of the cluster would compute another thing than fno-tiny on"):
+        compute_order(order(str(model_folder), fingerprint=fingerprint, threads=2))
+    assert torch.get_num_threads() == 1
