@@ -31,7 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except PdefmError as error:
         if debug:
             raise
-        return _report(str(error), error.exit_code)
+        return _report(str(error), error.exit_code, error.details)
     except Exception as error:
         if debug:
             raise
@@ -40,7 +40,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return _report("interrupted", exit_code) if exit_code == _INTERRUPTED else exit_code
 
 
-def _report(message: str, exit_code: int) -> int:
-    """Print one line on stderr."""
+def _report(message: str, exit_code: int, details: str = "") -> int:
+    """Print one line on stderr, after the details if there are any."""
+    if details:
+        print(details.rstrip(), file=sys.stderr)
     print("pdefm: " + " ".join(message.split()), file=sys.stderr)
     return exit_code

@@ -26,6 +26,8 @@ class Candidate:
         family: Label of the pretraining data, if any.
         size: Label of the size, if any.
         fresh: Returns the same architecture with random weights fixed by a seed; None if it cannot.
+        pretrained: False if the weights are random. Such a model has no zero-shot score and no pretrained start: only
+            its fresh starts are trained and scored.
     """
 
     operator: Operator
@@ -37,6 +39,7 @@ class Candidate:
     family: str | None = None
     size: str | None = None
     fresh: Callable[[int], nn.Module] | None = None
+    pretrained: bool = True
 
     @property
     def module(self) -> nn.Module | None:
