@@ -7,6 +7,7 @@ import typer
 from rich.table import Table
 
 from pdebench_fm.cli.console import console, progress_bar, short
+from pdebench_fm.cli.smoke import smoke as run_smoke
 from pdebench_fm.errors import UsageError
 
 if TYPE_CHECKING:
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
 def evaluate(
     model: Annotated[str, typer.Option(help="A zoo name, a directory, or a Hub id (org/name, org/name@revision).")],
-    task: Annotated[str, typer.Option(help="<dataset>/<regime>, such as helmholtz-ood/medium.")],
+    task: Annotated[str | None, typer.Option(help="<dataset>/<regime>, such as helmholtz-ood/medium.")] = None,
     shots: Annotated[str, typer.Option(help="Support-set sizes, such as 32 or 0,8,32; 0 is zero-shot.")] = "0",
     track: Annotated[str, typer.Option(help="full (128², whole test split) or lite (64², 512 rows).")] = "full",
     seeds: Annotated[int, typer.Option(help="Runs of each adaptation.")] = 3,
@@ -23,8 +24,16 @@ def evaluate(
     scratch: Annotated[bool, typer.Option(help="Also train the architecture from scratch.")] = True,
     out: Annotated[Path, typer.Option(help="Folder of the result files.")] = Path("results"),
     device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1, mps or auto.")] = "auto",
+    smoke: Annotated[
+        bool, typer.Option("--smoke", help="Only try all tasks on a few samples: what would fail?")
+    ] = False,
 ) -> None:
     """Evaluate a model on a task, beside the same architecture trained from scratch."""
+    if smoke:
+        run_smoke(model, device)
+        return
+    if task is None:
+        raise UsageError("--task is missing: name what to evaluate on, such as --task helmholtz-ood/medium")
     from pdebench_fm.evaluation.evaluate import EvaluationProgress
     from pdebench_fm.evaluation.evaluate import evaluate as run_evaluation
     from pdebench_fm.evaluation.protocol import check_shots, find_track

@@ -3,13 +3,16 @@
 import copy
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeVar
 
 import torch
+from torch import nn
 
 from pdebench_fm.data.batches import Batch
-from pdebench_fm.models.operator import NeuralOperator
 from pdebench_fm.training.loss import relative_l2
 from pdebench_fm.training.schedule import warmup_cosine
+
+_Module = TypeVar("_Module", bound=nn.Module)
 
 
 @dataclass(frozen=True)
@@ -31,12 +34,12 @@ class AdaptationRecipe:
 
 
 def adapt(
-    model: NeuralOperator,
+    model: _Module,
     support: Batch,
     recipe: AdaptationRecipe,
     seed: int,
     on_step: Callable[[int, float], None] = lambda _step, _loss: None,
-) -> NeuralOperator:
+) -> _Module:
     """Return a copy of the model, fine-tuned on the support set.
 
     Args:
@@ -50,7 +53,9 @@ def adapt(
         FloatingPointError: if the loss is no longer finite.
     """
     adapted = copy.deepcopy(model).train()
-    optimizer = torch.optim.Adam(adapted.parameters(), lr=recipe.learning_rate, fused=True)
+    # The fused optimizer, one pass over all parameters a step, knows real numbers only.
+    real = all(parameter.is_floating_point() for parameter in adapted.parameters())
+    optimizer = torch.optim.Adam(adapted.parameters(), lr=recipe.learning_rate, fused=real or None)
     generator = torch.Generator().manual_seed(seed)
     batch_size = min(recipe.batch_size, len(support))
     order = torch.empty(0, dtype=torch.int64)
