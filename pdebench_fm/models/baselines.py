@@ -20,7 +20,7 @@ from pdebench_fm.models.unet import unet
 from pdebench_fm.physics import REFERENCE_RESOLUTION, SampleKey, sample, solve
 from pdebench_fm.physics.operator import Symbol, advective_symbol
 
-MEAN_ROWS = 512
+MEAN_ROWS = 256
 """Rows of each pretraining distribution's train split that the mean predictor averages."""
 
 

@@ -7,7 +7,7 @@ from pdebench_fm.models.fno import INPUT_CHANNELS
 from pdebench_fm.models.operator import _normalise
 
 MIXED_SCALES = (0.017, 0.017, 0.0072, 0.15, 0.15, 6.7)
-"""Root mean square of each coefficient over the pretraining data of the three systems in equal parts."""
+"""Root mean square of each coefficient, where it is not zero, in the pretraining data of the three systems together."""
 
 
 class ChannelOperator(nn.Module):

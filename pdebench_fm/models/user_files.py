@@ -75,7 +75,7 @@ class Builder:
             if isinstance(built, nn.Module):
                 return built.to(device).eval()
         if isinstance(built, type) or not callable(built):
-            what = f"the class {built.__name__}" if isinstance(built, type) else f"a {type(built).__name__}"
+            what = f"the class {built.__name__}" if isinstance(built, type) else repr(type(built).__name__)
             raise UsageError(
                 f"{self.title} returned {what}: it must return a torch.nn.Module or a function (source, coefficients)"
             )
@@ -88,7 +88,8 @@ class Builder:
             UsageError: If the function returns no model.
             UserCodeError: If it raises.
         """
-        operator = self.build(device)
+        with seeded(0, device):  # a model that draws its weights is the same one each time it is opened
+            operator = self.build(device)
         if not isinstance(operator, nn.Module):
             return candidate_of(operator, name, device=device, fingerprint=self._fingerprint())
         candidate = candidate_of(operator, name)
@@ -146,9 +147,8 @@ def open_file(path: Path, function: str, device: torch.device) -> Candidate:
             raise UsageError(f"{path.name} defines no function {function!r}")
         raise unknown_name(f"function of {path.name}", function, functions)
     if isinstance(vars(module)[function], nn.Module) or function not in functions:
-        raise UsageError(
-            f"{function} in {path.name} is a {type(vars(module)[function]).__name__}: name a function that returns it"
-        )
+        kind = type(vars(module)[function]).__name__
+        raise UsageError(f"{function} in {path.name} is of type {kind}: name a function that returns the model")
     name = path.stem if function == DEFAULT_FUNCTION else f"{path.stem}-{function}"
     return Builder(functions[function], f"{function} in {path.name}", files).candidate(safe_name(name), device)
 
@@ -178,7 +178,7 @@ def open_plugin(entry: EntryPoint, device: torch.device) -> Candidate:
     with user_code(title):
         function = entry.load()
     if not callable(function) or isinstance(function, nn.Module):
-        raise UsageError(f"{title} is a {type(function).__name__}: it must be a function that returns the model")
+        raise UsageError(f"{title} is of type {type(function).__name__}: it must be a function that returns the model")
     module = sys.modules[entry.module]
     files = (Path(module.__file__),) if module.__file__ else ()
     candidate = Builder(function, title, files).candidate(safe_name(entry.name), device)
