@@ -1,7 +1,6 @@
 """One word for any model: files of the user's, plug-ins, names, their precedence, and what is said of mistakes."""
 
 import sys
-from importlib.metadata import EntryPoint
 
 import pytest
 import torch
@@ -154,30 +153,33 @@ def test_a_file_that_raises_shows_its_own_traceback_and_not_ours(text, shown, wr
 
 
 @pytest.fixture
-def installed(monkeypatch, write):
-    """Entry points of installed packages, by name and value."""
+def installed(monkeypatch, write, tmp_path):
+    """Install a package that offers a model: what pip leaves of it, found by the standard library's own search."""
 
-    def install(*pairs):
-        entries = [EntryPoint(name, value, "pdebench_fm.models") for name, value in pairs]
-        monkeypatch.setattr("pdebench_fm.models.user_files.entry_points", lambda **_: entries)
+    def install(name, value, package="their-package"):
+        folder = tmp_path / f"{package.replace('-', '_')}-1.2.dist-info"
+        folder.mkdir()
+        (folder / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {package}\nVersion: 1.2\n")
+        (folder / "entry_points.txt").write_text(f"[pdebench_fm.models]\n{name} = {value}\n")
 
     write(TRAINED, "their_package.py")
-    monkeypatch.syspath_prepend(".")
+    monkeypatch.syspath_prepend(tmp_path)
     yield install
     sys.modules.pop("their_package", None)
 
 
 def test_a_plugin_is_opened_by_its_name(installed):
-    installed(("their-model", "their_package:build"))
+    installed("their-model", "their_package:build")
     candidate = open_candidate("their-model")
-    assert candidate.name == "their-model"
+    assert (candidate.name, candidate.revision) == ("their-model", "their-package 1.2")
     assert torch.equal(predict(candidate, BATCH), 2 * BATCH.source)
     assert candidate.fresh(0).gain < 1
     assert candidate.fingerprint is not None
 
 
 def test_a_plugin_that_is_no_function_or_cannot_be_imported_is_told(installed):
-    installed(("one", "their_package:nn"), ("two", "no_such_package:build"))
+    installed("one", "their_package:nn")
+    installed("two", "no_such_package:build", "other-package")
     with pytest.raises(UsageError, match="must be a function"):
         open_candidate("one")
     with pytest.raises(UserCodeError, match=r"plug-in two .* raised ModuleNotFoundError"):
@@ -185,13 +187,14 @@ def test_a_plugin_that_is_no_function_or_cannot_be_imported_is_told(installed):
 
 
 def test_two_plugins_of_one_name_are_an_error(installed):
-    installed(("same", "their_package:build"), ("same", "their_package:Model"))
+    installed("same", "their_package:build")
+    installed("same", "their_package:Model", "other-package")
     with pytest.raises(UsageError, match="two installed plug-ins are called 'same'"):
         open_candidate("same")
 
 
 def test_an_unknown_name_is_answered_with_the_nearest_of_all_kinds(installed):
-    installed(("their-model", "their_package:build"))
+    installed("their-model", "their_package:build")
     for wrong, right in (("fno-mixd-64k", "fno-mixed-64k"), ("orcale", "oracle"), ("thier-model", "their-model")):
         with pytest.raises(UsageError, match=f"did you mean '{right}'"):
             open_candidate(wrong)
