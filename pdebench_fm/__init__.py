@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from pdebench_fm.evaluation.evaluate import evaluate, evaluate_suite
     from pdebench_fm.evaluation.result import Result, read_result, write_result
     from pdebench_fm.evaluation.task import load_task
+    from pdebench_fm.models.candidates import candidate_of
+    from pdebench_fm.models.references import open_candidate
     from pdebench_fm.models.zoo import load_model
 
 __version__ = "0.1.0"
@@ -23,20 +25,24 @@ __version__ = "0.1.0"
 __all__ = [
     "Result",
     "__version__",
+    "candidate_of",
     "evaluate",
     "evaluate_suite",
     "load_model",
     "load_task",
+    "open_candidate",
     "read_result",
     "write_result",
 ]
 
 _HOMES = {
     "Result": "pdebench_fm.evaluation.result",
+    "candidate_of": "pdebench_fm.models.candidates",
     "evaluate": "pdebench_fm.evaluation.evaluate",
     "evaluate_suite": "pdebench_fm.evaluation.evaluate",
     "load_model": "pdebench_fm.models.zoo",
     "load_task": "pdebench_fm.evaluation.task",
+    "open_candidate": "pdebench_fm.models.references",
     "read_result": "pdebench_fm.evaluation.result",
     "write_result": "pdebench_fm.evaluation.result",
 }

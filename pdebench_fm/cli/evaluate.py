@@ -7,7 +7,8 @@ import typer
 
 from pdebench_fm.cli.console import console
 from pdebench_fm.cli.evaluation_display import EvaluationDisplay, single_table, suite_table
-from pdebench_fm.errors import PdefmError
+from pdebench_fm.cli.smoke import smoke as run_smoke
+from pdebench_fm.errors import PdefmError, UsageError
 
 if TYPE_CHECKING:
     from pdebench_fm.evaluation.evaluation import Evaluation
@@ -15,9 +16,15 @@ if TYPE_CHECKING:
 
 def evaluate(
     model: Annotated[
-        str, typer.Option(help="A zoo name, a directory, or a Hub id (org/name, org/name@revision); a,b.")
+        str,
+        typer.Option(
+            help="A zoo name, a directory, a Hub id (org/name, org/name@revision), path/to/file.py:build, a plug-in or "
+            "a baseline; a,b."
+        ),
     ],
-    task: Annotated[str, typer.Option(help="Such as helmholtz-ood/medium, helmholtz-ood (all its regimes), all; a,b.")],
+    task: Annotated[
+        str | None, typer.Option(help="Such as helmholtz-ood/medium, helmholtz-ood (all its regimes), all; a,b.")
+    ] = None,
     shots: Annotated[str, typer.Option(help="Support-set sizes, such as 32 or 0,8,32; 0 is zero-shot.")] = "0",
     track: Annotated[str, typer.Option(help="full (128², whole test split) or lite (64², 512 rows).")] = "full",
     seeds: Annotated[int, typer.Option(help="Runs of each adaptation.")] = 3,
@@ -33,8 +40,16 @@ def evaluate(
     ] = None,
     scheduler: Annotated[str | None, typer.Option(help="Compute on a running Dask cluster: tcp://host:8786.")] = None,
     device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1, mps or auto.")] = "auto",
+    smoke: Annotated[
+        bool, typer.Option("--smoke", help="Only try all tasks on a few samples: what would fail?")
+    ] = False,
 ) -> None:
     """Evaluate models on tasks, beside the same architectures trained from scratch; run again to go on."""
+    if smoke:
+        run_smoke(model, device)
+        return
+    if task is None:
+        raise UsageError("--task is missing: name what to evaluate on, such as --task helmholtz-ood/medium, or all")
     from pdebench_fm.evaluation.cache import CellCache, default_cache_folder
     from pdebench_fm.evaluation.evaluate import evaluate_suite
     from pdebench_fm.evaluation.names import shots_list, split_list

@@ -9,8 +9,8 @@ from yaml import YAMLError
 
 from pdebench_fm.data.catalogue import TASKS, find_family
 from pdebench_fm.errors import PdefmError, UsageError
-from pdebench_fm.evaluation.fields import Count, NonNegative, Positive, Track, Version
-from pdebench_fm.evaluation.result import Result
+from pdebench_fm.evaluation.fields import Count, NonNegative, Positive, Version
+from pdebench_fm.evaluation.result import Result, Track
 from pdebench_fm.files import sha256_of
 from pdebench_fm.hub.names import HOME_NAMESPACE
 from pdebench_fm.models.sources import CARD_NAME

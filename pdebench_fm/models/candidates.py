@@ -13,6 +13,7 @@ from torch import nn
 from pdebench_fm.errors import UsageError
 from pdebench_fm.files import sha256_of
 from pdebench_fm.models.candidate import Candidate, Operator
+from pdebench_fm.models.config import ModelConfig
 from pdebench_fm.models.fresh import fresh_by_reset, seeded
 from pdebench_fm.models.operator import NeuralOperator
 from pdebench_fm.models.weights import WEIGHTS_NAME
@@ -154,9 +155,15 @@ def _of_neural_operator(model: NeuralOperator) -> Candidate:
         candidate,
         name=safe_name(source.directory.resolve().name) if local else source.model_id,
         revision=source.revision,
-        fingerprint=source.weights_sha256,
+        fingerprint=_fingerprint_of_files(model.config, source.weights_sha256),
         weights_sha256=source.weights_sha256,
     )
+
+
+def _fingerprint_of_files(config: ModelConfig, weights_sha256: str) -> str:
+    """Return a SHA-256 of a model's weights file and of what its configuration changes, its labels left out."""
+    text = config.model_dump_json(exclude={"family", "size"})
+    return hashlib.sha256(f"{text}\x1f{weights_sha256}".encode()).hexdigest()
 
 
 def _has_weights_of(model: nn.Module, path: Path) -> bool:

@@ -51,7 +51,7 @@ def _homogeneous(normaliser: HomogeneousNormaliser, source: Tensor, coefficients
 
     A zero source is divided by 1 and has amplitude 0, so that the output is exactly 0 and every gradient finite.
     """
-    shape, amplitude = _shape_and_amplitude(source)
+    shape, amplitude = shape_and_amplitude(source)
     scales = _constant(normaliser.coefficient_scales, coefficients.device, coefficients.dtype)
     return Normalised(shape, coefficients / scales, amplitude)
 
@@ -61,7 +61,7 @@ def _tl_scaling(normaliser: TLScalingNormaliser, source: Tensor, coefficients: T
 
     A zero source, for which that would be 0 / 0, is divided by 1 and has amplitude 0: its solution is exactly 0.
     """
-    shape, amplitude = _shape_and_amplitude(source)
+    shape, amplitude = shape_and_amplitude(source)
     present = amplitude > 0
     ny, nx = source.shape[1:]
     # The authors' norm is the root of the sum of squares times the area of a grid cell.
@@ -72,7 +72,7 @@ def _tl_scaling(normaliser: TLScalingNormaliser, source: Tensor, coefficients: T
     return Normalised(shape / norm_of_shape, coefficients / norm / scales, present.to(source.dtype))
 
 
-def _shape_and_amplitude(source: Tensor) -> tuple[Tensor, Tensor]:
+def shape_and_amplitude(source: Tensor) -> tuple[Tensor, Tensor]:
     """Return the source divided by its root mean square, (B, n, n), and that, (B, 1, 1); zeros for a zero source."""
     # The largest value first: squares of tiny or huge sources would leave float32's range. As the result does not
     # depend on it, no gradient needs to pass through it.
@@ -87,5 +87,5 @@ def _shape_and_amplitude(source: Tensor) -> tuple[Tensor, Tensor]:
 @lru_cache(maxsize=64)
 def _constant(values: tuple[float, ...], device: torch.device, dtype: torch.dtype) -> Tensor:
     """Return numbers of a configuration as a tensor, made once per device."""
-    with torch.inference_mode(mode=False):
+    with torch.inference_mode(False):
         return torch.tensor(values, device=device, dtype=dtype)

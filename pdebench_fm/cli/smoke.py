@@ -1,0 +1,63 @@
+"""`pdefm eval --smoke`: what an evaluation of a model would stumble over, as a table."""
+
+from typing import TYPE_CHECKING
+
+import typer
+from rich.markup import escape
+from rich.table import Table
+
+from pdebench_fm.cli.console import console, progress_bar
+
+if TYPE_CHECKING:
+    from pdebench_fm.evaluation.smoke import Check, SmokeReport
+
+_STYLES = {"ok": "green", "would fail": "bold red", "note": "yellow"}
+
+
+def smoke(model: str, device: str) -> None:
+    """Run the smoke test of one model and print what it found.
+
+    Args:
+        model: As `open_candidate` takes it.
+        device: See `choose_device`.
+
+    Raises:
+        PdefmError: If the model cannot be opened.
+        typer.Exit: With code 1 if an evaluation would fail.
+    """
+    from pdebench_fm.evaluation.smoke import smoke_test
+    from pdebench_fm.models import open_candidate
+
+    candidate = open_candidate(model, device)
+    with progress_bar() as progress:
+        bar = progress.add_task(f"smoke test of {candidate.name}", total=None, note="checks")
+        report = smoke_test(candidate, lambda check: progress.update(bar, advance=1, note=f"checks; {check.name}"))
+    console.print(_table(report))
+    _print_tracebacks(report)
+    failing = sum(check.outcome == "would fail" for check in report.checks)
+    if failing:
+        console.print(f"[bold red]{failing} of {len(report.checks)} checks would fail an evaluation[/]")
+        raise typer.Exit(1)
+    console.print("[green]an evaluation would run[/]; the errors above are of 8 samples a task, no scores")
+
+
+def _table(report: "SmokeReport") -> Table:
+    table = Table(title=f"Smoke test of {report.model}", title_justify="left")
+    table.add_column("check", no_wrap=True)
+    table.add_column("outcome", no_wrap=True)
+    table.add_column("found")
+    for check in report.checks:
+        table.add_row(check.name, f"[{_STYLES[check.outcome]}]{check.outcome}[/]", _in_words(check))
+    return table
+
+
+def _in_words(check: "Check") -> str:
+    """Return what was found, and below it what it means."""
+    found = escape(check.found)
+    return f"{found}\n[dim]{escape(check.advice)}[/]" if check.advice else found
+
+
+def _print_tracebacks(report: "SmokeReport") -> None:
+    """Print each different traceback of the user's code once."""
+    for details in dict.fromkeys(check.details for check in report.checks if check.details):
+        console.print(escape(details.rstrip()), highlight=False, soft_wrap=True)
