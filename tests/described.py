@@ -8,7 +8,7 @@ from factories import make_model, make_result, make_run
 from pdebench_fm.data.catalogue import FAMILIES, TASKS
 from pdebench_fm.files import sha256_of
 from pdebench_fm.models import HomogeneousNormaliser, ModelConfig, NeuralOperator
-from pdebench_fm.training.pretrain import PretrainConfig
+from pdebench_fm.training.config import PretrainConfig
 from pdebench_fm.training.record import TrainingRecord, write_training_record
 
 

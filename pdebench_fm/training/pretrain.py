@@ -3,82 +3,26 @@
 import time
 from dataclasses import dataclass
 from math import isfinite
-from typing import Literal, Self
+from typing import Self
 
 import torch
 from accelerate import Accelerator
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, ValidationError
+from pydantic import ValidationError
 from torch import Tensor
 
 from pdebench_fm.data.batches import Batch, Mixture
-from pdebench_fm.data.catalogue import DATA_VERSION, find_family
 from pdebench_fm.errors import PdefmError, UsageError, unknown_name
 from pdebench_fm.models.config import HomogeneousNormaliser, ModelConfig
 from pdebench_fm.models.operator import NeuralOperator
 from pdebench_fm.models.sizes import SIZES, Size
-from pdebench_fm.physics import SampleKey
 from pdebench_fm.training.checkpoint import Checkpoint
+from pdebench_fm.training.config import PretrainConfig
 from pdebench_fm.training.loss import relative_l2
-from pdebench_fm.training.schedule import warmup_cosine
 
 _SCALE_SAMPLES = 1024  # samples of the stream from which the coefficients' scales are measured
 _VALIDATION_SAMPLES = 64  # of each system
 _CALIBRATION_STEPS = 20  # steps timed to turn minutes into a number of steps
 _ALL_COARSE = 0.99  # share of coarse steps in a run that is timed on them
-
-
-class PretrainConfig(BaseModel):
-    """Everything that determines a pretraining run; the same configuration gives the same weights on one machine.
-
-    Attributes:
-        family: `poisson`, `advection-diffusion`, `helmholtz` or `mixed`.
-        size: a name in `SIZES`.
-        steps: optimizer steps; `batch_size` fresh samples each.
-        learning_rate: Adam's peak, after `warmup_steps`, before a cosine to zero.
-        ema_decay: of the averaged weights, which are the ones that are validated and saved.
-        gradient_clip: largest 2-norm of a step's gradient.
-        gain: scale of the spectral weights at the start.
-        resolution: points a side of the training fields, and of those validated on.
-        coarse_resolution: points a side during the first `coarse_share` of the steps. A step costs in proportion to the
-            points, and most of what a model learns shows on a coarse grid.
-        precision: of the pointwise maps; `"bfloat16"` by PyTorch's autocast, while weights and everything spectral stay
-            float32.
-        seed: of the initial weights.
-        data_version: of the sampling.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    family: str
-    size: str
-    steps: PositiveInt
-    batch_size: PositiveInt = 16
-    learning_rate: PositiveFloat = 1e-2
-    warmup_steps: PositiveInt = 200
-    ema_decay: float = Field(default=0.998, ge=0.0, lt=1.0)
-    gradient_clip: PositiveFloat = 1.0
-    gain: PositiveFloat = 0.5
-    resolution: PositiveInt = 64
-    coarse_resolution: PositiveInt = 32
-    coarse_share: float = Field(default=0.0, ge=0.0, lt=1.0)
-    precision: Literal["float32", "bfloat16"] = "float32"
-    seed: int = 0
-    data_version: str = DATA_VERSION
-
-    def mixture(self, split: str, resolution: int | None = None) -> Mixture:
-        """Return the stream of the family's pretraining distribution, at `resolution` unless another is given."""
-        keys = (SampleKey(system, "pretrain", split, self.data_version) for system in find_family(self.family))
-        return Mixture(tuple(keys), resolution or self.resolution)
-
-    @property
-    def coarse_steps(self) -> int:
-        """The number of steps on the coarse grid; they come first."""
-        return round(self.coarse_share * self.steps)
-
-    @property
-    def model_name(self) -> str:
-        """The zoo's name for this family and size."""
-        return f"fno-{self.family}-{self.size}"
 
 
 @dataclass(frozen=True)
@@ -113,7 +57,7 @@ def initial_model(config: PretrainConfig) -> NeuralOperator:
     if config.size not in SIZES:
         raise unknown_name("size", config.size, SIZES)
     size = SIZES[config.size]
-    for resolution in {config.resolution, config.coarse_resolution if config.coarse_steps else config.resolution}:
+    for resolution in {config.resolution, config.coarse_resolution if config.coarse_share else config.resolution}:
         _check_resolution(resolution, size)
     scales = coefficient_scales(config.mixture("train").batch(0, _SCALE_SAMPLES))
     try:
@@ -193,7 +137,7 @@ class Pretraining:
         began = time.perf_counter()
         config = self.config
         position = self.step * config.batch_size + self._rank * self._share
-        stream = self._coarse_stream if self.step < config.coarse_steps else self._stream
+        stream = self._coarse_stream if config.is_coarse(self.step) else self._stream
         batch = stream.batch(position, self._share).to(self.device)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=config.precision == "bfloat16"):
             prediction = self._trained(batch.source, batch.coefficients)
@@ -205,7 +149,7 @@ class Pretraining:
         if not isfinite(value):
             raise FloatingPointError(f"the loss became {value} at step {self.step + 1} (try a smaller learning rate)")
         for group in self.optimizer.param_groups:
-            group["lr"] = config.learning_rate * warmup_cosine(self.step, config.steps, config.warmup_steps)
+            group["lr"] = config.learning_rate_at(self.step)
         self.optimizer.step()
         self._average()
         self.step += 1

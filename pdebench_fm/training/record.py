@@ -10,7 +10,7 @@ import pdebench_fm
 from pdebench_fm.errors import PdefmError
 from pdebench_fm.files import write_atomically
 from pdebench_fm.models.sources import RECORD_NAME
-from pdebench_fm.training.pretrain import PretrainConfig
+from pdebench_fm.training.config import PretrainConfig
 
 
 class TrainingRecord(BaseModel):

@@ -8,9 +8,9 @@ from accelerate import Accelerator
 
 from pdebench_fm.errors import PdefmError, UsageError
 from pdebench_fm.training.checkpoint import read_checkpoint, write_checkpoint
+from pdebench_fm.training.config import PretrainConfig
 from pdebench_fm.training.metrics import MetricsLog
 from pdebench_fm.training.pretrain import (
-    PretrainConfig,
     Pretraining,
     Progress,
     steps_for_minutes,
@@ -124,6 +124,8 @@ def _start_or_resume(
     if path.exists():
         run = Pretraining.resume(read_checkpoint(path), device)
         wanted = config if minutes is None else config.model_copy(update={"steps": run.config.steps})
+        if wanted.restarts and run.step == run.config.steps and run.config == wanted.before_last_restart():
+            run.config = wanted
         differing = [name for name in type(config).model_fields if getattr(wanted, name) != getattr(run.config, name)]
         if differing:
             raise UsageError(

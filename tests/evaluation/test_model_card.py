@@ -17,7 +17,7 @@ from pdebench_fm.evaluation.stated_scores import stated_scores
 from pdebench_fm.files import sha256_of
 from pdebench_fm.models import NeuralOperator, zoo_names
 from pdebench_fm.models.zoo import zoo_directory
-from pdebench_fm.training.pretrain import PretrainConfig
+from pdebench_fm.training.config import PretrainConfig
 
 RESULTS = Path(__file__).parents[2] / "leaderboard" / "results" / "pdebench-fm"
 

@@ -53,12 +53,24 @@ def test_a_loaded_model_brings_its_provenance_and_a_changed_one_does_not():
     model = load_model("fno-mixed-64k")
     candidate = candidate_of(model)
     assert (candidate.name, candidate.revision, candidate.family) == ("fno-mixed-64k", "package", "mixed")
-    assert candidate.fingerprint == candidate.weights_sha256 == model.source.weights_sha256
+    assert candidate.weights_sha256 == model.source.weights_sha256
+    assert candidate.fingerprint == candidate_of(load_model("fno-mixed-64k")).fingerprint
     with torch.no_grad():
         model.network.lift.bias[0] += 1e-3
     changed = candidate_of(model)
     assert (changed.name, changed.revision, changed.weights_sha256) == ("unsaved", None, None)
     assert changed.fingerprint != candidate.fingerprint
+
+
+def test_the_same_weights_under_other_scales_are_another_model(tmp_path):
+    model = load_model("fno-mixed-64k")
+    for name, scale in (("one", 1.0), ("two", 2.0)):
+        normaliser = HomogeneousNormaliser(coefficient_scales=(scale,) * 6)
+        NeuralOperator(model.config.model_copy(update={"normaliser": normaliser})).save_pretrained(tmp_path / name)
+        (tmp_path / name / "model.safetensors").write_bytes((model.source.directory / "model.safetensors").read_bytes())
+    one, two = (candidate_of(load_model(tmp_path / name)) for name in ("one", "two"))
+    assert one.weights_sha256 == two.weights_sha256
+    assert one.fingerprint != two.fingerprint
 
 
 def test_a_directory_is_known_by_its_own_name_alone(tmp_path):

@@ -12,7 +12,8 @@ from pdebench_fm.cli.app import app
 from pdebench_fm.models import SIZES, NeuralOperator, load_model, parameter_count, recipe_names
 from pdebench_fm.models.sources import read_config
 from pdebench_fm.models.zoo import recipe_directory
-from pdebench_fm.training.pretrain import PretrainConfig, initial_model
+from pdebench_fm.training.config import PretrainConfig
+from pdebench_fm.training.pretrain import initial_model
 
 
 def words_of(text):

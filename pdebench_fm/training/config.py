@@ -1,0 +1,98 @@
+"""What determines a pretraining run: data, model, optimisation and its schedule, as one validated object."""
+
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, model_validator
+
+from pdebench_fm.data.batches import Mixture
+from pdebench_fm.data.catalogue import DATA_VERSION, find_family
+from pdebench_fm.physics import SampleKey
+from pdebench_fm.training.schedule import warmup_cosine
+
+
+@dataclass(frozen=True)
+class Cycle:
+    """One run through the schedule: its first step, and how many there are."""
+
+    begin: int
+    steps: int
+
+
+class PretrainConfig(BaseModel):
+    """Everything that determines a pretraining run; the same configuration gives the same weights on one machine.
+
+    Attributes:
+        family: `poisson`, `advection-diffusion`, `helmholtz` or `mixed`.
+        size: a name in `SIZES`.
+        steps: optimizer steps; `batch_size` fresh samples each.
+        learning_rate: Adam's peak, after `warmup_steps`, before a cosine to zero.
+        ema_decay: of the averaged weights, which are the ones that are validated and saved.
+        gradient_clip: largest 2-norm of a step's gradient.
+        gain: scale of the spectral weights at the start.
+        resolution: points a side of the training fields, and of those validated on.
+        coarse_resolution: points a side during the first `coarse_share` of the steps. A step costs in proportion to the
+            points, and most of what a model learns shows on a coarse grid.
+        restarts: steps at which warm-up, cosine and coarse grid begin anew (warm restarts, Loshchilov and Hutter 2017,
+            arXiv 1608.03983), so that a finished run can be gone on with.
+        precision: of the pointwise maps; `"bfloat16"` by PyTorch's autocast, while weights and everything spectral stay
+            float32.
+        seed: of the initial weights.
+        data_version: of the sampling.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    family: str
+    size: str
+    steps: PositiveInt
+    batch_size: PositiveInt = 16
+    learning_rate: PositiveFloat = 1e-2
+    warmup_steps: PositiveInt = 200
+    ema_decay: float = Field(default=0.998, ge=0.0, lt=1.0)
+    gradient_clip: PositiveFloat = 1.0
+    gain: PositiveFloat = 0.5
+    resolution: PositiveInt = 64
+    coarse_resolution: PositiveInt = 32
+    coarse_share: float = Field(default=0.0, ge=0.0, lt=1.0)
+    restarts: tuple[PositiveInt, ...] = ()
+    precision: Literal["float32", "bfloat16"] = "float32"
+    seed: int = 0
+    data_version: str = DATA_VERSION
+
+    def mixture(self, split: str, resolution: int | None = None) -> Mixture:
+        """Return the stream of the family's pretraining distribution, at `resolution` unless another is given."""
+        keys = (SampleKey(system, "pretrain", split, self.data_version) for system in find_family(self.family))
+        return Mixture(tuple(keys), resolution or self.resolution)
+
+    @model_validator(mode="after")
+    def _restarts_are_in_order(self) -> Self:
+        bounds = [0, *self.restarts, self.steps]
+        if any(later <= earlier for earlier, later in pairwise(bounds)):
+            raise ValueError(f"restarts should rise and lie below the {self.steps} steps")
+        return self
+
+    def before_last_restart(self) -> Self:
+        """Return the run that ends where this one's last cycle begins."""
+        return self.model_copy(update={"steps": self.restarts[-1], "restarts": self.restarts[:-1]})
+
+    def cycle_of(self, step: int) -> Cycle:
+        """Return the cycle of the schedule that a step belongs to."""
+        bounds = [0, *self.restarts, self.steps]
+        return next(Cycle(begin, end - begin) for begin, end in pairwise(bounds) if step < end)
+
+    def is_coarse(self, step: int) -> bool:
+        """Return whether a step is on the coarse grid."""
+        cycle = self.cycle_of(step)
+        return step - cycle.begin < round(self.coarse_share * cycle.steps)
+
+    def learning_rate_at(self, step: int) -> float:
+        """Return the learning rate of a step."""
+        cycle = self.cycle_of(step)
+        return self.learning_rate * warmup_cosine(step - cycle.begin, cycle.steps, self.warmup_steps)
+
+    @property
+    def model_name(self) -> str:
+        """The zoo's name for this family and size."""
+        return f"fno-{self.family}-{self.size}"
