@@ -20,7 +20,7 @@ def pretrain(
     resolution: Annotated[int, typer.Option(help="Points a side of the training fields.")] = 64,
     coarse_share: Annotated[
         float, typer.Option(help="Share of the steps, the first ones, on the coarse grid, where they cost less.")
-    ] = 0.8,
+    ] = 0.9,
     coarse_resolution: Annotated[int, typer.Option(help="Points a side of the coarse grid.")] = 32,
     restart_at: Annotated[
         list[int] | None,
