@@ -23,6 +23,7 @@ from pdebench_fm.models.operator import parameter_count
 from pdebench_fm.models.sources import CARD_NAME, read_config, source_in
 from pdebench_fm.models.weights import WEIGHTS_NAME
 from pdebench_fm.templates import card_templates
+from pdebench_fm.training.config import PretrainConfig
 from pdebench_fm.training.record import TrainingRecord, read_training_record
 
 PACKAGE = "pdebench-fm"
@@ -40,6 +41,10 @@ _TOLD = {
     "ema_decay",
     "gain",
     "seed",
+    "coarse_resolution",
+    "coarse_share",
+    "restarts",
+    "precision",
 }
 """Settings of a pretraining that the card's sentences have places for; any other is listed by its name."""
 
@@ -166,11 +171,12 @@ def _training_rows(training: TrainingRecord) -> dict[str, str]:
     others = {name: value for name, value in config.model_dump().items() if name not in _TOLD and value is not None}
     rows = {
         "data": f"{training.samples:,} fresh samples, each seen once: {mixture}{', '.join(systems)}, "
-        f"data version {config.data_version}, at {config.resolution}×{config.resolution}",
+        f"data version {config.data_version}, {_grids(config)}",
         "loss": "relative ℓ² error",
         "optimizer": f"Adam, peak learning rate {config.learning_rate:g}, {config.warmup_steps:,} steps of warm-up, "
-        f"cosine to zero, gradient norm clipped at {config.gradient_clip:g}, batches of {config.batch_size}, "
-        f"{config.steps:,} steps",
+        f"cosine to zero{_restarts(config)}, gradient norm clipped at {config.gradient_clip:g}, "
+        f"batches of {config.batch_size}, {config.steps:,} steps"
+        + (", pointwise maps in bfloat16" if config.precision == "bfloat16" else ""),
         "weights": f"exponential moving average, decay {config.ema_decay:g}; started with gain {config.gain:g}, "
         f"seed {config.seed}",
         "other settings": ", ".join(f"`{name}` {value}" for name, value in others.items()),
@@ -180,6 +186,23 @@ def _training_rows(training: TrainingRecord) -> dict[str, str]:
         "software": f"{PACKAGE} {training.package_version}, PyTorch {training.torch_version}",
     }
     return {head: text for head, text in rows.items() if text}
+
+
+def _grids(config: PretrainConfig) -> str:
+    """Return on which grids a model was trained."""
+    fine = f"{config.resolution}×{config.resolution}"
+    if not config.coarse_share:
+        return f"at {fine}"
+    coarse = f"{config.coarse_resolution}×{config.coarse_resolution}"
+    whose = "of each cycle's steps" if config.restarts else "of the steps"
+    return f"the first {config.coarse_share:.0%} {whose} at {coarse}, the others at {fine}"
+
+
+def _restarts(config: PretrainConfig) -> str:
+    """Return where the schedule began anew, as a part of a sentence."""
+    if not config.restarts:
+        return ""
+    return f", begun anew at step {' and '.join(f'{step:,}' for step in config.restarts)}"
 
 
 def _metadata(model: ModelDescription) -> str:
