@@ -70,7 +70,7 @@ def blame(error: BaseException, files: Collection[str]) -> UserCodeError | None:
 
 def _is_imported(path: Path) -> bool:
     held = (getattr(module, "__file__", None) for module in list(sys.modules.values()))
-    return any(Path(file).resolve() == path for file in held if file and Path(file).name == path.name)
+    return any(Path(file).resolve() == path for file in held if file and file.endswith(path.name))
 
 
 def _is_ours(filename: str) -> bool:

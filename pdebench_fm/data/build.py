@@ -10,7 +10,7 @@ from threadpoolctl import threadpool_limits
 
 import pdebench_fm
 from pdebench_fm.data.card import write_card
-from pdebench_fm.data.catalogue import DATA_VERSION, SPLIT_SIZES, Dataset, find_regime
+from pdebench_fm.data.catalogue import DATA_VERSION, SPLIT_SIZES, Dataset, find_regime, find_system
 from pdebench_fm.data.definitions import check_definition, plugin_failure
 from pdebench_fm.data.digest import combine, content_hashes, recipe_hashes
 from pdebench_fm.data.manifest import MANIFEST_NAME, Manifest, Shard, Split, read_manifest, write_manifest
@@ -185,6 +185,7 @@ def build_shard(plan: ShardPlan, folder: Path, plugins: Sequence[str] = ()) -> S
     """
     if plan.key.system not in SYSTEMS:
         load_plugins(plugins)
+    find_system(plan.key.system)
     try:
         return _build_shard(plan, folder)
     except Exception as error:

@@ -141,6 +141,13 @@ def all_datasets() -> dict[str, Dataset]:
         PdefmError: if a plug-in cannot be loaded.
     """
     load_plugins()
+    return _known_datasets()
+
+
+def _known_datasets(*wanted: str) -> dict[str, Dataset]:
+    """Return the datasets that are known now, after loading plug-ins if one of the names that are wanted is not."""
+    if any(name not in DATASETS and name not in SYSTEMS for name in wanted):
+        load_plugins()
     foreign = (system for system in SYSTEMS.values() if ORIGINS[system.name] != BUILT_IN)
     return DATASETS | {
         system.name: Dataset(system.name, system.name, tuple(system.regimes), next(iter(system.regimes)))
@@ -150,7 +157,7 @@ def all_datasets() -> dict[str, Dataset]:
 
 def find_dataset(name: str) -> Dataset:
     """Return the dataset of this name, or raise a `UsageError` that names the nearest ones."""
-    datasets = DATASETS if name in DATASETS else all_datasets()
+    datasets = _known_datasets(name)
     if name not in datasets:
         raise unknown_name("dataset", name, datasets)
     return datasets[name]
@@ -168,7 +175,7 @@ def find_task(name: str) -> Task:
 
     A pretraining distribution (`poisson/pretrain`, …) can be evaluated on too, though no leaderboard ranks it.
     """
-    tasks = _ALL_TASKS if name in _ALL_TASKS else _tasks_of(all_datasets())
+    tasks = _ALL_TASKS if name in _ALL_TASKS else _tasks_of(_known_datasets(name.partition("/")[0]))
     if name not in tasks:
         raise unknown_name("task", name, tasks)
     return tasks[name]
@@ -190,7 +197,7 @@ def find_family(name: str) -> tuple[str, ...]:
     """Return the systems of a pretrained family, or raise a `UsageError`; a plug-in's system is a family of its own."""
     if name in FAMILIES:
         return FAMILIES[name]
-    foreign = [dataset.system for dataset in all_datasets().values() if dataset.origin != BUILT_IN]
+    foreign = [dataset.system for dataset in _known_datasets(name).values() if dataset.origin != BUILT_IN]
     families = {system.name: "pretrain" in system.regimes for system in foreign}
     if name not in families:
         raise unknown_name("family", name, (*FAMILIES, *families))
