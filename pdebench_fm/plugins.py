@@ -12,8 +12,8 @@ from importlib import import_module
 from importlib.metadata import entry_points
 from pathlib import Path
 
-from pdebench_fm.errors import PdefmError, UsageError
-from pdebench_fm.user_code import UserCodeError, failure, import_file
+from pdebench_fm.errors import PdefmError, UsageError, UserCodeError
+from pdebench_fm.user_code import failure, import_file
 
 VARIABLE = "PDEFM_PLUGINS"
 GROUP = "pdebench_fm.systems"

@@ -1,4 +1,4 @@
-"""Code of the user's that this package runs: its import, and its failures, which are shown as its own."""
+"""Code that a user brought: importing a file of it, and telling its failures as its own, not as ours."""
 
 import hashlib
 import importlib
@@ -9,26 +9,15 @@ from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from traceback import StackSummary, TracebackException, extract_tb
 
-from pdebench_fm.errors import PdefmError, UsageError
+from pdebench_fm.errors import UsageError, UserCodeError
 
 _OURS = (f"{Path(__file__).parent}{os.sep}", f"{Path(importlib.__file__).parent}{os.sep}", "<frozen importlib")
 
 
-class UserCodeError(PdefmError):
-    """Code of the user's raised an exception; the message names it and what it raised.
-
-    Attributes:
-        shown: the traceback as Python prints it, without the frames of this package.
-    """
-
-    def __init__(self, message: str, shown: str = "") -> None:
-        """Keep the traceback beside the message."""
-        super().__init__(message)
-        self.shown = shown
-
-
 def import_file(path: Path) -> None:
     """Run a Python file as a module, once; one that runs already, as the main program say, is left alone.
+
+    The file can import others that lie beside it.
 
     Raises:
         UsageError: if there is no such file.
@@ -43,6 +32,8 @@ def import_file(path: Path) -> None:
     spec = spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
         raise UsageError(f"{path} is not a Python file: its name must end in .py")
+    if str(path.parent) not in sys.path:
+        sys.path.append(str(path.parent))  # last, so that nothing installed is hidden by it
     sys.modules[name] = module = module_from_spec(spec)
     try:
         spec.loader.exec_module(module)
@@ -51,11 +42,16 @@ def import_file(path: Path) -> None:
         raise
 
 
-def failure(where: str, error: BaseException) -> UserCodeError:
-    """Return the error that says what the user's code at `where` raised, with its traceback."""
-    shown = TracebackException.from_exception(error)
-    _leave_out_ours(shown)
-    return UserCodeError(f"{where} raised {type(error).__name__}: {error}", "".join(shown.format()))
+def failure(what: str, error: BaseException, plumbing: Collection[str] = ()) -> UserCodeError:
+    """Return the error that says what the user's code raised, with its traceback.
+
+    Args:
+        what: names the code.
+        error: what it raised.
+        plumbing: how the file names of further frames begin that are not the user's, beside this package's.
+    """
+    text = " ".join(str(error).split())
+    return UserCodeError(f"{what} raised {type(error).__name__}: {text}", _users_traceback(error, (*_OURS, *plumbing)))
 
 
 def blame(error: BaseException, files: Collection[str]) -> UserCodeError | None:
@@ -63,7 +59,7 @@ def blame(error: BaseException, files: Collection[str]) -> UserCodeError | None:
     for frame in reversed(extract_tb(error.__traceback__)):
         if frame.filename in files:
             return failure(frame.filename, error)
-        if _is_ours(frame.filename):
+        if frame.filename.startswith(_OURS):
             return None
     return None
 
@@ -73,13 +69,12 @@ def _is_imported(path: Path) -> bool:
     return any(Path(file).resolve() == path for file in held if file and file.endswith(path.name))
 
 
-def _is_ours(filename: str) -> bool:
-    return filename.startswith(_OURS)
-
-
-def _leave_out_ours(shown: TracebackException) -> None:
-    """Remove our frames from a traceback and from those of its causes."""
-    shown.stack = StackSummary.from_list([frame for frame in shown.stack if not _is_ours(frame.filename)])
-    for other in (shown.__cause__, shown.__context__):
-        if other is not None:
-            _leave_out_ours(other)
+def _users_traceback(error: BaseException, others: tuple[str, ...]) -> str:
+    """Return the traceback as Python prints it, with none of the frames of other files in it or in its causes."""
+    shown = TracebackException.from_exception(error)
+    parts: list[TracebackException | None] = [shown]
+    while parts:
+        if (part := parts.pop()) is not None:
+            part.stack = StackSummary.from_list([f for f in part.stack if not f.filename.startswith(others)])
+            parts += [part.__cause__, part.__context__]
+    return "".join(shown.format())

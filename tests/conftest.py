@@ -23,10 +23,11 @@ def _cells_of_this_run_only(tmp_path_factory):
 
 
 @pytest.fixture
-def registry():
+def registry(monkeypatch):
     """The systems by name, which a test may add to: they are put back as they were."""
     from pdebench_fm.physics import ORIGINS, SYSTEMS
 
+    monkeypatch.setattr(sys, "path", list(sys.path))  # to which a plug-in's folder is added
     held = dict(SYSTEMS), dict(ORIGINS)
     yield SYSTEMS
     for dictionary, before in zip((SYSTEMS, ORIGINS), held, strict=True):
@@ -34,3 +35,17 @@ def registry():
         dictionary.update(before)
     for name in [name for name in sys.modules if name.startswith("pdefm_user_")]:
         del sys.modules[name]
+
+
+@pytest.fixture
+def plugin(tmp_path, monkeypatch, registry):  # noqa: ARG001 (which is put back)
+    """Write a plug-in and name it in the environment; returns its path."""
+    from drums import DRUM
+
+    def write(text=DRUM, name="drum.py"):
+        path = tmp_path / name
+        path.write_text(text)
+        monkeypatch.setenv("PDEFM_PLUGINS", str(path))
+        return path
+
+    return write

@@ -141,10 +141,10 @@ def all_datasets() -> dict[str, Dataset]:
         PdefmError: if a plug-in cannot be loaded.
     """
     load_plugins()
-    return _known_datasets()
+    return known_datasets()
 
 
-def _known_datasets(*wanted: str) -> dict[str, Dataset]:
+def known_datasets(*wanted: str) -> dict[str, Dataset]:
     """Return the datasets that are known now, after loading plug-ins if one of the names that are wanted is not."""
     if any(name not in DATASETS and name not in SYSTEMS for name in wanted):
         load_plugins()
@@ -157,7 +157,7 @@ def _known_datasets(*wanted: str) -> dict[str, Dataset]:
 
 def find_dataset(name: str) -> Dataset:
     """Return the dataset of this name, or raise a `UsageError` that names the nearest ones."""
-    datasets = _known_datasets(name)
+    datasets = known_datasets(name)
     if name not in datasets:
         raise unknown_name("dataset", name, datasets)
     return datasets[name]
@@ -175,7 +175,7 @@ def find_task(name: str) -> Task:
 
     A pretraining distribution (`poisson/pretrain`, …) can be evaluated on too, though no leaderboard ranks it.
     """
-    tasks = _ALL_TASKS if name in _ALL_TASKS else _tasks_of(_known_datasets(name.partition("/")[0]))
+    tasks = _ALL_TASKS if name in _ALL_TASKS else _tasks_of(known_datasets(name.partition("/")[0]))
     if name not in tasks:
         raise unknown_name("task", name, tasks)
     return tasks[name]
@@ -197,7 +197,7 @@ def find_family(name: str) -> tuple[str, ...]:
     """Return the systems of a pretrained family, or raise a `UsageError`; a plug-in's system is a family of its own."""
     if name in FAMILIES:
         return FAMILIES[name]
-    foreign = [dataset.system for dataset in _known_datasets(name).values() if dataset.origin != BUILT_IN]
+    foreign = [dataset.system for dataset in known_datasets(name).values() if dataset.origin != BUILT_IN]
     families = {system.name: "pretrain" in system.regimes for system in foreign}
     if name not in families:
         raise unknown_name("family", name, (*FAMILIES, *families))

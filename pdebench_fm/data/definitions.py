@@ -1,15 +1,16 @@
 """Systems whose code is not ours: whose failure an exception is, and what must hold before their code is relied on."""
 
+import hashlib
 from pathlib import Path
 
 import numpy as np
 
 from pdebench_fm.data.blocks import read_blocks
 from pdebench_fm.data.verification.checks import COEFFICIENT_TOLERANCE, FIELD_TOLERANCE
-from pdebench_fm.errors import PdefmError, UsageError
+from pdebench_fm.errors import PdefmError, UsageError, UserCodeError
 from pdebench_fm.physics import BUILT_IN, ORIGINS, SampleKey, System, draw, sample
 from pdebench_fm.physics.operator import WaveNumbers
-from pdebench_fm.user_code import UserCodeError, blame
+from pdebench_fm.user_code import blame
 
 _GRID = 64
 
@@ -45,6 +46,22 @@ def check_definition(path: Path, key: SampleKey, index: int, resolution: int) ->
             raise UsageError(
                 f"{path} was built by another definition of {key.system}: choose another folder, or remove this one"
             )
+
+
+def definition_digest(key: SampleKey) -> str | None:
+    """Return the SHA-256 of what a plug-in's system makes of its draws; None for a built-in one, which has a version.
+
+    The recipe digest is of the draws alone; this is of the coefficients and of the operator, as this machine has them.
+    """
+    system = key.definition
+    if ORIGINS[system.name] == BUILT_IN:
+        return None
+    coefficients = draw(key, range(4)).coefficients
+    symbol = system.symbol(WaveNumbers.of_grid(_GRID), coefficients.astype(np.float64))
+    digest = hashlib.sha256(repr((system.zero_mean, system.solution_bound)).encode())
+    for values in (coefficients, np.asarray(symbol, np.complex128)):
+        digest.update(np.ascontiguousarray(values).data)
+    return digest.hexdigest()
 
 
 def check_on_tensors(system: System) -> None:
