@@ -1,6 +1,7 @@
 """Settings of the whole suite: one thread a process, as several processes share the cores."""
 
 import os
+import sys
 
 for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(variable, "1")  # before NumPy and PyTorch start their pools
@@ -10,6 +11,7 @@ import pytest  # noqa: E402
 import torch  # noqa: E402
 
 torch.set_num_threads(1)
+os.environ.pop("PDEFM_PLUGINS", None)  # a developer's own systems are nothing to the tests
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -18,3 +20,32 @@ def _cells_of_this_run_only(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PDEFM_CACHE", str(tmp_path_factory.mktemp("cells")))
         yield
+
+
+@pytest.fixture
+def registry(monkeypatch):
+    """The systems by name, which a test may add to: they are put back as they were."""
+    from pdebench_fm.physics import ORIGINS, SYSTEMS
+
+    monkeypatch.setattr(sys, "path", list(sys.path))  # to which a plug-in's folder is added
+    held = dict(SYSTEMS), dict(ORIGINS)
+    yield SYSTEMS
+    for dictionary, before in zip((SYSTEMS, ORIGINS), held, strict=True):
+        dictionary.clear()
+        dictionary.update(before)
+    for name in [name for name in sys.modules if name.startswith("pdefm_user_")]:
+        del sys.modules[name]
+
+
+@pytest.fixture
+def plugin(tmp_path, monkeypatch, registry):  # noqa: ARG001 (which is put back)
+    """Write a plug-in and name it in the environment; returns its path."""
+    from drums import DRUM
+
+    def write(text=DRUM, name="drum.py"):
+        path = tmp_path / name
+        path.write_text(text)
+        monkeypatch.setenv("PDEFM_PLUGINS", str(path))
+        return path
+
+    return write

@@ -32,7 +32,8 @@ def test_imports_flow_one_way(path):
             assert ROOMS.index(parts[1]) <= ROOMS.index(room), f"{room} imports {module}"
 
 
-SHARED = ["errors.py", "files.py", "memory.py", "templates.py", *(f"hub/{path.name}" for path in ROOT.glob("hub/*.py"))]
+SHARED = [f"{name}.py" for name in ("errors", "files", "memory", "plugins", "templates", "user_code")]
+SHARED += [f"hub/{path.name}" for path in ROOT.glob("hub/*.py")]
 
 
 @pytest.mark.parametrize("name", SHARED)

@@ -35,9 +35,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Exception as error:
         if debug:
             raise
-        kind = type(error).__name__
-        return _report(f"internal error ({kind}: {error}); run again with --debug for the traceback", 1)
+        return _unexpected(error)
     return _report("interrupted", exit_code) if exit_code == _INTERRUPTED else exit_code
+
+
+def _unexpected(error: Exception) -> int:
+    """Print an exception that nobody raised on purpose: a plug-in's as its own, ours as an internal error."""
+    from pdebench_fm.data.definitions import plugin_failure
+
+    if failure := plugin_failure(error):
+        return _report(str(failure), failure.exit_code, failure.details)
+    kind = type(error).__name__
+    return _report(f"internal error ({kind}: {error}); run again with --debug for the traceback", 1)
 
 
 def _report(message: str, exit_code: int, details: str = "") -> int:

@@ -10,7 +10,10 @@ from pdebench_fm.cli import compare, data, evaluate, leaderboard, pretrain, zoo
 app = typer.Typer(
     name="pdefm",
     help="The PDE foundation-model benchmark: datasets, pretrained operators, evaluation, leaderboard.",
-    epilog="Add --debug anywhere to see the traceback of an error.",
+    epilog=(
+        "Add --debug anywhere to see the traceback of an error. "
+        "PDEFM_PLUGINS=FILE.py adds systems of your own: see docs/extending-pdes.md."
+    ),
     no_args_is_help=True,
     add_completion=False,
 )

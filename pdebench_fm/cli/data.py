@@ -1,9 +1,11 @@
 """`pdefm data`: list, build, verify, show and publish datasets."""
 
+import os
 from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.markup import escape
 from rich.table import Table
 
 from pdebench_fm.cli import publish, show, verify
@@ -17,19 +19,21 @@ app.command("publish")(publish.publish)
 
 @app.command("list")
 def list_datasets() -> None:
-    """List every dataset with its regimes and the range of its varied parameter."""
-    from pdebench_fm.data.catalogue import DATA_VERSION, DATASETS
-    from pdebench_fm.physics import REGIMES
+    """List every dataset with its regimes and the range of its varied parameter, a plug-in's with its origin."""
+    from pdebench_fm.data.catalogue import DATA_VERSION, all_datasets
+    from pdebench_fm.physics import BUILT_IN
 
     table = Table(title=f"Datasets, version {DATA_VERSION}", title_justify="left")
     for column in ("dataset", "regime", "varied parameter", "overlap"):
-        table.add_column(column)
-    for dataset in DATASETS.values():
+        table.add_column(column, overflow="fold")
+    for dataset in all_datasets().values():
         system = dataset.system
-        label = f"[bold]{dataset.name}[/]\n{system.equation}"
+        label = f"[bold]{dataset.name}[/]\n{escape(system.equation)}"
+        if dataset.origin != BUILT_IN:
+            label += f"\nfrom {escape(os.path.relpath(dataset.origin))}"
         names = [name + (" (default)" if name == dataset.default_regime else "") for name in dataset.regimes]
         ranges = [f"{system.parameter_symbol} ∈ {system.regimes[name]}" for name in dataset.regimes]
-        overlaps = [REGIMES[name].overlap for name in dataset.regimes]
+        overlaps = [dataset.regime(name).overlap for name in dataset.regimes]
         table.add_row(label, "\n".join(names), "\n".join(ranges), "\n".join(overlaps), end_section=True)
     console.print(table)
 

@@ -10,7 +10,7 @@ from pdebench_fm.errors import UsageError
 
 
 def pretrain(
-    family: Annotated[str, typer.Option(help="poisson, advection-diffusion, helmholtz or mixed.")],
+    family: Annotated[str, typer.Option(help="poisson, advection-diffusion, helmholtz, mixed, or a plug-in's system.")],
     size: Annotated[str, typer.Option(help="64k, 1m, 16m or 256m.")],
     out: Annotated[Path, typer.Option(help="Folder of the run; one with a checkpoint of the same run goes on.")],
     minutes: Annotated[float | None, typer.Option(help="Train for about this long.")] = None,

@@ -10,14 +10,16 @@ from threadpoolctl import threadpool_limits
 
 import pdebench_fm
 from pdebench_fm.data.card import write_card
-from pdebench_fm.data.catalogue import DATA_VERSION, SPLIT_SIZES, Dataset, find_regime
+from pdebench_fm.data.catalogue import DATA_VERSION, SPLIT_SIZES, Dataset, find_regime, find_system
+from pdebench_fm.data.definitions import check_definition, plugin_failure
 from pdebench_fm.data.digest import combine, content_hashes, recipe_hashes
 from pdebench_fm.data.manifest import MANIFEST_NAME, Manifest, Shard, Split, read_manifest, write_manifest
 from pdebench_fm.data.rows import ShardWriter, row_group
 from pdebench_fm.errors import PdefmError, UsageError
 from pdebench_fm.files import atomic_path, sha256_of, write_atomically
 from pdebench_fm.memory import keep_freed_memory
-from pdebench_fm.physics import REFERENCE_RESOLUTION, SampleKey, sample
+from pdebench_fm.physics import REFERENCE_RESOLUTION, SYSTEMS, SampleKey, sample
+from pdebench_fm.plugins import load_plugins, named_plugins
 
 RESOLUTIONS = (64, 128, 256, 512)
 """Resolutions that can be built: the sources are resolved from 64² up."""
@@ -145,7 +147,9 @@ def build(
         `<regime>/<split>-*.parquet`.
 
     Raises:
-        UsageError: if the folder holds something else than this build, whole or in part.
+        UsageError: if the folder holds something else than this build, whole or in part, or rows of the same system by
+            another definition.
+        UserCodeError: if the code of a plug-in's system raises an exception.
         PdefmError: if a shard cannot be written (a full disk, say); running again goes on.
     """
     folder = out.resolve() / plan.dataset.name  # workers may have another working directory
@@ -171,8 +175,26 @@ def build(
     return folder
 
 
-def build_shard(plan: ShardPlan, folder: Path) -> ShardRecord:
-    """Make one shard and its record; a worker's task, and a pure function of the plan."""
+def build_shard(plan: ShardPlan, folder: Path, plugins: Sequence[str] = ()) -> ShardRecord:
+    """Make one shard and its record; a worker's task, and a pure function of the plan.
+
+    Args:
+        plan: of the shard.
+        folder: the dataset's.
+        plugins: named where the build was started, in whose environment a cluster's worker need not be.
+    """
+    if plan.key.system not in SYSTEMS:
+        load_plugins(plugins)
+    find_system(plan.key.system)
+    try:
+        return _build_shard(plan, folder)
+    except Exception as error:
+        if failure := plugin_failure(error):
+            raise failure from error
+        raise
+
+
+def _build_shard(plan: ShardPlan, folder: Path) -> ShardRecord:
     recipes: list[bytes] = []
     contents: list[bytes] = []
     path = folder / plan.path
@@ -214,7 +236,10 @@ def _finished(plan: ShardPlan, folder: Path) -> ShardRecord | None:
         return None
     if record.plan != repr(plan) or not path.is_file() or path.stat().st_size != record.shard.bytes:
         return None
-    return record if sha256_of(path) == record.shard.sha256 else None
+    if sha256_of(path) != record.shard.sha256:
+        return None
+    check_definition(path, plan.key, plan.start, plan.resolution)
+    return record
 
 
 def _run(plans: Sequence[ShardPlan], folder: Path, executor: Executor | None) -> Iterator[ShardRecord]:
@@ -223,7 +248,7 @@ def _run(plans: Sequence[ShardPlan], folder: Path, executor: Executor | None) ->
         for plan in plans:
             yield build_shard(plan, folder)
         return
-    futures: list[Future[ShardRecord]] = [executor.submit(build_shard, plan, folder) for plan in plans]
+    futures: list[Future[ShardRecord]] = [executor.submit(build_shard, plan, folder, named_plugins()) for plan in plans]
     try:
         for future in as_completed(futures):
             yield future.result()

@@ -7,13 +7,13 @@ from datasets.info import DatasetInfosDict
 from datasets.utils.metadata import MetadataConfigs
 from huggingface_hub import DatasetCardData
 
-from pdebench_fm.data.catalogue import DATASETS
+from pdebench_fm.data.catalogue import find_dataset
 from pdebench_fm.data.manifest import Manifest
 from pdebench_fm.data.rows import features
 from pdebench_fm.data.statistics import Statistics, measure, read_statistics, write_statistics
 from pdebench_fm.errors import PdefmError
 from pdebench_fm.files import write_atomically
-from pdebench_fm.physics import REGIMES
+from pdebench_fm.physics import BUILT_IN, System
 from pdebench_fm.physics.operator import COEFFICIENT_NAMES
 from pdebench_fm.physics.source import LATTICE
 from pdebench_fm.templates import card_templates
@@ -60,8 +60,8 @@ def dataset_card(manifest: Manifest, namespace: str = NAMESPACE, folder: Path | 
         namespace: the organisation on the Hub that the examples name.
         folder: the dataset's folder, for the statistics and figures it holds; without it, the card has neither.
     """
-    dataset = DATASETS[manifest.dataset]
-    held = [REGIMES[name] for name in dataset.regimes if any(split.regime == name for split in manifest.splits)]
+    dataset = find_dataset(manifest.dataset)
+    held = [dataset.regime(name) for name in dataset.regimes if any(split.regime == name for split in manifest.splits)]
     statistics = read_statistics(folder) if folder is not None else None
     drawn = folder is not None and _has_figures(folder)
     return (
@@ -71,6 +71,8 @@ def dataset_card(manifest: Manifest, namespace: str = NAMESPACE, folder: Path | 
             metadata=_metadata(manifest),
             manifest=manifest,
             dataset=dataset,
+            plugin=dataset.origin != BUILT_IN,
+            coefficients=_coefficients(dataset.system),
             regimes=held,
             shown=_shown_configuration(manifest),
             statistics=statistics,
@@ -86,7 +88,7 @@ def _draw(manifest: Manifest, statistics: Statistics, folder: Path) -> None:
     """Draw the two figures of a card."""
     from pdebench_fm.data.figures import parameters_figure, regimes_figure, save_figure
 
-    dataset = DATASETS[manifest.dataset]
+    dataset = find_dataset(manifest.dataset)
     names = [item.regime for item in statistics.regimes]
     save_figure(regimes_figure(dataset, names, manifest.version, manifest.seed), folder / REGIMES_FIGURE)
     save_figure(parameters_figure(dataset, statistics), folder / PARAMETERS_FIGURE)
@@ -99,9 +101,17 @@ def _has_figures(folder: Path) -> bool:
 
 def _shown_configuration(manifest: Manifest) -> tuple[str, str]:
     """Return the configuration and split that the examples load: the default and test, where the build has them."""
-    default = DATASETS[manifest.dataset].default_regime
+    default = find_dataset(manifest.dataset).default_regime
     splits = [(split.regime, split.split) for split in manifest.splits]
     return max(splits, key=lambda split: (split[0] == default, split[1] == "test"))
+
+
+def _coefficients(system: System) -> str:
+    """Return what the places of the coefficient vector hold."""
+    names = ", ".join(system.coefficient_names)
+    if system.coefficient_names == COEFFICIENT_NAMES:
+        return f"{names}; 1 is x, 2 is y".replace("omega", "ω")
+    return names if len(system.coefficient_names) == len(COEFFICIENT_NAMES) else f"{names}; the other places hold 0"
 
 
 def _number(value: float) -> str:
@@ -111,7 +121,7 @@ def _number(value: float) -> str:
 
 def _metadata(manifest: Manifest) -> str:
     """Return the YAML block: licence, tags, the configurations with their files, and the features of each."""
-    dataset = DATASETS[manifest.dataset]
+    dataset = find_dataset(manifest.dataset)
     data = DatasetCardData(
         license="cc-by-4.0",
         pretty_name=f"pdebench_fm: {dataset.name}",

@@ -19,6 +19,7 @@ from pdebench_fm.data.statistics import RegimeStatistics, Statistics
 from pdebench_fm.errors import UsageError, unknown_name
 from pdebench_fm.files import atomic_path
 from pdebench_fm.physics import REFERENCE_RESOLUTION, Draws, Samples, sample
+from pdebench_fm.physics.operator import COEFFICIENT_NAMES
 from pdebench_fm.physics.sampling import SPLITS
 
 FORMATS = ("png", "svg", "pdf")
@@ -197,11 +198,17 @@ def _parameter_text(dataset: Dataset, draws: Draws, row: int) -> str:
 
 def _row_title(dataset: Dataset, draws: Draws, row: int) -> str:
     """Return the row's number, varied parameter and sparsity, and below them its coefficients that are not zero."""
-    k11, k22, k12, v1, v2, omega = (float(c) for c in draws.coefficients[row])
-    coefficients = [f"K = [[{k11:.3g}, {k12:.3g}], [{k12:.3g}, {k22:.3g}]]".replace("-", "−")]
-    if v1 or v2:
-        coefficients.append(f"v = ({v1:.3g}, {v2:.3g})".replace("-", "−"))
-    if omega:
-        coefficients.append(f"ω = {omega:g}")
     head = f"row {draws.indices[row]}:  {_parameter_text(dataset, draws, row)},  sparsity {draws.sparsity[row]:.1g}"
-    return head + "\n" + ",  ".join(coefficients)
+    coefficients = _coefficient_texts(dataset.system.coefficient_names, [float(c) for c in draws.coefficients[row]])
+    return head + "\n" + ",  ".join(coefficients).replace("-", "−")
+
+
+def _coefficient_texts(names: Sequence[str], values: Sequence[float]) -> list[str]:
+    """Return the coefficients that are not zero, those of the paper's equation as tensor, vector and number."""
+    if tuple(names) != COEFFICIENT_NAMES:
+        return [f"{name} = {value:.3g}" for name, value in zip(names, values, strict=False) if value]
+    k11, k22, k12, v1, v2, omega = values
+    texts = [f"K = [[{k11:.3g}, {k12:.3g}], [{k12:.3g}, {k22:.3g}]]"]
+    if v1 or v2:
+        texts.append(f"v = ({v1:.3g}, {v2:.3g})")
+    return [*texts, f"ω = {omega:.4g}"] if omega else texts

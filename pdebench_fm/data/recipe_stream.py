@@ -7,7 +7,8 @@ import torch
 from torch.utils.data import IterableDataset, get_worker_info
 
 from pdebench_fm.data.batches import Batch, batch_of
-from pdebench_fm.data.catalogue import DATA_VERSION, find_dataset, find_regime
+from pdebench_fm.data.catalogue import DATA_VERSION, find_dataset, find_regime, find_system
+from pdebench_fm.data.definitions import check_on_tensors
 from pdebench_fm.errors import UsageError
 from pdebench_fm.physics import REFERENCE_RESOLUTION, SampleKey, draw, sample
 from pdebench_fm.physics.sampling import SPLITS, build_fields
@@ -49,6 +50,8 @@ class RecipeStream(IterableDataset[Batch]):
             raise UsageError(f"start {start} must not be negative, and rank {rank} must be below {world_size}")
         if resolution < 64 or resolution % 64:
             raise UsageError(f"resolution {resolution} does not resolve the sources: choose a multiple of 64")
+        if torch.device(device).type != "cpu":
+            check_on_tensors(find_system(key.system))
         self.key = key
         self.resolution = resolution
         self.batch_size = batch_size
@@ -60,6 +63,7 @@ class RecipeStream(IterableDataset[Batch]):
 
     def __iter__(self) -> Iterator[Batch]:
         """Yield this consumer's batches."""
+        find_system(self.key.system)  # which a loader's worker may not know yet
         info = get_worker_info()
         workers, worker = (1, 0) if info is None else (info.num_workers, info.id)
         consumers, consumer = self.world_size * workers, self.rank * workers + worker

@@ -8,6 +8,7 @@ from importlib.metadata import version as library_version
 
 import torch
 
+from pdebench_fm.data.definitions import definition_digest
 from pdebench_fm.evaluation.metrics import Errors, summarise
 from pdebench_fm.evaluation.protocol import PROTOCOL_VERSION, find_track
 from pdebench_fm.evaluation.recipes import PAPER_RECIPE, adaptation_recipe
@@ -135,6 +136,9 @@ def cell_inputs(cell: Cell) -> Mapping[str, object]:
         # on a CPU, sums over a batch are split by threads
         "threads": torch.get_num_threads() if device.type == "cpu" else None,
     }
+    definition = definition_digest(task.test.key)
+    if definition is not None:
+        inputs["definition"] = definition
     recipe = cell.adaptation
     if recipe is not None:
         inputs["recipe"] = {"name": cell.recipe, **asdict(recipe)}

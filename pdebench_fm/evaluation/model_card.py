@@ -6,7 +6,7 @@ from pathlib import Path
 
 from huggingface_hub import ModelCardData
 
-from pdebench_fm.data.catalogue import FAMILIES, TASKS
+from pdebench_fm.data.catalogue import FAMILIES, TASKS, find_family
 from pdebench_fm.errors import UsageError
 from pdebench_fm.evaluation.result import Result
 from pdebench_fm.evaluation.stated_scores import (
@@ -131,8 +131,8 @@ def model_card(model: ModelDescription, reference: str | None = None, revision: 
             package=PACKAGE,
             arguments=f'"{zoo_or_hub}"' + (f', revision="{revision}"' if revision else ""),
             reference=zoo_or_hub + (f"@{revision}" if revision else ""),
-            systems=FAMILIES[model.training.config.family],
-            unseen=[system for system in FAMILIES["mixed"] if system not in FAMILIES[model.training.config.family]],
+            systems=find_family(model.training.config.family),
+            unseen=[system for system in FAMILIES["mixed"] if system not in find_family(model.training.config.family)],
             config=model.config,
             parameters=parameter_count(model.config),
             training_rows=_training_rows(model.training),
@@ -161,7 +161,7 @@ def _cell(score: StatedScore) -> str:
 
 def _training_rows(training: TrainingRecord) -> dict[str, str]:
     """Return what the card's table says of the training, by its heads."""
-    config, systems = training.config, FAMILIES[training.config.family]
+    config, systems = training.config, find_family(training.config.family)
     mixture = "equal parts of the `pretrain` regimes of " if len(systems) > 1 else "the `pretrain` regime of "
     threads = f"{training.threads} thread" + ("s" if training.threads > 1 else "")
     hardware = f"{training.device}, {threads}"
@@ -211,7 +211,7 @@ def _metadata(model: ModelDescription) -> str:
         license="apache-2.0",
         library_name="pdebench_fm",
         tags=["neural-operator", "partial-differential-equations", "fourier-neural-operator"],
-        datasets=[f"{PACKAGE}/{system}" for system in FAMILIES[model.training.config.family]],
+        datasets=[f"{PACKAGE}/{system}" for system in find_family(model.training.config.family)],
         model_name=model.name,
         eval_results=evaluation_entries(model.scores),
         **{DIGEST_KEY: model.weights_sha256},

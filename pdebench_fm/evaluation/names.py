@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from pdebench_fm.data.catalogue import DATASETS, TASKS, find_task
+from pdebench_fm.data.catalogue import TASKS, find_task, known_datasets
 from pdebench_fm.errors import UsageError, unknown_name
 
 EVERY_TASK = "all"
@@ -23,8 +23,9 @@ def split_list(text: str, what: str) -> list[str]:
 def task_names(words: Iterable[str]) -> list[str]:
     """Return the tasks that names stand for, in their order.
 
-    "all" is every ranked task; a dataset's name is all its ranked regimes, so `helmholtz-ood` is three tasks and
-    `poisson` is `poisson/in-domain`; any other is one task. A pretraining distribution is had by its full name alone.
+    "all" is every ranked task; a dataset's name is all its regimes but `pretrain`, so `helmholtz-ood` is three tasks
+    and `poisson` is `poisson/in-domain`; any other is one task. A pretraining distribution is had by its full name
+    alone.
 
     Raises:
         UsageError: for a name that is unknown, or a task that is named twice.
@@ -33,12 +34,12 @@ def task_names(words: Iterable[str]) -> list[str]:
     for word in words:
         if word == EVERY_TASK:
             found += TASKS
-        elif word in DATASETS:
-            found += [name for name, task in TASKS.items() if task.dataset.name == word]
         elif "/" in word:
             found.append(find_task(word).name)
+        elif word in (datasets := known_datasets(word)):
+            found += [f"{word}/{regime}" for regime in datasets[word].regimes if regime != "pretrain"]
         else:
-            raise unknown_name("task", word, [EVERY_TASK, *DATASETS, *TASKS])
+            raise unknown_name("task", word, [EVERY_TASK, *datasets, *TASKS])
     return _without_repetition(found, "task")
 
 

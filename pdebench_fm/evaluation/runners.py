@@ -18,6 +18,8 @@ from pdebench_fm.evaluation.scoring import compute
 from pdebench_fm.evaluation.task import EvaluationTask, load_task
 from pdebench_fm.models.candidate import Candidate
 from pdebench_fm.models.references import open_candidate
+from pdebench_fm.physics import BUILT_IN
+from pdebench_fm.plugins import load_plugins, named_plugins
 
 OnStep = Callable[[Cell, int, float], None]
 """`on_step(cell, steps done, loss)`, from runners that see steps."""
@@ -64,6 +66,7 @@ class CellOrder:
         track, start, shots, seed, recipe, deterministic: as in `Cell`.
         threads: PyTorch's, for the same bits.
         key: the cell's, as this process knows it.
+        plugins: named here, for a task of a plug-in.
     """
 
     reference: str
@@ -81,6 +84,7 @@ class CellOrder:
     deterministic: bool
     threads: int
     key: str | None
+    plugins: tuple[str, ...]
 
 
 class ClusterRunner:
@@ -126,6 +130,7 @@ class ClusterRunner:
             deterministic=cell.deterministic,
             threads=torch.get_num_threads(),
             key=cell_key(cell),
+            plugins=() if task.task.dataset.origin == BUILT_IN else named_plugins(),
         )
 
 
@@ -142,6 +147,8 @@ def compute_order(order: CellOrder) -> Outcome:
         threads = torch.get_num_threads()
         torch.set_num_threads(order.threads)
         try:
+            if order.plugins:
+                load_plugins(order.plugins)
             candidate = _candidate(order.reference, order.device, order.fingerprint)
             held = _held(order.task, order.data, order.version, order.sampling_seed, order.track, candidate.device)
             cell = Cell(

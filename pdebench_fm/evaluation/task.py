@@ -6,6 +6,7 @@ from functools import cached_property, lru_cache
 
 from pdebench_fm.data.batches import Batch, concatenate, every_nth_point
 from pdebench_fm.data.catalogue import DATA_VERSION, Task, find_task
+from pdebench_fm.data.definitions import check_on_tensors
 from pdebench_fm.data.digest import combine, recipe_hashes
 from pdebench_fm.data.providers import RecipeRows, SplitRows
 from pdebench_fm.data.stored import open_split
@@ -96,10 +97,11 @@ def load_task(name: str, data: str | None = None, *, version: str = DATA_VERSION
         seed: of the sampling, where rows are made; 0 is what is published, another one gives a fresh, private task.
 
     Raises:
-        UsageError: for an unknown task.
+        UsageError: for an unknown task, or one of a plug-in whose symbol cannot be scored with.
         PdefmError: if stored rows cannot be read.
     """
     task = find_task(name)
+    check_on_tensors(task.dataset.system)
     if data is not None:
         train, test = (open_split(data, task.dataset, task.regime.name, split) for split in ("train", "test"))
         return EvaluationTask(task, train, test, data)

@@ -4,10 +4,12 @@ This room knows NumPy and the array-API standard only: no PyTorch, no Hub, no fi
 take NumPy arrays or any array with a standard namespace (PyTorch tensors on a GPU, say) and return the same kind.
 
 Conventions, stated once: the domain is [0, 1)², periodic, on a uniform n×n grid with points j/n; fields are indexed
-`[y, x]`; coefficients are always `(k11, k22, k12, v1, v2, omega)`, where index 1 is x and 2 is y.
+`[y, x]`; coefficients are always six numbers, `(k11, k22, k12, v1, v2, omega)` unless a system names them otherwise,
+where index 1 is x and 2 is y.
 """
 
 from pdebench_fm.physics.operator import advection_diffusion_ratio, apply_operator, relative_residual, solve
+from pdebench_fm.physics.registry import BUILT_IN, ORIGINS, SYSTEMS, find_system, register_system
 from pdebench_fm.physics.sampling import (
     Draws,
     SampleKey,
@@ -17,12 +19,16 @@ from pdebench_fm.physics.sampling import (
     sample,
 )
 from pdebench_fm.physics.source import REFERENCE_RESOLUTION
-from pdebench_fm.physics.systems import REGIMES, SYSTEMS, Range, Regime, System
+from pdebench_fm.physics.systems import PAPER_SYSTEMS, REGIMES, Drawn, Range, Regime, System
 
 __all__ = [
+    "BUILT_IN",
+    "ORIGINS",
+    "PAPER_SYSTEMS",
     "REFERENCE_RESOLUTION",
     "REGIMES",
     "SYSTEMS",
+    "Drawn",
     "Draws",
     "Range",
     "Regime",
@@ -32,7 +38,9 @@ __all__ = [
     "advection_diffusion_ratio",
     "apply_operator",
     "draw",
+    "find_system",
     "realise",
+    "register_system",
     "relative_residual",
     "sample",
     "solve",

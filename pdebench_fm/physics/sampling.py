@@ -12,7 +12,9 @@ import numpy as np
 from array_api_compat import array_namespace
 from numpy.typing import NDArray
 
+from pdebench_fm.errors import PdefmError, unknown_name
 from pdebench_fm.physics.operator import WaveNumbers, reciprocal
+from pdebench_fm.physics.registry import find_system
 from pdebench_fm.physics.source import (
     LATTICE,
     REFERENCE_RESOLUTION,
@@ -23,10 +25,12 @@ from pdebench_fm.physics.source import (
     raw_source_spectrum,
 )
 from pdebench_fm.physics.stream import philox_key, uniforms
-from pdebench_fm.physics.systems import SYSTEMS, Drawn, Range, System
+from pdebench_fm.physics.systems import Drawn, Range, System
 
 SPARSITY_LEVELS = (0.2, 0.4, 0.6, 0.8)
 WEIGHT_RANGE = Range(1e-3, 1.0)
+MAXIMUM_ATTEMPTS = 200
+"""Draws of one sample, after which its system's bound on solutions is taken to be out of reach."""
 SPLITS = ("train", "validation", "test")
 
 _CENTRES = LATTICE * LATTICE
@@ -56,13 +60,16 @@ class SampleKey:
 
     @property
     def definition(self) -> System:
-        """The system's declaration."""
-        return SYSTEMS[self.system]
+        """The system's declaration; a `UsageError` if nothing of this name is registered."""
+        return find_system(self.system)
 
     @property
     def range(self) -> Range:
-        """The varied parameter's range."""
-        return self.definition.regimes[self.regime]
+        """The varied parameter's range; a `UsageError` if the system has no such regime."""
+        regimes = self.definition.regimes
+        if self.regime not in regimes:
+            raise unknown_name(f"regime of {self.system}", self.regime, regimes)
+        return regimes[self.regime]
 
     @property
     def philox_key(self) -> int:
@@ -123,6 +130,10 @@ def draw(key: SampleKey, indices: Sequence[int] | Indices) -> Draws:
     Args:
         key: names of the stream.
         indices: nonnegative, in any order and number.
+
+    Raises:
+        UsageError: if there is no such system or regime.
+        PdefmError: if no draw of a sample meets the system's bound.
     """
     return _draw_and_solve(key, np.asarray(indices, dtype=np.int64))[0]
 
@@ -195,6 +206,9 @@ def _draw_and_solve(key: SampleKey, indices: Indices) -> tuple[Draws, tuple[Floa
     attempt = 0
     while len(refused := np.flatnonzero(np.maximum(solution.max(axis=(1, 2)), -solution.min(axis=(1, 2))) > bound)):
         attempt += 1
+        if attempt == MAXIMUM_ATTEMPTS:
+            row = f"row {indices[refused[0]]} of {key.system}/{key.regime}, {key.split}"
+            raise PdefmError(f"{row}: max|u| exceeds the bound {bound:g} in each of {attempt} draws")
         again = realise(_attempt(key, indices[refused], attempt))
         draws = _replace_rows(draws, refused, again.draws)
         source[refused], solution[refused] = again.source, again.solution

@@ -1,6 +1,7 @@
-"""The three systems of the paper and the five regimes, as declarative objects.
+"""What a system is, and the three systems of the paper with their five regimes, as declarative objects.
 
-Every system is a case of −∇·(K∇u) + v·∇u − ωu = f (Subramanian et al. 2023, arXiv 2306.00258, SYS-1 to SYS-3).
+The paper's are cases of −∇·(K∇u) + v·∇u − ωu = f (Subramanian et al. 2023, arXiv 2306.00258, SYS-1 to SYS-3); others
+are declared the same way and put beside them by `register_system`.
 """
 
 from collections.abc import Callable, Mapping
@@ -10,7 +11,7 @@ from math import pi
 import numpy as np
 
 from pdebench_fm.physics.balance import source_power, speed_for_ratio
-from pdebench_fm.physics.operator import Symbol, advective_symbol, diffusive_symbol
+from pdebench_fm.physics.operator import COEFFICIENT_NAMES, Symbol, advective_symbol, diffusive_symbol
 from pdebench_fm.physics.source import Float64
 
 DIFFUSIVITY = 0.01
@@ -74,22 +75,26 @@ class Drawn:
 
 @dataclass(frozen=True)
 class System:
-    """One family of equations: what is drawn, the coefficients that follow, and the operator's symbol.
+    """One family of linear equations L u = f: what is drawn, the coefficients that follow, and the operator's symbol.
 
     Attributes:
-        name: the name in datasets and tasks; `paper_name` is the paper's.
+        name: the name in datasets and tasks.
+        title: the name in headings.
         equation: in plain text, for cards and pages.
         parameter_symbol, parameter_name: the varied parameter.
-        regimes: its range in each regime.
+        regimes: its range in each regime; the regime `pretrain`, if there is one, is what models are pretrained on.
+        coefficients: `Drawn -> (B, 6) float64`, row by row.
+        symbol: the operator in Fourier space, of six coefficients.
         latents: ranges of everything else that is drawn.
-        coefficients: `Drawn -> (B, 6) float64`.
-        symbol: the operator in Fourier space.
+        coefficient_names: of the six places of the coefficient vector; places beyond the names hold 0.
         zero_mean: whether the source's mean is removed (the solution is then determined up to a constant, set to 0).
         solution_bound: samples with max|u| above this on the reference grid are drawn again; None accepts all.
+        paper_name: the paper's name of it, for the three of the benchmark.
+        terms: what the equation's letters stand for, a sentence of Markdown for the card.
+        sampling: how the coefficients are drawn, likewise; without it the card lists the ranges of the latents.
     """
 
     name: str
-    paper_name: str
     title: str
     equation: str
     parameter_symbol: str
@@ -98,8 +103,12 @@ class System:
     coefficients: Callable[[Drawn], Float64]
     symbol: Symbol
     latents: Mapping[str, Range] = field(default_factory=dict)
+    coefficient_names: tuple[str, ...] = COEFFICIENT_NAMES
     zero_mean: bool = True
     solution_bound: float | None = None
+    paper_name: str | None = None
+    terms: str = ""
+    sampling: str = ""
 
 
 def rotated_diffusion(eigenvalue: Float64, rotation: Float64) -> Float64:
@@ -143,63 +152,78 @@ def _helmholtz_coefficients(drawn: Drawn) -> Float64:
 
 _ANGLE = Range(0.0, 2.0 * pi)
 
-SYSTEMS: dict[str, System] = {
-    system.name: system
-    for system in (
-        System(
-            name="poisson",
-            paper_name="SYS-1",
-            title="Poisson",
-            equation="−∇·(K ∇u) = f",
-            parameter_symbol="e",
-            parameter_name="diffusion eigenvalue",
-            regimes={
-                "pretrain": Range(1.0, 5.0),
-                "in-domain": Range(1.0, 2.5),
-                "mild": Range(2.5, 7.5),
-                "medium": Range(5.0, 10.0),
-                "hard": Range(10.0, 20.0),
-            },
-            latents={"rotation": _ANGLE},
-            coefficients=_poisson_coefficients,
-            symbol=diffusive_symbol,
+PAPER_SYSTEMS = (
+    System(
+        name="poisson",
+        paper_name="SYS-1",
+        title="Poisson",
+        equation="−∇·(K ∇u) = f",
+        parameter_symbol="e",
+        parameter_name="diffusion eigenvalue",
+        regimes={
+            "pretrain": Range(1.0, 5.0),
+            "in-domain": Range(1.0, 2.5),
+            "mild": Range(2.5, 7.5),
+            "medium": Range(5.0, 10.0),
+            "hard": Range(10.0, 20.0),
+        },
+        latents={"rotation": _ANGLE},
+        coefficients=_poisson_coefficients,
+        symbol=diffusive_symbol,
+        terms="K is a constant symmetric positive-definite diffusion tensor.",
+        sampling=(
+            "K = 0.01 · R(θ)ᵀ diag(1, e) R(θ) with θ uniform in (0, 2π); the eigenvalue e (the anisotropy) varies by "
+            "regime."
         ),
-        System(
-            name="advection-diffusion",
-            paper_name="SYS-2",
-            title="Advection–diffusion",
-            equation="−∇·(K ∇u) + v·∇u = f",
-            parameter_symbol="Ψ",
-            parameter_name="advection-to-diffusion ratio",
-            regimes={
-                "pretrain": Range(0.2, 1.0),
-                "in-domain": Range(0.2, 0.4),
-                "mild": Range(0.6, 1.4),
-                "medium": Range(1.0, 2.0),
-                "hard": Range(2.0, 5.0),
-            },
-            latents={"eigenvalue": Range(1.0, 5.0), "rotation": _ANGLE, "direction": _ANGLE},
-            coefficients=_advection_diffusion_coefficients,
-            symbol=advective_symbol,
+    ),
+    System(
+        name="advection-diffusion",
+        paper_name="SYS-2",
+        title="Advection–diffusion",
+        equation="−∇·(K ∇u) + v·∇u = f",
+        parameter_symbol="Ψ",
+        parameter_name="advection-to-diffusion ratio",
+        regimes={
+            "pretrain": Range(0.2, 1.0),
+            "in-domain": Range(0.2, 0.4),
+            "mild": Range(0.6, 1.4),
+            "medium": Range(1.0, 2.0),
+            "hard": Range(2.0, 5.0),
+        },
+        latents={"eigenvalue": Range(1.0, 5.0), "rotation": _ANGLE, "direction": _ANGLE},
+        coefficients=_advection_diffusion_coefficients,
+        symbol=advective_symbol,
+        terms="K is a constant symmetric positive-definite diffusion tensor and v a constant velocity.",
+        sampling=(
+            "K = (1−λ) · 0.01 · R(θ)ᵀ diag(1, e) R(θ) and v = λ (cos φ, sin φ) with e uniform in (1, 5) and θ, φ "
+            "in (0, 2π). The ratio Ψ = ‖v·∇u‖₂ / ‖∇·(K∇u)‖₂ varies by regime. It is exact for every row: Ψ is drawn, "
+            "and λ solved such that the row's own solution has it. Where v happens to be almost orthogonal to the "
+            "modes that carry the source, solutions are large; such rows are kept."
         ),
-        System(
-            name="helmholtz",
-            paper_name="SYS-3",
-            title="Helmholtz",
-            equation="−∇·(K ∇u) − ω u = f",
-            parameter_symbol="ω",
-            parameter_name="wavenumber parameter",
-            regimes={
-                "pretrain": Range(1, 10, integer=True),
-                "in-domain": Range(1, 5, integer=True),
-                "mild": Range(5, 15, integer=True),
-                "medium": Range(11, 15, integer=True),
-                "hard": Range(16, 20, integer=True),
-            },
-            coefficients=_helmholtz_coefficients,
-            symbol=diffusive_symbol,
-            zero_mean=False,
-            solution_bound=2.0,
+    ),
+    System(
+        name="helmholtz",
+        paper_name="SYS-3",
+        title="Helmholtz",
+        equation="−∇·(K ∇u) − ω u = f",
+        parameter_symbol="ω",
+        parameter_name="wavenumber parameter",
+        regimes={
+            "pretrain": Range(1, 10, integer=True),
+            "in-domain": Range(1, 5, integer=True),
+            "mild": Range(5, 15, integer=True),
+            "medium": Range(11, 15, integer=True),
+            "hard": Range(16, 20, integer=True),
+        },
+        coefficients=_helmholtz_coefficients,
+        symbol=diffusive_symbol,
+        zero_mean=False,
+        solution_bound=2.0,
+        terms=(
+            "K = 0.01·I, and ω ≥ 0 is constant: the operator is indefinite, its solutions oscillate, and near a "
+            "resonance they are large."
         ),
-    )
-}
+        sampling="ω is an integer, uniform in its range, which varies by regime.",
+    ),
+)
+"""The systems of the benchmark."""

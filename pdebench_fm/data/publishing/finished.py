@@ -3,10 +3,10 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from pdebench_fm.data.catalogue import DATASETS
+from pdebench_fm.data.catalogue import find_dataset
 from pdebench_fm.data.manifest import MANIFEST_NAME, Manifest, Shard, read_manifest
 from pdebench_fm.data.verification.file_checks import manifest_check
-from pdebench_fm.errors import PdefmError
+from pdebench_fm.errors import PdefmError, UsageError
 from pdebench_fm.files import sha256_of
 
 _SHOWN = 3  # files that an error names
@@ -24,8 +24,10 @@ def finished_build(folder: Path, on_shard: Callable[[Shard, int], None] = lambda
             files that the manifest does not list.
     """
     manifest = read_manifest(folder / MANIFEST_NAME)
-    if manifest.dataset not in DATASETS:
-        raise PdefmError(f"{folder} holds a dataset that this package does not know: {manifest.dataset!r}")
+    try:
+        find_dataset(manifest.dataset)
+    except UsageError as error:
+        raise PdefmError(f"{folder} holds a dataset that this package does not know: {error}") from error
     declared = manifest_check(manifest)
     if not declared.passed:
         raise PdefmError(f"{folder / MANIFEST_NAME} contradicts itself: {declared.detail}")

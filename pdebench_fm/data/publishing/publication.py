@@ -7,14 +7,14 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from pdebench_fm.data.card import CARD_NAME, FIGURES_FOLDER, dataset_card
-from pdebench_fm.data.catalogue import DATASETS
+from pdebench_fm.data.catalogue import find_dataset
 from pdebench_fm.data.manifest import MANIFEST_NAME, Manifest, Shard
 from pdebench_fm.data.statistics import STATISTICS_NAME
 from pdebench_fm.errors import PdefmError
 from pdebench_fm.hub.names import check_not_older, numbers_of, tagged_versions
 from pdebench_fm.hub.repository import Repository, Snapshot, identities
 
-_SHARD = re.compile(r"([a-z-]+)/(train|validation|test)-[0-9]{5}-of-[0-9]{5}\.parquet")
+_SHARD = re.compile(r"([a-z0-9-]+)/(train|validation|test)-[0-9]{5}-of-[0-9]{5}\.parquet")
 _SHOWN_BY_CARD = re.compile(rf"{re.escape(STATISTICS_NAME)}|{FIGURES_FOLDER}/[^/]+\.png")
 _HARMLESS = {".gitattributes", ".gitignore", "LICENSE", CARD_NAME}  # what a repository may hold before any data
 _SHOWN = 3  # files that an error names
@@ -207,7 +207,7 @@ def _is_data(path: str) -> bool:
 def _is_of(build: Build, path: str) -> bool:
     """Return whether a file may be in a repository whose first publication has not ended."""
     match = _SHARD.fullmatch(path)
-    return path in _HARMLESS or (match is not None and match[1] in DATASETS[build.manifest.dataset].regimes)
+    return path in _HARMLESS or (match is not None and match[1] in find_dataset(build.manifest.dataset).regimes)
 
 
 def _differing(files: dict[str, bytes], snapshot: Snapshot) -> tuple[tuple[str, bytes], ...]:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from pdebench_fm.data.verification.explained import Values, amplification, residual_limit, squares
 from pdebench_fm.physics import (
     REFERENCE_RESOLUTION,
     Draws,
@@ -18,9 +19,7 @@ from pdebench_fm.physics import (
     advection_diffusion_ratio,
     relative_residual,
 )
-from pdebench_fm.physics.operator import WaveNumbers
 from pdebench_fm.physics.sampling import build_fields
-from pdebench_fm.physics.source import raw_source_spectrum
 
 FIELD_TOLERANCE = 2e-6
 """Of the field's maximum: another machine's BLAS, FFT or libm may change the last float32 digit of a remade field."""
@@ -37,11 +36,7 @@ AMPLIFICATION_TOLERANCE = 1e-4
 SPAN_TOLERANCE = 0.05
 """Of max f − min f, which is 1 on the reference grid; a coarser one misses the peak by up to 0.034."""
 
-_UNIT_ROUNDOFF = 2.0**-24
-_CUTOFF = 16
 _EXAMPLES = 3  # failing rows that a message describes
-
-Values = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -181,8 +176,8 @@ def _outlying(block: Block) -> Iterator[Finding]:
     source, solution = block.stored.source, block.stored.solution
     span = source.max(axis=(1, 2)).astype(np.float64) - source.min(axis=(1, 2))
     yield Finding("source", np.abs(span - 1.0), SPAN_TOLERANCE, "max f − min f differs from 1 by {value:.3g}")
-    stored = np.sqrt(_squares(solution) / _squares(source))
-    explained = amplification(block.system, block.stored.draws)
+    stored = np.sqrt(squares(solution) / squares(source))
+    explained = amplification(block.system, block.stored.draws, solution.shape[-1])
     off = np.abs(stored / explained - 1.0)
     wording = "‖u‖/‖f‖ differs from what the row's weights and coefficients explain by {value:.3g} of it"
     yield Finding("solution", off, AMPLIFICATION_TOLERANCE, wording)
@@ -260,38 +255,6 @@ ROW_CHECKS: tuple[RowCheck, ...] = (
 )
 
 
-def amplification(system: System, draws: Draws) -> Values:
-    """Return ‖u‖/‖f‖ as weights and coefficients explain it, (B,), by Parseval's theorem over the modes |k| ≤ 16."""
-    kx = np.arange(_CUTOFF + 1.0)[None, :]
-    ky = np.concatenate([np.arange(_CUTOFF + 1.0), np.arange(-_CUTOFF, 0.0)])[:, None]
-    spectrum = raw_source_spectrum(draws.weights.astype(np.float64), REFERENCE_RESOLUTION, _CUTOFF)
-    power = np.where(kx > 0, 2.0, 1.0) * np.abs(spectrum) ** 2
-    symbol = np.abs(system.symbol(WaveNumbers(kx, ky, kx, ky), draws.coefficients.astype(np.float64)))
-    power = np.where(symbol == 0, 0.0, power)
-    if system.zero_mean:
-        power[:, 0, 0] = 0.0
-    amplified = power / np.where(symbol == 0, 1.0, symbol) ** 2
-    ratio: Values = np.sqrt(amplified.sum(axis=(1, 2)) / power.sum(axis=(1, 2)))
-    return ratio
-
-
-def residual_limit(system: System, samples: Samples) -> Values:
-    """Return the relative residual that rounding the fields to float32 explains, (B,).
-
-    Rounding changes u at each point by at most 2⁻²⁴|u|, independently from point to point: white noise, which the
-    operator multiplies by its root-mean-square symbol. So the residual stays below 2⁻²⁴ (rms(symbol) ‖u‖/‖f‖ + 1);
-    measured over all systems and regimes at 64² and 128², it is 0.36 to 0.49 times that.
-    """
-    n = samples.source.shape[-1]
-    symbol = system.symbol(WaveNumbers.of_grid(n), samples.draws.coefficients.astype(np.float64))
-    columns = np.arange(n // 2 + 1)
-    both = np.where((columns > 0) & (columns < n / 2), 2.0, 1.0)  # modes of the full spectrum in each half-column
-    root_mean_square = np.sqrt((both * np.abs(symbol) ** 2).sum(axis=(1, 2)) / n**2)
-    size = np.sqrt(_squares(samples.solution) / _squares(samples.source))
-    limit: Values = _UNIT_ROUNDOFF * (root_mean_square * size + 1.0)
-    return limit
-
-
 def _fields(samples: Samples) -> tuple[tuple[str, NDArray[np.float32]], ...]:
     return ("source", samples.source), ("solution", samples.solution)
 
@@ -300,13 +263,6 @@ def _float_columns(samples: Samples) -> tuple[tuple[str, NDArray[np.float32]], .
     draws = samples.draws
     names = ("coefficients", "parameter", "sparsity", "weights")
     return (*_fields(samples), *((name, getattr(draws, name)) for name in names))
-
-
-def _squares(fields: NDArray[np.float32]) -> Values:
-    """Return Σ field² of each row, (B,), summed in float64."""
-    rows = fields.reshape(len(fields), -1)
-    squares: Values = np.einsum("bp,bp->b", rows, rows, dtype=np.float64, casting="same_kind")
-    return squares
 
 
 def _largest_difference(stored: NDArray[np.float32], expected: NDArray[np.float32]) -> Values:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from pdebench_fm.data.card import CARD_NAME, FIGURES_FOLDER
-from pdebench_fm.data.catalogue import DATASETS
+from pdebench_fm.data.catalogue import find_dataset
 from pdebench_fm.data.manifest import MANIFEST_NAME, Manifest
 from pdebench_fm.data.statistics import STATISTICS_NAME
 from pdebench_fm.data.verification.checks import Check
@@ -18,7 +18,7 @@ _BESIDE_SHARDS = re.compile(
 
 def manifest_check(manifest: Manifest) -> Check:
     """Check that a manifest names what the catalogue has, each split and each shard once, with rows that add up."""
-    regimes = DATASETS[manifest.dataset].regimes
+    regimes = find_dataset(manifest.dataset).regimes
     problems = [] if manifest.splits else ["it lists no splits"]
     seen: set[str] = set()
     for split in manifest.splits:
