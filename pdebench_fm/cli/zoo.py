@@ -70,19 +70,6 @@ def show(
     console.print(f"\nIts files lie in {entry.folder}", soft_wrap=True, style="dim")
 
 
-def score_table(entry: "ZooEntry") -> Table:
-    """Return the scores that a model's card states, a row for each task."""
-    shots = sorted({score.shots for score in entry.scores})
-    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False)
-    table.add_column(f"relative ℓ² error, {entry.scores[0].track}")
-    for number in shots:
-        table.add_column("zero-shot" if number == 0 else f"{number} shots", justify="right")
-    for task in dict.fromkeys(score.task for score in entry.scores):
-        errors = {score.shots: short(score.error) for score in entry.scores if score.task == task}
-        table.add_row(task, *(errors.get(number, "—") for number in shots))
-    return table
-
-
 def _home(entry: "ZooEntry") -> str:
     """Return where a model lives, in one or two short lines."""
     match entry.home:

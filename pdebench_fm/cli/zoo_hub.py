@@ -1,11 +1,16 @@
 """`pdefm zoo card | publish | pull`: models to the Hub and from it."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich import box
+from rich.table import Table
 
-from pdebench_fm.cli.console import console
+from pdebench_fm.cli.console import console, short
+
+if TYPE_CHECKING:
+    from pdebench_fm.evaluation.zoo_entries import ZooEntry
 
 
 def card(
@@ -55,7 +60,6 @@ def pull(
     """Download a model into the Hub's cache and check every tensor of it."""
     from huggingface_hub.utils import disable_progress_bars
 
-    from pdebench_fm.cli.zoo import score_table
     from pdebench_fm.evaluation.zoo_entries import pull_model
 
     disable_progress_bars()
@@ -64,6 +68,19 @@ def pull(
     console.print(f"[bold]{entry.name}[/] {entry.revision}: {entry.parameters:,} parameters, every tensor checked")
     console.print(f"lies in {entry.folder}", soft_wrap=True)
     if entry.scores:
-        console.print(score_table(entry))
+        console.print(_score_table(entry))
     revision_argument = "" if entry.revision == "main" else f', revision="{entry.revision}"'
     console.print(f'load it: pf.load_model("{entry.name}"{revision_argument})', soft_wrap=True)
+
+
+def _score_table(entry: "ZooEntry") -> Table:
+    """Return the scores that a model's card states, a row for each task."""
+    shots = sorted({score.shots for score in entry.scores})
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False)
+    table.add_column(f"relative ℓ² error, {entry.scores[0].track}")
+    for number in shots:
+        table.add_column("zero-shot" if number == 0 else f"{number} shots", justify="right")
+    for task in dict.fromkeys(score.task for score in entry.scores):
+        errors = {score.shots: short(score.error) for score in entry.scores if score.task == task}
+        table.add_row(task, *(errors.get(number, "—") for number in shots))
+    return table
