@@ -11,7 +11,7 @@ from pdebench_fm.data.catalogue import DATASETS
 from pdebench_fm.data.digest import recipe_digest
 from pdebench_fm.data.manifest import read_manifest
 from pdebench_fm.data.publishing.publish import publish
-from pdebench_fm.evaluation.task import load_task
+from pdebench_fm.evaluation.task import load_task, rows_at
 
 
 @pytest.fixture(scope="module")
@@ -95,7 +95,7 @@ def test_a_private_dataset_is_read_with_its_owners_token_only(hub, tmp_path):
 TASK = """
 import json, sys
 from pdebench_fm.errors import PdefmError
-from pdebench_fm.evaluation.task import load_task
+from pdebench_fm.evaluation.task import load_task, rows_at
 seen = []
 for location in sys.argv[1:]:
     try:
@@ -104,7 +104,7 @@ for location in sys.argv[1:]:
         seen.append(str(error))
         continue
     batch, record = task.test_batch("lite"), task.record("lite")
-    support = task.support(8, seed=0, track="lite")
+    support = rows_at(task.train, task.support_indices(8, seed=0), "lite")
     values = [float(part.double().sum()) for part in (batch.source, batch.coefficients, batch.solution, support.source)]
     seen.append([task.train.size, task.test.size, values, record.model_dump(mode="json")])
 print(json.dumps(seen))
@@ -116,7 +116,7 @@ def test_a_task_is_the_same_from_the_hub_as_from_the_folder(hub, published, tmp_
         TASK, hub, tmp_path, NAME, f"{NAME}@v1.0.0", "alice/helmholtz-ood@v1.0.0", token=ALICE
     )
     local = load_task("helmholtz-ood/medium", data=str(published))
-    batch, support = local.test_batch("lite"), local.support(8, seed=0, track="lite")
+    batch, support = local.test_batch("lite"), rows_at(local.train, local.support_indices(8, seed=0), "lite")
     parts = (batch.source, batch.coefficients, batch.solution, support.source)
     for train, test, values, record in (older, hidden):
         assert (train, test) == (24, 8)

@@ -191,6 +191,6 @@ def test_a_repository_of_a_pickle_is_refused_without_downloading_it(pull, api, h
     api.create_repo("alice/pickled")
     api.upload_file(path_or_fileobj=b"\x80\x02", path_in_repo=name, repo_id="alice/pickled")
     hub.forget_requests()
-    with pytest.raises(PdefmError, match=rf"alice/pickled/{name} is a pickle.*Convert it.*save_file"):
+    with pytest.raises(PdefmError, match=rf"alice/pickled/{name} is a pickle.*can run any code.*save_file"):
         pull("alice/pickled")
     assert not hub.requests_to("/resolve/")
