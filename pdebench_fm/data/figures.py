@@ -5,7 +5,7 @@ from io import BytesIO
 from pathlib import Path
 
 import numpy as np
-from matplotlib import colormaps
+from matplotlib import colormaps, rc_context
 from matplotlib.axes import Axes
 from matplotlib.colors import Colormap
 from matplotlib.figure import Figure
@@ -123,7 +123,8 @@ def save_figure(figure: Figure, path: Path) -> None:
         if name == "png":
             _save_with_palette(figure, temporary)
         else:
-            figure.savefig(temporary, format=name, metadata={"Date" if name == "svg" else "CreationDate": None})
+            with rc_context({"svg.hashsalt": "pdebench_fm"}):  # its identifiers are random otherwise
+                figure.savefig(temporary, format=name, metadata={"Date" if name == "svg" else "CreationDate": None})
 
 
 def _save_with_palette(figure: Figure, path: Path) -> None:
