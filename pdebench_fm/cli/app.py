@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 import pdebench_fm
-from pdebench_fm.cli import compare, data, evaluate, leaderboard, pretrain, zoo
+from pdebench_fm.cli import compare, data, evaluate, leaderboard, plot, pretrain, zoo
 
 app = typer.Typer(
     name="pdefm",
@@ -21,6 +21,7 @@ app.add_typer(data.app, name="data")
 app.command("pretrain")(pretrain.pretrain)
 app.command("eval")(evaluate.evaluate)
 app.command("compare")(compare.compare)
+app.command("plot")(plot.plot)
 app.command("submit")(leaderboard.submit)
 app.add_typer(leaderboard.app, name="leaderboard")
 app.add_typer(zoo.app, name="zoo")

@@ -5,7 +5,7 @@ from io import BytesIO
 from pathlib import Path
 
 import numpy as np
-from matplotlib import colormaps
+from matplotlib import colormaps, rc_context
 from matplotlib.axes import Axes
 from matplotlib.colors import Colormap
 from matplotlib.figure import Figure
@@ -33,6 +33,7 @@ _PANEL = 2.3  # inches a side
 _CELL = (6.6, 3.25)  # inches, of a row's pair with its title
 _HEAD = 0.45  # inches, of the figure's title
 _DOTS_PER_INCH = 120
+_NO_DATE = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}
 _BAR_COLOUR = "#3b6fb6"
 
 
@@ -112,8 +113,13 @@ def figure_format(path: Path) -> str:
     return name
 
 
-def save_figure(figure: Figure, path: Path) -> None:
+def save_figure(figure: Figure, path: Path, *, few_colours: bool = True) -> None:
     """Write a figure atomically, in the format of the file's suffix; the bytes do not depend on the date.
+
+    Args:
+        figure: what to write.
+        path: where to.
+        few_colours: write a PNG with a palette of 256 colours, which makes it small; others are written as they are.
 
     Raises:
         UsageError: if the suffix is not one of `FORMATS`.
@@ -121,10 +127,11 @@ def save_figure(figure: Figure, path: Path) -> None:
     """
     name = figure_format(path)
     with atomic_path(path) as temporary:
-        if name == "png":
+        if name == "png" and few_colours:
             _save_with_palette(figure, temporary)
         else:
-            figure.savefig(temporary, format=name, metadata={"Date" if name == "svg" else "CreationDate": None})
+            with rc_context({"svg.hashsalt": "pdebench_fm"}):  # its identifiers are random otherwise
+                figure.savefig(temporary, format=name, dpi=_DOTS_PER_INCH, metadata=_NO_DATE.get(name))
 
 
 def _save_with_palette(figure: Figure, path: Path) -> None:

@@ -1,19 +1,17 @@
 """Comparing two results sample by sample: how far apart they are, and whether that could be chance."""
 
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from pdebench_fm.errors import PdefmError, UsageError
+from pdebench_fm.errors import UsageError
 from pdebench_fm.evaluation.protocol import BOOTSTRAP_RESAMPLES
-from pdebench_fm.evaluation.result import AGREEMENT, Result, Run, Start, read_result
-from pdebench_fm.evaluation.samples import read_samples, samples_path
+from pdebench_fm.evaluation.result import Result, Run, Start, read_result
+from pdebench_fm.evaluation.samples import read_own_samples, sample_errors_of
 
 _CHUNK = 250  # resamples at once
 
@@ -67,7 +65,7 @@ def compare(first: Path, second: Path) -> Comparison:
     """
     results = read_result(first), read_result(second)
     _check_comparable(*results)
-    tables = tuple(_checked_samples(path, result) for path, result in zip((first, second), results, strict=True))
+    tables = tuple(read_own_samples(path, result) for path, result in zip((first, second), results, strict=True))
     settings = [(a, b) for a in results[0].runs for b in results[1].runs if (a.start, a.shots) == (b.start, b.shots)]
     if not settings:
         raise UsageError(f"{first} and {second} have no start and number of shots in common: nothing to compare")
@@ -109,36 +107,9 @@ def _check_comparable(a: Result, b: Result) -> None:
             raise UsageError(f"the results are of different {what}, {one} and {other}: they cannot be paired")
 
 
-def _checked_samples(path: Path, result: Result) -> pa.Table:
-    """Return the per-sample scores beside a result, after a check that they are the result's own."""
-    place = samples_path(path)
-    table = read_samples(place)
-    for run, seed, errors in _scores(table, result):
-        if len(errors) != result.test_rows or not math.isclose(
-            math.fsum(errors) / max(1, len(errors)), seed, rel_tol=AGREEMENT
-        ):
-            raise PdefmError(
-                f"{place} does not hold the scores of {path.name} ({run.start}, {run.shots} shots): evaluate again"
-            )
-    return table
-
-
-def _scores(table: pa.Table, result: Result) -> Iterator[tuple[Run, float, NDArray[np.float64]]]:
-    for run in result.runs:
-        for scores in run.seeds:
-            yield run, scores.metrics.relative_l2_mean, _rows(table, run, scores.seed)
-
-
-def _rows(table: pa.Table, run: Run, seed: int) -> NDArray[np.float64]:
-    """Return the errors of one run with one seed, (rows,), in the order of the test split."""
-    chosen = (pc.field("start") == run.start) & (pc.field("shots") == run.shots) & (pc.field("seed") == seed)
-    errors: NDArray[np.float64] = table.filter(chosen).sort_by("index").column("relative_l2").to_numpy()
-    return errors
-
-
 def _errors(table: pa.Table, run: Run) -> NDArray[np.float64]:
     """Return each test row's error, (rows,), averaged over the seeds."""
-    errors: NDArray[np.float64] = np.mean([_rows(table, run, scores.seed) for scores in run.seeds], axis=0)
+    errors: NDArray[np.float64] = np.mean([sample_errors_of(table, run, scores.seed) for scores in run.seeds], axis=0)
     return errors
 
 

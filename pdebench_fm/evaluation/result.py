@@ -3,6 +3,7 @@
 import json
 import math
 import statistics
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Final, Literal, Self
 
@@ -241,6 +242,21 @@ def read_result(path: Path) -> Result:
             if field in result.model_fields_set:
                 raise PdefmError(f"{path} is not a valid result: {field} is not a field of result schema 1.0")
     return result.model_copy(update={"schema_version": SCHEMA_VERSION})
+
+
+def find_result_files(paths: Iterable[Path]) -> list[Path]:
+    """Return result files: those that are named, and every `*.json` of the folders that are.
+
+    Raises:
+        UsageError: a folder has none.
+    """
+    files: list[Path] = []
+    for path in paths:
+        found = sorted(path.rglob("*.json")) if path.is_dir() else [path]
+        if not found:
+            raise UsageError(f"no result files (*.json) under {path}")
+        files.extend(found)
+    return files
 
 
 def _what_is_wrong(errors: list[ErrorDetails]) -> str:

@@ -1,15 +1,19 @@
 """Per-sample scores beside a result file, so that anyone can aggregate them anew or compare two models in pairs."""
 
+import math
 from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 from pdebench_fm.errors import PdefmError, UsageError
 from pdebench_fm.evaluation.cell import Cell, Scored
 from pdebench_fm.evaluation.metrics import METRIC_NAMES
+from pdebench_fm.evaluation.result import AGREEMENT, Result, Run
 from pdebench_fm.files import atomic_path
 
 SCHEMA = pa.schema(
@@ -70,3 +74,31 @@ def read_samples(path: Path) -> pa.Table:
     if not table.schema.equals(SCHEMA):
         raise PdefmError(f"{path} does not hold per-sample scores: its columns are {', '.join(table.column_names)}")
     return table
+
+
+def read_own_samples(path: Path, result: Result) -> pa.Table:
+    """Read the per-sample scores beside a result file, and check that they are the result's own.
+
+    Raises:
+        UsageError: if there are none.
+        PdefmError: if they are not scores, or not this result's.
+    """
+    place = samples_path(path)
+    table = read_samples(place)
+    for run in result.runs:
+        for scores in run.seeds:
+            errors, mean = sample_errors_of(table, run, scores.seed), scores.metrics.relative_l2_mean
+            if len(errors) != result.test_rows or not math.isclose(
+                math.fsum(errors) / max(1, len(errors)), mean, rel_tol=AGREEMENT
+            ):
+                raise PdefmError(
+                    f"{place} does not hold the scores of {path.name} ({run.start}, {run.shots} shots): evaluate again"
+                )
+    return table
+
+
+def sample_errors_of(table: pa.Table, run: Run, seed: int) -> NDArray[np.float64]:
+    """Return the relative ℓ² errors of one run with one seed, (rows,), in the order of the test split."""
+    chosen = (pc.field("start") == run.start) & (pc.field("shots") == run.shots) & (pc.field("seed") == seed)
+    errors: NDArray[np.float64] = table.filter(chosen).sort_by("index").column("relative_l2").to_numpy()
+    return errors

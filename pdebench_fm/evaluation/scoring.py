@@ -48,7 +48,7 @@ def compute(cell: Cell, rows: HeldTask, on_step: OnStep = lambda _step, _loss: N
     try:
         test = _prepared(cell, rows)
         with algorithms(deterministic=cell.deterministic), seeded(cell.seed, device):
-            errors = score_samples(_adapted(cell, rows, on_step), test, symbol)
+            errors = score_samples(adapted(cell, rows, on_step), test, symbol)
     except _RowsError as error:
         raise error.why from error
     except (PdefmError, MemoryError, RuntimeError) as error:
@@ -89,6 +89,26 @@ def score_samples(candidate: Candidate, test: Batch, symbol: Symbol) -> Errors:
     }
 
 
+def adapted(cell: Cell, rows: HeldTask, on_step: OnStep = lambda _step, _loss: None) -> Candidate:
+    """Return the model that a cell scores: as it is, fine-tuned, or trained from fresh weights.
+
+    What is random in it is not fixed here, nor are the algorithms: see `compute`.
+
+    Raises:
+        UsageError: if the model cannot be trained.
+    """
+    recipe = cell.adaptation
+    if recipe is None:
+        return cell.candidate
+    start = _starting_module(cell)
+    support = rows.support(cell.shots, cell.seed)
+    if isinstance(recipe, AdaptationRecipe):
+        operator = adapt(start, support, recipe, cell.seed, on_step)
+    else:
+        operator = adapt_by_search(start, support, rows.validation(), recipe, cell.seed, on_step)
+    return replace(cell.candidate, operator=operator)
+
+
 def _prepared(cell: Cell, rows: HeldTask) -> Batch:
     """Hold all rows that a cell needs, and return those that it is scored on."""
     try:
@@ -107,20 +127,6 @@ class _RowsError(Exception):
     def __init__(self, why: PdefmError) -> None:
         super().__init__(str(why))
         self.why = why
-
-
-def _adapted(cell: Cell, rows: HeldTask, on_step: OnStep) -> Candidate:
-    """Return the model to score: as it is, fine-tuned, or trained from fresh weights."""
-    recipe = cell.adaptation
-    if recipe is None:
-        return cell.candidate
-    start = _starting_module(cell)
-    support = rows.support(cell.shots, cell.seed)
-    if isinstance(recipe, AdaptationRecipe):
-        adapted = adapt(start, support, recipe, cell.seed, on_step)
-    else:
-        adapted = adapt_by_search(start, support, rows.validation(), recipe, cell.seed, on_step)
-    return replace(cell.candidate, operator=adapted)
 
 
 def _starting_module(cell: Cell) -> nn.Module:

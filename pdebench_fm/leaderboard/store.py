@@ -15,7 +15,7 @@ from pathlib import Path
 
 from pdebench_fm.errors import PdefmError, UsageError
 from pdebench_fm.evaluation.recipes import PAPER_RECIPE
-from pdebench_fm.evaluation.result import Result, read_result, result_text, write_result
+from pdebench_fm.evaluation.result import Result, find_result_files, read_result, result_text, write_result
 from pdebench_fm.files import write_atomically
 
 HOME_ORGANISATION = "pdebench-fm"
@@ -84,8 +84,11 @@ def submit(
     """
     from pdebench_fm.data.catalogue import find_ranked_task
 
+    files = find_result_files(paths)
+    if not files:
+        raise UsageError("nothing to submit: name result files or folders of them")
     rows: dict[Path, Result] = {}
-    for source in _result_files(paths):
+    for source in files:
         result = read_result(source)
         try:
             find_ranked_task(result.task)
@@ -136,18 +139,6 @@ def _check_recipe(result: Result) -> None:
             f"its models were adapted by the recipe {PAPER_RECIPE!r}, which looks at validation rows: the leaderboard "
             "ranks the protocol's own recipe alone"
         )
-
-
-def _result_files(paths: Iterable[Path]) -> list[Path]:
-    files: list[Path] = []
-    for path in paths:
-        found = sorted(path.rglob("*.json")) if path.is_dir() else [path]
-        if not found:
-            raise UsageError(f"no result files (*.json) under {path}")
-        files.extend(found)
-    if not files:
-        raise UsageError("nothing to submit: name result files or folders of them")
-    return files
 
 
 def _described(result: Result) -> str:

@@ -77,10 +77,11 @@ def test_the_suffix_decides_the_format_and_nothing_else_is_left(tmp_path, suffix
     assert [path.name for path in (tmp_path / "sub").iterdir()] == [f"row.{suffix}"]
 
 
-def test_the_same_figure_has_the_same_bytes(tmp_path):
-    for name in ("one.png", "two.png"):
-        save_figure(show_rows(HELMHOLTZ, "hard", "train", [1], 64), tmp_path / name)
-    assert (tmp_path / "one.png").read_bytes() == (tmp_path / "two.png").read_bytes()
+@pytest.mark.parametrize("suffix", ["png", "svg", "pdf"])
+def test_the_same_figure_has_the_same_bytes(tmp_path, suffix):
+    for name in ("one", "two"):
+        save_figure(show_rows(HELMHOLTZ, "hard", "train", [1], 64), tmp_path / f"{name}.{suffix}")
+    assert (tmp_path / f"one.{suffix}").read_bytes() == (tmp_path / f"two.{suffix}").read_bytes()
 
 
 @pytest.mark.parametrize("name", ["row.jpg", "row", ".png"])

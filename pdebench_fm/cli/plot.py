@@ -1,0 +1,39 @@
+"""`pdefm plot`: pictures of results, for print or to explore."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pdebench_fm.cli.console import console
+
+
+def plot(
+    results: Annotated[list[Path], typer.Argument(help="Result files, or folders of them.")],
+    kind: Annotated[str, typer.Option(help="shots, sizes or regimes: errors against these; fields: predictions.")],
+    out: Annotated[Path, typer.Option(help="The picture: a .png, .svg or .html file.")],
+    task: Annotated[str | None, typer.Option(help="Only these: helmholtz-ood/medium, helmholtz-ood; a,b.")] = None,
+    model: Annotated[str | None, typer.Option(help="Only these models, as the results name them; a,b.")] = None,
+    track: Annotated[str | None, typer.Option(help="full or lite; needed where there are results of both.")] = None,
+    shots: Annotated[str | None, typer.Option(help="Only these, such as 0,32.")] = None,
+    start: Annotated[str | None, typer.Option(help="Only pretrained or scratch.")] = None,
+    reference: Annotated[
+        str | None, typer.Option(help="For fields: what to open the model from, as --model of `pdefm eval`.")
+    ] = None,
+) -> None:
+    """Draw errors against shots, model size or regime, or the fields of the best, median and worst test sample."""
+    from pdebench_fm.evaluation.names import shots_list, split_list
+    from pdebench_fm.evaluation.plots.draw import draw
+    from pdebench_fm.evaluation.plots.selection import Selection
+
+    selection = Selection(
+        tasks=tuple(split_list(task, "task")) if task is not None else (),
+        models=tuple(split_list(model, "model")) if model is not None else (),
+        track=track,
+        shots=tuple(shots_list(shots)) if shots is not None else (),
+        start=start,
+    )
+    drawn = draw(results, kind, out, selection, reference=reference)
+    for note in drawn.notes:
+        console.print(f"note: {note}", soft_wrap=True, markup=False, highlight=False)
+    console.print(f"drew [bold]{drawn.path}[/]", soft_wrap=True)
