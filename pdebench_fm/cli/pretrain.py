@@ -22,10 +22,6 @@ def pretrain(
         float, typer.Option(help="Share of the steps, the first ones, on the coarse grid, where they cost less.")
     ] = 0.9,
     coarse_resolution: Annotated[int, typer.Option(help="Points a side of the coarse grid.")] = 32,
-    restart_at: Annotated[
-        list[int] | None,
-        typer.Option(help="Step at which the schedule begins anew, so that a finished run goes on; may be repeated."),
-    ] = None,
     warmup_steps: Annotated[int, typer.Option(help="Steps until the learning rate's peak.")] = 200,
     precision: Annotated[
         Literal["float32", "bfloat16"], typer.Option(help="Of the pointwise maps; what is spectral stays float32.")
@@ -56,15 +52,12 @@ def pretrain(
             resolution=resolution,
             coarse_share=coarse_share,
             coarse_resolution=coarse_resolution,
-            restarts=tuple(restart_at or ()),
             warmup_steps=warmup_steps,
             precision=precision,
             seed=seed,
         )
     except ValidationError as error:
         first = error.errors()[0]
-        if not first["loc"]:
-            raise UsageError(first["msg"].removeprefix("Value error, ")) from error
         option = str(first["loc"][0]).replace("_", "-")
         raise UsageError(f"--{option}: {first['msg'].lower()}, not {first['input']}") from error
     keep_freed_memory()

@@ -43,7 +43,6 @@ _TOLD = {
     "seed",
     "coarse_resolution",
     "coarse_share",
-    "restarts",
     "precision",
 }
 """Settings of a pretraining that the card's sentences have places for; any other is listed by its name."""
@@ -174,7 +173,7 @@ def _training_rows(training: TrainingRecord) -> dict[str, str]:
         f"data version {config.data_version}, {_grids(config)}",
         "loss": "relative ℓ² error",
         "optimizer": f"Adam, peak learning rate {config.learning_rate:g}, {config.warmup_steps:,} steps of warm-up, "
-        f"cosine to zero{_restarts(config)}, gradient norm clipped at {config.gradient_clip:g}, "
+        f"cosine to zero, gradient norm clipped at {config.gradient_clip:g}, "
         f"batches of {config.batch_size}, {config.steps:,} steps"
         + (", pointwise maps in bfloat16" if config.precision == "bfloat16" else ""),
         "weights": f"exponential moving average, decay {config.ema_decay:g}; started with gain {config.gain:g}, "
@@ -194,15 +193,7 @@ def _grids(config: PretrainConfig) -> str:
     if not config.coarse_share:
         return f"at {fine}"
     coarse = f"{config.coarse_resolution}×{config.coarse_resolution}"
-    whose = "of each cycle's steps" if config.restarts else "of the steps"
-    return f"the first {config.coarse_share:.0%} {whose} at {coarse}, the others at {fine}"
-
-
-def _restarts(config: PretrainConfig) -> str:
-    """Return where the schedule began anew, as a part of a sentence."""
-    if not config.restarts:
-        return ""
-    return f", begun anew at step {' and '.join(f'{step:,}' for step in config.restarts)}"
+    return f"the first {config.coarse_share:.0%} of the steps at {coarse}, the others at {fine}"
 
 
 def _metadata(model: ModelDescription) -> str:

@@ -1,23 +1,13 @@
 """What determines a pretraining run: data, model, optimisation and its schedule, as one validated object."""
 
-from dataclasses import dataclass
-from itertools import pairwise
-from typing import Literal, Self
+from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, model_validator
+from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt
 
 from pdebench_fm.data.batches import Mixture
 from pdebench_fm.data.catalogue import DATA_VERSION, find_family
 from pdebench_fm.physics import SampleKey
 from pdebench_fm.training.schedule import warmup_cosine
-
-
-@dataclass(frozen=True)
-class Cycle:
-    """One run through the schedule: its first step, and how many there are."""
-
-    begin: int
-    steps: int
 
 
 class PretrainConfig(BaseModel):
@@ -34,8 +24,6 @@ class PretrainConfig(BaseModel):
         resolution: points a side of the training fields, and of those validated on.
         coarse_resolution: points a side during the first `coarse_share` of the steps. A step costs in proportion to the
             points, and most of what a model learns shows on a coarse grid.
-        restarts: steps at which warm-up, cosine and coarse grid begin anew (warm restarts, Loshchilov and Hutter 2017,
-            arXiv 1608.03983), so that a finished run can be gone on with.
         precision: of the pointwise maps; `"bfloat16"` by PyTorch's autocast, while weights and everything spectral stay
             float32.
         seed: of the initial weights.
@@ -56,7 +44,6 @@ class PretrainConfig(BaseModel):
     resolution: PositiveInt = 64
     coarse_resolution: PositiveInt = 32
     coarse_share: float = Field(default=0.0, ge=0.0, lt=1.0)
-    restarts: tuple[PositiveInt, ...] = ()
     precision: Literal["float32", "bfloat16"] = "float32"
     seed: int = 0
     data_version: str = DATA_VERSION
@@ -66,31 +53,13 @@ class PretrainConfig(BaseModel):
         keys = (SampleKey(system, "pretrain", split, self.data_version) for system in find_family(self.family))
         return Mixture(tuple(keys), resolution or self.resolution)
 
-    @model_validator(mode="after")
-    def _restarts_are_in_order(self) -> Self:
-        bounds = [0, *self.restarts, self.steps]
-        if any(later <= earlier for earlier, later in pairwise(bounds)):
-            raise ValueError(f"restarts should rise and lie below the {self.steps} steps")
-        return self
-
-    def before_last_restart(self) -> Self:
-        """Return the run that ends where this one's last cycle begins."""
-        return self.model_copy(update={"steps": self.restarts[-1], "restarts": self.restarts[:-1]})
-
-    def cycle_of(self, step: int) -> Cycle:
-        """Return the cycle of the schedule that a step belongs to."""
-        bounds = [0, *self.restarts, self.steps]
-        return next(Cycle(begin, end - begin) for begin, end in pairwise(bounds) if step < end)
-
     def is_coarse(self, step: int) -> bool:
         """Return whether a step is on the coarse grid."""
-        cycle = self.cycle_of(step)
-        return step - cycle.begin < round(self.coarse_share * cycle.steps)
+        return step < round(self.coarse_share * self.steps)
 
     def learning_rate_at(self, step: int) -> float:
         """Return the learning rate of a step."""
-        cycle = self.cycle_of(step)
-        return self.learning_rate * warmup_cosine(step - cycle.begin, cycle.steps, self.warmup_steps)
+        return self.learning_rate * warmup_cosine(step, self.steps, self.warmup_steps)
 
     @property
     def model_name(self) -> str:

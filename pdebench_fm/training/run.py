@@ -124,8 +124,6 @@ def _start_or_resume(
     if path.exists():
         run = Pretraining.resume(read_checkpoint(path), device)
         wanted = config if minutes is None else config.model_copy(update={"steps": run.config.steps})
-        if wanted.restarts and run.step == run.config.steps and run.config == wanted.before_last_restart():
-            run.config = wanted
         differing = [name for name in type(config).model_fields if getattr(wanted, name) != getattr(run.config, name)]
         if differing:
             raise UsageError(

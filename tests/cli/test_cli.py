@@ -196,7 +196,7 @@ def test_the_zoo_is_listed_without_breaking_a_name(columns, capsys, monkeypatch)
     from pdebench_fm.models.zoo import zoo_directory
 
     shipped = zoo_entries.find_entry("fno-mixed-64k")
-    longest = "fno-advection-diffusion-64k"
+    longest = "fno-advection-diffusion-99k"  # as long as the longest in the package
     config = shipped.config.model_copy(update={"family": "advection-diffusion"})
     cached = {"home": "hub cache", "commit": "0" * 40, "refs": ("v1.0.0",), "folder": zoo_directory()}
     made = [

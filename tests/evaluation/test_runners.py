@@ -9,7 +9,7 @@ from pdebench_fm.evaluation.cache import CellCache
 from pdebench_fm.evaluation.evaluate import evaluate_suite
 from pdebench_fm.evaluation.result import Result
 from pdebench_fm.evaluation.runners import CellOrder, compute_order
-from pdebench_fm.models import load_model
+from pdebench_fm.models import load_model, open_candidate
 
 TASKS = ["poisson-ood/hard", "poisson/in-domain"]
 
@@ -61,6 +61,7 @@ def order(reference, **changes):
         "deterministic": True,
         "threads": 1,
         "key": "0" * 64,
+        "plugins": (),
     }
     return CellOrder(**(values | changes))
 
@@ -68,7 +69,7 @@ def order(reference, **changes):
 def test_a_worker_with_another_model_or_package_refuses(model_folder):
     with pytest.raises(PdefmError, match="is another model on a worker of the cluster"):
         compute_order(order(str(model_folder)))
-    fingerprint = evaluate_suite([str(model_folder)], TASKS[:1], track="lite")[0].result.model.weights_sha256
+    fingerprint = open_candidate(str(model_folder)).fingerprint
     with pytest.raises(PdefmError, match="a worker of the cluster would compute another thing than fno-tiny on"):
         compute_order(order(str(model_folder), fingerprint=fingerprint, threads=2))
     assert torch.get_num_threads() == 1

@@ -160,29 +160,6 @@ def test_the_first_share_of_the_steps_is_on_the_coarse_grid():
     assert torch.equal(seen[1], config.mixture("train").batch(3, 3).source[:, ::2, ::2])
 
 
-def test_a_restart_begins_the_schedule_and_the_coarse_grid_anew():
-    config = PretrainConfig(
-        family="poisson", size="64k", steps=300, restarts=(100,), warmup_steps=10, learning_rate=1.0, coarse_share=0.5
-    )
-    rates = [config.learning_rate_at(step) for step in range(300)]
-    assert rates[:2] == rates[100:102] == [0.1, 0.2]
-    assert rates[9] == rates[109] == 1.0
-    assert rates[99] < 1e-3 > rates[299]
-    assert [step for step in range(1, 300) if config.is_coarse(step) != config.is_coarse(step - 1)] == [50, 100, 200]
-    with pytest.raises(ValueError, match="restarts should rise and lie below the 300 steps"):
-        PretrainConfig(family="poisson", size="64k", steps=300, restarts=(100, 300))
-
-
-def test_a_finished_run_goes_on_from_a_restart_as_if_it_had_been_planned(tmp_path):
-    first = CONFIG.model_copy(update={"steps": 4, "warmup_steps": 2})
-    both = first.model_copy(update={"steps": 8, "restarts": (4,)})
-    pretrain(first, tmp_path / "two")
-    folder = pretrain(both, tmp_path / "two")
-    assert same(weights_of(folder), weights_of(pretrain(both, tmp_path / "one")))
-    with pytest.raises(UsageError, match="another steps, restarts"):
-        pretrain(first.model_copy(update={"steps": 12, "restarts": (6,)}), tmp_path / "one")
-
-
 @pytest.mark.parametrize(
     ("change", "message"),
     [
