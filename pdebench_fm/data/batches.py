@@ -8,6 +8,8 @@ import torch
 
 from pdebench_fm.physics import SampleKey, Samples, sample
 
+_RESOLVED = 64  # points a side from which the sources are resolved to rounding
+
 
 @dataclass(frozen=True)
 class Batch:
@@ -52,11 +54,24 @@ def concatenate(batches: Sequence[Batch]) -> Batch:
     )
 
 
+def every_nth_point(batch: Batch, n: int) -> Batch:
+    """Return the batch on the grid of every n-th point of its own along each axis."""
+    if n == 1:
+        return batch
+    source, solution = (field[:, ::n, ::n].contiguous() for field in (batch.source, batch.solution))
+    return Batch(source, batch.coefficients, solution)
+
+
 @dataclass(frozen=True)
 class Mixture:
     """Equal parts of several streams, interleaved: position p is sample p // S of stream p mod S.
 
     A position is all the state there is, so a stream can be entered anywhere and any rows can be made by any process.
+
+    Attributes:
+        keys: of the streams.
+        resolution: points a side: a multiple of 64, or a part of 64: those fields are the ones at 64×64, which
+            resolves the sources, at every second, fourth, … point.
     """
 
     keys: tuple[SampleKey, ...]
@@ -66,12 +81,9 @@ class Mixture:
         """Return the samples at positions start … start+count−1, in an order fixed by the positions."""
         positions = np.arange(start, start + count)
         parts = [positions[positions % len(self.keys) == s] // len(self.keys) for s in range(len(self.keys))]
-        made = [
-            batch_of(sample(key, part, self.resolution))
-            for key, part in zip(self.keys, parts, strict=True)
-            if len(part)
-        ]
-        return concatenate(made)
+        resolved = max(self.resolution, _RESOLVED)
+        made = [batch_of(sample(key, part, resolved)) for key, part in zip(self.keys, parts, strict=True) if len(part)]
+        return every_nth_point(concatenate(made), resolved // self.resolution)
 
     def batches(self, batch_size: int, start: int = 0) -> Iterator[Batch]:
         """Yield batches without end, from position `start` on."""

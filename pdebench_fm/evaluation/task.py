@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
-from pdebench_fm.data.batches import Batch, concatenate
+from pdebench_fm.data.batches import Batch, concatenate, every_nth_point
 from pdebench_fm.data.catalogue import DATA_VERSION, Task, find_task
 from pdebench_fm.data.digest import combine, recipe_hashes
 from pdebench_fm.data.providers import RecipeRows, SplitRows
@@ -124,15 +124,7 @@ def rows_at(rows: SplitRows, indices: Sequence[int], track: Track) -> Batch:
             f"({definition.resolution}×{definition.resolution}): build them at a multiple of it"
         )
     starts = range(0, len(indices), _CHUNK) if len(indices) else range(1)
-    return concatenate([_coarser(rows.batch(indices[start : start + _CHUNK]), stride) for start in starts])
-
-
-def _coarser(batch: Batch, stride: int) -> Batch:
-    return Batch(
-        batch.source[:, ::stride, ::stride].contiguous(),
-        batch.coefficients,
-        batch.solution[:, ::stride, ::stride].contiguous(),
-    )
+    return concatenate([every_nth_point(rows.batch(indices[start : start + _CHUNK]), stride) for start in starts])
 
 
 @lru_cache(maxsize=32)

@@ -51,8 +51,8 @@ def candidate_of(
     if isinstance(model, Candidate):
         return model if name is None else replace(model, name=name)
     if isinstance(model, type) or not callable(model):
-        what = f"the class {model.__name__}" if isinstance(model, type) else f"a {type(model).__name__}"
-        raise UsageError(f"a model is a torch.nn.Module or a function of (source, coefficients), not {what}")
+        what = f"the class {model.__name__}" if isinstance(model, type) else f"of type {type(model).__name__}"
+        raise UsageError(f"a model is a torch.nn.Module or a function of (source, coefficients); this is {what}")
     if isinstance(model, NeuralOperator):
         candidate = _of_neural_operator(model)
         return candidate if name is None else replace(candidate, name=name)
@@ -125,7 +125,7 @@ def fingerprint_of(module: nn.Module, *more_files: Path) -> str | None:
 
 
 def _defining_files(module: nn.Module) -> set[Path] | None:
-    """Return the files that define a module's and its parts' classes, PyTorch's own excepted; None if one has none."""
+    """Return the files that define the classes of a module's parts, PyTorch's own excepted; None if one has none."""
     kinds = {type(part) for part in module.modules()}
     try:
         files = {Path(inspect.getfile(kind)) for kind in kinds if kind.__module__.split(".")[0] != "torch"}
@@ -163,6 +163,7 @@ def _has_weights_of(model: nn.Module, path: Path) -> bool:
     """Return whether a model's tensors are still those of the file that it was loaded from."""
     try:
         with safe_open(path, framework="pt") as file:
-            return all(torch.equal(tensor.cpu(), file.get_tensor(name)) for name, tensor in model.state_dict().items())
+            pairs = ((tensor.cpu(), file.get_tensor(name)) for name, tensor in model.state_dict().items())
+            return all(ours.dtype == theirs.dtype and torch.equal(ours, theirs) for ours, theirs in pairs)
     except (OSError, SafetensorError):  # the file is gone, or another lies there now
         return False

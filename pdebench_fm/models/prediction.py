@@ -51,11 +51,9 @@ def checked(output: object, source: Tensor, name: str) -> Tensor:
         ModelOutputError: If `output` is no tensor, or has another shape, dtype or device than `source`, or holds NaN or
             infinite values.
     """
-    expected = (
-        f"it must return solutions of the sources' shape {tuple(source.shape)}, {source.dtype}, on {source.device}"
-    )
+    expected = f"it must return solutions of shape {tuple(source.shape)}, {source.dtype}, on {source.device}"
     if not isinstance(output, Tensor):
-        raise ModelOutputError(f"{name} returned a {_described(output)}, not a torch.Tensor: {expected}")
+        raise ModelOutputError(f"{name} returned {_described(output)}, not a torch.Tensor: {expected}")
     if output.shape != source.shape:
         raise ModelOutputError(
             f"{name} returned the shape {tuple(output.shape)}: {expected}{_shape_hint(output, source)}"
@@ -92,7 +90,7 @@ def _evaluating(operator: Operator) -> Iterator[None]:
 
 
 def _described(output: object) -> str:
-    """Return an output's type in words, with the types inside a tuple or list."""
+    """Return an output's type, with what is inside a tuple or list."""
     name = type(output).__name__
     if isinstance(output, tuple | list):
         name += f" of {len(output)}" + (f" (the first: {type(output[0]).__name__})" if output else "")
