@@ -40,6 +40,7 @@ def show(browser, tmp_path):
         page.on("console", lambda message: troubles.append(message.text))
         page.on("pageerror", lambda error: troubles.append(str(error)))
         page.on("request", lambda request: request.url.startswith(("file:", "data:")) or troubles.append(request.url))
+        page.set_default_timeout(120_000)  # the page is five megabytes, and the machine may be busy
         pages.append(page)
         draw([tmp_path], kind, tmp_path / "page.html")
         page.goto((tmp_path / "page.html").as_uri())
