@@ -1,6 +1,7 @@
 """Settings of the whole suite: one thread a process, as several processes share the cores."""
 
 import os
+import shutil
 import sys
 
 for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
@@ -9,6 +10,17 @@ os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
 
 import pytest  # noqa: E402
 import torch  # noqa: E402
+
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+CHROMIUM_ARGUMENTS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
 
 torch.set_num_threads(1)
 os.environ.pop("PDEFM_PLUGINS", None)  # a developer's own systems are nothing to the tests
@@ -49,3 +61,15 @@ def plugin(tmp_path, monkeypatch, registry):  # noqa: ARG001 (which is put back)
         return path
 
     return write
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """A real headless browser, with nothing that reaches for the network."""
+    if CHROMIUM is None:
+        pytest.skip("no Chromium found (chromium, chromium-browser or google-chrome on PATH)")
+    playwright = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
+    with playwright.sync_playwright() as driver:
+        chromium = driver.chromium.launch(executable_path=CHROMIUM, args=CHROMIUM_ARGUMENTS)
+        yield chromium
+        chromium.close()

@@ -1,7 +1,5 @@
 """Pages of pictures in a real browser, opened from disk: drawn without network or errors, wide and narrow."""
 
-import shutil
-
 import pytest
 from factories import make_model, make_result, make_run
 
@@ -9,20 +7,6 @@ from pdebench_fm.evaluation.plots.draw import draw
 from pdebench_fm.evaluation.result import write_result
 
 pytestmark = pytest.mark.browser
-
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking", "--disable-sync"]
-
-
-@pytest.fixture(scope="module")
-def browser():
-    if CHROMIUM is None:
-        pytest.skip("no Chromium found (chromium, chromium-browser or google-chrome on PATH)")
-    playwright = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
-    with playwright.sync_playwright() as driver:
-        chromium = driver.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
-        yield chromium
-        chromium.close()
 
 
 @pytest.fixture

@@ -1,7 +1,5 @@
 """The page in a real browser, opened from disk: sorting, filtering, tracks, provenance, phone width."""
 
-import shutil
-
 import pytest
 from factories import make_environment, make_result
 
@@ -10,28 +8,7 @@ from pdebench_fm.leaderboard.store import submit
 
 pytestmark = pytest.mark.browser
 
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-ARGUMENTS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 ATTACK = "</script><img src=x onerror=\"document.title='attacked'\">"
-
-
-@pytest.fixture(scope="module")
-def browser():
-    if CHROMIUM is None:
-        pytest.skip("no Chromium found (chromium, chromium-browser or google-chrome on PATH)")
-    playwright = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
-    with playwright.sync_playwright() as driver:
-        chromium = driver.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
-        yield chromium
-        chromium.close()
 
 
 @pytest.fixture
