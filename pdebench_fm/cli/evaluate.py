@@ -11,7 +11,10 @@ from pdebench_fm.cli.smoke import smoke as run_smoke
 from pdebench_fm.errors import PdefmError, UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from pdebench_fm.evaluation.evaluation import Evaluation
+    from pdebench_fm.evaluation.result import Result
 
 
 def evaluate(
@@ -87,12 +90,10 @@ def evaluate(
     results = [evaluation.result for evaluation in evaluations]
     if len(results) == 1:
         console.print(single_table(results[0]))
-        hint = f"; for a leaderboard: pdefm submit {paths[0]} --to leaderboard/" if recipe != "paper" else ""
-        console.print(f"result: [bold]{paths[0]}[/]{hint}", soft_wrap=True)
+        console.print(f"result: [bold]{paths[0]}[/]{_submit_hint(results, paths[0])}", soft_wrap=True)
     else:
         console.print(suite_table(results))
-        hint = f"; for a leaderboard: pdefm submit {out} --to leaderboard/" if recipe != "paper" else ""
-        console.print(f"{len(results)} results in [bold]{out}[/]{hint}", soft_wrap=True)
+        console.print(f"{len(results)} results in [bold]{out}[/]{_submit_hint(results, out)}", soft_wrap=True)
     failures = [(result, failure) for result in results for failure in result.failures]
     if failures:
         cells = sum(len(run.seeds) for result in results for run in result.runs) + len(failures)
@@ -101,3 +102,15 @@ def evaluate(
             f"{len(failures)} of {cells} runs failed; the first: {first.model.model_id} on {first.task}, "
             f"{failure.start}, {failure.shots} shots, seed {failure.seed}: {failure.reason}"
         )
+
+
+def _submit_hint(results: "Iterable[Result]", path: Path) -> str:
+    """Return what to do with result files at `path`, if a leaderboard can rank them all."""
+    from pdebench_fm.leaderboard.store import check_rankable
+
+    try:
+        for result in results:
+            check_rankable(result)
+    except UsageError:
+        return ""
+    return f"; for a leaderboard: pdefm submit {path} --to leaderboard/"

@@ -82,8 +82,6 @@ def submit(
             already.
         PdefmError: a file that is not a valid result, or a folder that cannot be written.
     """
-    from pdebench_fm.data.catalogue import find_ranked_task
-
     files = find_result_files(paths)
     if not files:
         raise UsageError("nothing to submit: name result files or folders of them")
@@ -91,13 +89,10 @@ def submit(
     for source in files:
         result = read_result(source)
         try:
-            find_ranked_task(result.task)
-            _check_recipe(result)
+            check_rankable(result)
             target = to / row_path(result, organisation)
         except UsageError as error:
             raise UsageError(f"{source}: {error}") from error
-        if result.model.parameters is not None and result.model.weights_sha256 is None:
-            raise UsageError(f"{source}: its model was never saved, so nobody can check it: save and evaluate it again")
         if rows.setdefault(target, result) != result:
             raise UsageError(f"{source} and another file submitted with it are both {_described(result)}")
     changed = {target: result for target, result in rows.items() if _is_new(target, result, replace=replace)}
@@ -112,8 +107,6 @@ def load(root: Path) -> list[Entry]:
         UsageError: there is no folder at `root`.
         PdefmError: a file under `results` is not a valid result of a known task, or not where its content says.
     """
-    from pdebench_fm.data.catalogue import find_ranked_task
-
     if not root.is_dir():
         raise UsageError(f"no leaderboard folder at {root}")
     entries = []
@@ -121,8 +114,7 @@ def load(root: Path) -> list[Entry]:
         result, place = read_result(path), path.relative_to(root)
         organisation = place.parts[1]
         try:
-            find_ranked_task(result.task)
-            _check_recipe(result)
+            check_rankable(result)
             expected = row_path(result, organisation)
         except UsageError as error:
             raise PdefmError(f"{path}: {error}") from error
@@ -132,13 +124,22 @@ def load(root: Path) -> list[Entry]:
     return entries
 
 
-def _check_recipe(result: Result) -> None:
-    """Refuse what was not adapted by a protocol's own recipe."""
+def check_rankable(result: Result) -> None:
+    """Raise a `UsageError` if a leaderboard cannot rank a result.
+
+    That is, unless it is of one of the benchmark's tasks, adapted by the protocol's own recipe, and of a model that
+    others can get: its weights in a file, if it has any.
+    """
+    from pdebench_fm.data.catalogue import find_ranked_task
+
+    find_ranked_task(result.task)
     if result.recipe == PAPER_RECIPE:
         raise UsageError(
             f"its models were adapted by the recipe {PAPER_RECIPE!r}, which looks at validation rows: the leaderboard "
             "ranks the protocol's own recipe alone"
         )
+    if result.model.parameters is not None and result.model.weights_sha256 is None:
+        raise UsageError("its model was never saved, so nobody can check it: save and evaluate it again")
 
 
 def _described(result: Result) -> str:

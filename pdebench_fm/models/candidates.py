@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 from safetensors import SafetensorError, safe_open
-from torch import nn
+from torch import Tensor, nn
 
 from pdebench_fm.errors import UsageError
 from pdebench_fm.files import sha256_of
@@ -171,6 +171,11 @@ def _has_weights_of(model: nn.Module, path: Path) -> bool:
     try:
         with safe_open(path, framework="pt") as file:
             pairs = ((tensor.cpu(), file.get_tensor(name)) for name, tensor in model.state_dict().items())
-            return all(ours.dtype == theirs.dtype and torch.equal(ours, theirs) for ours, theirs in pairs)
+            return all(ours.dtype == theirs.dtype and torch.equal(_bits(ours), _bits(theirs)) for ours, theirs in pairs)
     except (OSError, SafetensorError):  # the file is gone, or another lies there now
         return False
+
+
+def _bits(tensor: Tensor) -> Tensor:
+    """Return a tensor's bytes, in which a NaN equals itself."""
+    return tensor.contiguous().view(-1).view(torch.uint8)

@@ -1,8 +1,8 @@
 """The network's two expensive stages with hand-written derivatives, a few samples at a time.
 
 PyTorch's own derivatives are as right, but write every intermediate field to main memory. Here a field is used while
-it is still in the processor's cache, and the projection's hidden channels are never kept. The tests compare values
-and gradients with the plain composition, `FNO.forward_plain`. Fields are (B, d, ny, nx), indexed `[y, x]`.
+it is still in the processor's cache, and no activation is kept beside what it was computed from. The tests compare
+values and gradients with the plain composition, `FNO.forward_plain`. Fields are (B, d, ny, nx), indexed `[y, x]`.
 """
 
 from typing import Any
@@ -53,7 +53,7 @@ def projection(field: Tensor, expand: Tensor, expand_bias: Tensor, project: Tens
     Returns:
         (B, ny, nx).
     """
-    arguments = (field, expand, expand_bias, project, project_bias)
+    arguments = (field, expand, expand_bias, project, project_bias, torch.is_grad_enabled())
     output: Tensor = _Projection.apply(*arguments)  # type: ignore[no-untyped-call]
     return output
 
@@ -69,7 +69,7 @@ class _FourierLayer(Function):
         chunks = _chunks(batch, channels * ny * nx, field.device)
         spectrum = field.new_empty(*weight.shape[1:3], 2, batch, weight.shape[3])
         for chunk in chunks:
-            spectrum[:, :, :, chunk] = transform.analyse(field[chunk])
+            transform.analyse(field[chunk], spectrum[:, :, :, chunk])
         mixed = mix(spectrum, weight)
         # A constant is the mode k = 0: added here it costs no pass over the field.
         mixed[0, 0, 0] += bias * (ny * nx)
@@ -99,7 +99,7 @@ class _FourierLayer(Function):
             part = gradient[chunk]
             if before is not None:
                 part = _gelu_backward_into(part, before[chunk], grad_input=torch.empty_like(part))
-            to_mixed[:, :, :, chunk] = transform.synthesise_adjoint(part)
+            transform.synthesise_adjoint(part, to_mixed[:, :, :, chunk])
             to_pointwise += torch.bmm(_points(part), _points(field[chunk]).mT).sum(dim=0)
             parts.append(part)
         to_bias = to_mixed[0, 0, 0] * (ny * nx)
@@ -117,37 +117,48 @@ class _FourierLayer(Function):
 class _Projection(Function):
     @staticmethod
     def forward(
-        ctx: Any, field: Tensor, expand: Tensor, expand_bias: Tensor, project: Tensor, project_bias: Tensor
+        ctx: Any,
+        field: Tensor,
+        expand: Tensor,
+        expand_bias: Tensor,
+        project: Tensor,
+        project_bias: Tensor,
+        differentiable: bool,
     ) -> Tensor:
         field = field.contiguous()
         batch, _, ny, nx = field.shape
         solution = field.new_empty(batch, 1, ny * nx)
-        for chunk in _chunks(batch, len(expand) * ny * nx, field.device):
-            hidden = _hidden(field[chunk], expand, expand_bias)
-            _gelu_into(hidden, out=hidden)
+        chunks = _chunks(batch, len(expand) * ny * nx, field.device)
+        # Computing them again for the derivative would be a quarter of the projection's products.
+        kept = field.new_empty(batch, len(expand), ny * nx) if differentiable else None
+        for chunk in chunks:
+            points = _points(field[chunk])
+            out = None if kept is None else kept[chunk]
+            before = torch.baddbmm(expand_bias[:, None], _repeated(expand, points), points, out=out)
+            hidden = _gelu_into(before, out=before if kept is None else torch.empty_like(before))
             torch.baddbmm(project_bias, _repeated(project, hidden), hidden, out=solution[chunk])
-        ctx.save_for_backward(field, expand, expand_bias, project)
+        ctx.save_for_backward(field, expand, project, kept)
         return solution.view(batch, ny, nx)
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, ...]:
-        field, expand, expand_bias, project = ctx.saved_tensors
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        field, expand, project, kept = ctx.saved_tensors
         batch, _, ny, nx = field.shape
         gradient = gradient.reshape(batch, 1, ny * nx)
         to_field = torch.empty_like(field)
-        to_expand, to_expand_bias = torch.zeros_like(expand), torch.zeros_like(expand_bias)
-        to_project = torch.zeros_like(project)
+        to_expand, to_project = torch.zeros_like(expand), torch.zeros_like(project)
+        to_expand_bias = expand.new_zeros(len(expand))
         transposed = expand.T.contiguous()
         for chunk in _chunks(batch, len(expand) * ny * nx, field.device):
-            hidden = _hidden(field[chunk], expand, expand_bias)
-            to_project += torch.bmm(gradient[chunk], torch.ops.aten.gelu(hidden).mT).sum(dim=0)
+            before = kept[chunk]
+            to_project += torch.bmm(gradient[chunk], torch.ops.aten.gelu(before).mT).sum(dim=0)
             part = project.T * gradient[chunk]
-            _gelu_backward_into(part, hidden, grad_input=part)
+            _gelu_backward_into(part, before, grad_input=part)
             to_expand += torch.bmm(part, _points(field[chunk]).mT).sum(dim=0)
             to_expand_bias += part.sum(dim=(0, 2))
             torch.bmm(_repeated(transposed, part), part, out=_points(to_field[chunk]))
-        return to_field, to_expand, to_expand_bias, to_project, gradient.sum().view(1)
+        return to_field, to_expand, to_expand_bias, to_project, gradient.sum().view(1), None
 
 
 def _chunks(batch: int, values: int, device: torch.device) -> list[slice]:
@@ -165,8 +176,3 @@ def _points(field: Tensor) -> Tensor:
 def _repeated(matrix: Tensor, field: Tensor) -> Tensor:
     """Return a matrix as one for each sample of `field`, without copying it."""
     return matrix.expand(len(field), *matrix.shape)
-
-
-def _hidden(field: Tensor, expand: Tensor, expand_bias: Tensor) -> Tensor:
-    """Return the hidden channels before GELU, (B, h, ny nx)."""
-    return torch.baddbmm(expand_bias[:, None], _repeated(expand, field), _points(field))

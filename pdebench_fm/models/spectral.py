@@ -4,9 +4,12 @@ Fields are indexed `[y, x]`; kx is the half-spectrum axis.
 """
 
 import math
+from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.autograd import Function
 
 from pdebench_fm.errors import UsageError
 from pdebench_fm.models.modes import mix
@@ -75,7 +78,8 @@ class SpectralConvolution(nn.Module):
         shape = (field.shape[-2], field.shape[-1])
         self.check_grid(*shape)
         transform = transform_of(shape, self.modes, field.device, field.dtype, self.implementation)
-        return transform.synthesise(mix(transform.analyse(field), self.weight))
+        spectrum = _linear(transform.analyse, transform.analyse_adjoint, field)
+        return _linear(transform.synthesise, transform.synthesise_adjoint, mix(spectrum, self.weight))
 
     def check_grid(self, ny: int, nx: int) -> None:
         """Raise a UsageError if a grid of ny x nx points is too coarse for the modes."""
@@ -89,3 +93,24 @@ class SpectralConvolution(nn.Module):
         """Return the dimensions for `print(model)`."""
         _, _, modes, in_channels, out_channels = self.weight.shape
         return f"{in_channels}, {out_channels}, modes={modes}, implementation={self.implementation!r}"
+
+
+LinearMap = Callable[[Tensor], Tensor]
+
+
+def _linear(forward: LinearMap, adjoint: LinearMap, values: Tensor) -> Tensor:
+    """Apply a linear map whose derivative is its adjoint, so that it can be differentiated any number of times."""
+    result: Tensor = _Linear.apply(values, forward, adjoint)  # type: ignore[no-untyped-call]
+    return result
+
+
+class _Linear(Function):
+    @staticmethod
+    def forward(ctx: Any, values: Tensor, forward: LinearMap, adjoint: LinearMap) -> Tensor:
+        ctx.maps = forward, adjoint
+        return forward(values)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
+        forward, adjoint = ctx.maps
+        return _linear(adjoint, forward, gradient), None, None

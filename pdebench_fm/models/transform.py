@@ -21,10 +21,13 @@ _MOST_MODES_BY_PRODUCTS = 24
 
 
 class Transform(Protocol):
-    """The transform of one grid to the kept modes, its inverse, and the adjoints of both (their derivatives)."""
+    """The transform of one grid to the kept modes, its inverse, and the adjoints of both.
 
-    def analyse(self, field: Tensor) -> Tensor:
-        """Return the spectrum of a field, as a view with other strides where that saves a copy."""
+    They are not to be differentiated: the adjoints are their derivatives.
+    """
+
+    def analyse(self, field: Tensor, out: Tensor | None = None) -> Tensor:
+        """Return the spectrum of a field, in `out` if given: contiguous, or some of the samples of such a one."""
 
     def synthesise(self, spectrum: Tensor, out: Tensor | None = None) -> Tensor:
         """Return the field with this spectrum and no other modes, in contiguous memory `out` if given."""
@@ -32,8 +35,8 @@ class Transform(Protocol):
     def analyse_adjoint(self, spectrum: Tensor, out: Tensor | None = None) -> Tensor:
         """Return the adjoint of `analyse` applied to a spectrum: a field."""
 
-    def synthesise_adjoint(self, field: Tensor) -> Tensor:
-        """Return the adjoint of `synthesise` applied to a field: a spectrum."""
+    def synthesise_adjoint(self, field: Tensor, out: Tensor | None = None) -> Tensor:
+        """Return the adjoint of `synthesise` applied to a field: a spectrum, in `out` as for `analyse`."""
 
 
 @lru_cache(maxsize=64)
@@ -66,28 +69,28 @@ class MatrixTransform:
     Attributes:
         to_kx: (2m, nx), from x to (real, imaginary) kx.
         from_kx: (2m, nx), its inverse transposed, with the factor 1 / (nx ny) of the whole inverse transform.
-        ky: (2, ny, 4m), from y of the real and the imaginary part to (real, imaginary) ky.
+        waves: (2m + 1, ny), cos(ky y) for ky = 0..m, then sin(ky y) for ky = 1..m: the modes ky and -ky share them.
     """
 
     to_kx: Tensor
     from_kx: Tensor
-    ky: Tensor
+    waves: Tensor
 
-    def analyse(self, field: Tensor) -> Tensor:
+    def analyse(self, field: Tensor, out: Tensor | None = None) -> Tensor:
         """See `Transform`."""
-        return _to_modes(field, self.to_kx, self.ky)
+        return _to_modes(field, self.to_kx, self.waves, out)
 
     def synthesise(self, spectrum: Tensor, out: Tensor | None = None) -> Tensor:
         """See `Transform`."""
-        return _to_points(spectrum, self.ky, self.from_kx, out)
+        return _to_points(spectrum, self.waves, self.from_kx, out)
 
     def analyse_adjoint(self, spectrum: Tensor, out: Tensor | None = None) -> Tensor:
         """See `Transform`."""
-        return _to_points(spectrum, self.ky, self.to_kx, out)
+        return _to_points(spectrum, self.waves, self.to_kx, out)
 
-    def synthesise_adjoint(self, field: Tensor) -> Tensor:
+    def synthesise_adjoint(self, field: Tensor, out: Tensor | None = None) -> Tensor:
         """See `Transform`."""
-        return _to_modes(field, self.from_kx, self.ky)
+        return _to_modes(field, self.from_kx, self.waves, out)
 
 
 @dataclass(frozen=True)
@@ -104,11 +107,12 @@ class FastTransform:
     modes: int
     norm: Tensor
 
-    def analyse(self, field: Tensor) -> Tensor:
+    def analyse(self, field: Tensor, out: Tensor | None = None) -> Tensor:
         """See `Transform`."""
-        spectrum = torch.fft.rfft2(field)[..., : self.modes]
-        low = torch.cat([spectrum[:, :, : self.modes], spectrum[:, :, -self.modes :]], dim=2)
-        return torch.view_as_real(low).permute(2, 3, 4, 0, 1)
+        whole = torch.fft.rfft2(field)[..., : self.modes]
+        low = torch.cat([whole[:, :, : self.modes], whole[:, :, -self.modes :]], dim=2)
+        spectrum = torch.view_as_real(low).permute(2, 3, 4, 0, 1)
+        return spectrum if out is None else out.copy_(spectrum)
 
     def synthesise(self, spectrum: Tensor, out: Tensor | None = None) -> Tensor:
         """See `Transform`."""
@@ -124,9 +128,9 @@ class FastTransform:
         """See `Transform`."""
         return self.synthesise(spectrum / self.norm, out)
 
-    def synthesise_adjoint(self, field: Tensor) -> Tensor:
+    def synthesise_adjoint(self, field: Tensor, out: Tensor | None = None) -> Tensor:
         """See `Transform`."""
-        return self.analyse(field) * self.norm
+        return self.analyse(field, out).mul_(self.norm)
 
 
 def _multiplicity(modes: int) -> Tensor:
@@ -151,10 +155,9 @@ def _matrix_transform(shape: tuple[int, int], modes: int, device: torch.device, 
         cos, sin = _waves(positive, nx)
         to_kx = torch.cat([cos, -sin])
         from_kx = to_kx * _multiplicity(modes).repeat(2)[:, None] / (nx * ny)
-        # (a + ib) exp(-i angle) has the real part a cos + b sin and the imaginary part b cos - a sin.
-        cos, sin = _waves(torch.cat([positive, positive - modes]), ny)
-        ky = torch.stack([torch.cat([cos, -sin]).T, torch.cat([sin, cos]).T])
-        return MatrixTransform(*(matrix.to(device, dtype).contiguous() for matrix in (to_kx, from_kx, ky)))
+        cos, sin = _waves(torch.arange(modes + 1), ny)
+        waves = torch.cat([cos, sin[1:]])
+        return MatrixTransform(*(matrix.to(device, dtype).contiguous() for matrix in (to_kx, from_kx, waves)))
 
 
 def _waves(wavenumbers: Tensor, n: int) -> tuple[Tensor, Tensor]:
@@ -165,23 +168,41 @@ def _waves(wavenumbers: Tensor, n: int) -> tuple[Tensor, Tensor]:
     return angles.cos(), angles.sin()
 
 
-def _to_modes(field: Tensor, along_x: Tensor, along_y: Tensor) -> Tensor:
-    """Return the sums of a field (B, d, ny, nx) over x, by `along_x` (2m, nx), and y, by `along_y` (2, ny, 4m)."""
+def _to_modes(field: Tensor, along_x: Tensor, waves: Tensor, out: Tensor | None) -> Tensor:
+    """Return the sums of a field (B, d, ny, nx) over x by `along_x` (2m, nx), and over y by exp(-i ky y)."""
     batch, channels, ny, nx = field.shape
-    modes = along_x.shape[0] // 2
-    # Modes lead from the first product on, so that each step is one large matrix product.
-    real, imaginary = torch.mm(along_x, field.reshape(-1, nx).T).view(2, modes * batch * channels, ny)
-    spectrum = torch.addmm(torch.mm(real, along_y[0]), imaginary, along_y[1])
-    return spectrum.view(modes, batch, channels, 2, 2 * modes).permute(4, 0, 3, 1, 2)
+    rows, m = batch * channels, along_x.shape[0] // 2
+    # Modes lead from the first product on, so that samples and channels end up beside each other.
+    columns = torch.mm(along_x, field.reshape(-1, nx).T).view(2 * m, rows, ny)
+    sums = torch.bmm(waves.expand(2 * m, *waves.shape), columns.mT)
+    sums = sums.view(2, m, 2 * m + 1, rows).transpose(1, 2)
+    (real_cos, imaginary_cos), (real_sin, imaginary_sin) = sums[:, : m + 1], sums[:, m + 1 :]
+    # (a + ib) exp(-i angle) = (a cos + b sin) + i (b cos - a sin), and the sine changes its sign with ky.
+    spectrum = field.new_empty(2 * m, m, 2, batch, channels) if out is None else out
+    modes = spectrum.flatten(3)
+    real, imaginary = modes[:, :, 0], modes[:, :, 1]  # written through `unbind`, torch.export would fix the batch size
+    real[0], imaginary[0] = real_cos[0], imaginary_cos[0]
+    torch.add(real_cos[1:m], imaginary_sin[:-1], out=real[1:m])
+    torch.sub(imaginary_cos[1:m], real_sin[:-1], out=imaginary[1:m])
+    real[m:] = (real_cos[1:] - imaginary_sin).flip(0)
+    imaginary[m:] = (imaginary_cos[1:] + real_sin).flip(0)
+    return spectrum
 
 
-def _to_points(spectrum: Tensor, along_y: Tensor, along_x: Tensor, out: Tensor | None) -> Tensor:
+def _to_points(spectrum: Tensor, waves: Tensor, along_x: Tensor, out: Tensor | None) -> Tensor:
     """Return the adjoint of `_to_modes` with the same matrices."""
-    _, modes, _, batch, channels = spectrum.shape
-    ny, nx = along_y.shape[1], along_x.shape[1]
-    rows = spectrum.permute(1, 3, 4, 2, 0).reshape(modes * batch * channels, 4 * modes)
-    partial = torch.stack([torch.mm(rows, along_y[0].T), torch.mm(rows, along_y[1].T)])
+    _, m, _, batch, channels = spectrum.shape
+    ny, nx = waves.shape[1], along_x.shape[1]
+    modes = spectrum.flatten(3).permute(2, 0, 1, 3)
+    zero, positive, negative = modes[:, 0], modes[:, 1:m], modes[:, m:].flip(1)
+    # Of the modes ky and -ky, p and q, the sum p + q belongs to the cosine and i (p - q) to the sine.
+    sums = spectrum.new_empty(2, m, 2 * m + 1, batch * channels)
+    cos, sin = sums[:, :, : m + 1].transpose(1, 2), sums[:, :, m + 1 :].transpose(1, 2)
+    cos[:, 0], cos[:, m] = zero, negative[:, -1]
+    torch.add(positive, negative[:, :-1], out=cos[:, 1:m])
+    torch.sub(negative[1, :-1], positive[1], out=sin[0, :-1])
+    torch.sub(positive[0], negative[0, :-1], out=sin[1, :-1])
+    sin[0, -1], sin[1, -1] = negative[1, -1], -negative[0, -1]
+    columns = torch.bmm(sums.view(2 * m, 2 * m + 1, -1).mT, waves.expand(2 * m, *waves.shape))
     points = None if out is None else out.view(-1, nx)
-    # Flattened first, because torch.export cannot prove the direct view to be one for every batch size.
-    columns = partial.flatten(1).view(2 * modes, -1).T
-    return torch.mm(columns, along_x, out=points).view(batch, channels, ny, nx)
+    return torch.mm(columns.view(2 * m, -1).T, along_x, out=points).view(batch, channels, ny, nx)

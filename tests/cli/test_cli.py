@@ -122,6 +122,13 @@ def test_several_tasks_make_one_table_and_a_file_each(model_folder, tmp_path, ca
     assert len(list((tmp_path / "r").rglob("*.json"))) == 2
 
 
+@pytest.mark.parametrize(("task", "ranked"), [("poisson/in-domain", True), ("poisson/pretrain", False)])
+def test_only_a_result_that_can_be_ranked_is_offered_to_a_leaderboard(task, ranked, model_folder, tmp_path, capsys):
+    arguments = ["--model", str(model_folder), "--task", task, "--shots", "0", "--out", str(tmp_path / "results")]
+    assert main([*EVAL, *arguments]) == 0
+    assert ("pdefm submit" in capsys.readouterr().out) == ranked
+
+
 def test_failed_runs_end_with_exit_code_1_after_everything_else_is_written(model_folder, tmp_path, capsys):
     model = load_model(model_folder)
     with torch.no_grad():

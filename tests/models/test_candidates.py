@@ -62,6 +62,14 @@ def test_a_loaded_model_brings_its_provenance_and_a_changed_one_does_not():
     assert changed.fingerprint != candidate.fingerprint
 
 
+def test_a_file_with_nan_weights_is_still_the_models_own(tmp_path):
+    model = load_model("fno-mixed-64k")
+    with torch.no_grad():
+        model.network.lift.bias[0] = torch.nan
+    model.save_pretrained(tmp_path / "broken")
+    assert candidate_of(load_model(tmp_path / "broken")).name == "broken"
+
+
 def test_the_same_weights_under_other_scales_are_another_model(tmp_path):
     model = load_model("fno-mixed-64k")
     for name, scale in (("one", 1.0), ("two", 2.0)):

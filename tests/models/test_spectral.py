@@ -9,6 +9,7 @@ import torch
 
 from pdebench_fm.errors import UsageError
 from pdebench_fm.models.spectral import SpectralConvolution
+from pdebench_fm.models.transform import transform_of
 
 GRIDS = [(3, 6, 6), (3, 7, 9), (4, 16, 11), (2, 5, 4), (1, 2, 2), (1, 3, 5), (4, 8, 32)]
 
@@ -71,6 +72,18 @@ def test_the_gradients_are_those_of_finite_differences(implementation):
         return torch.func.functional_call(layer, {"weight": weight}, field)
 
     assert torch.autograd.gradcheck(convolve, (field, layer.weight))
+    assert torch.autograd.gradgradcheck(convolve, (field, layer.weight), fast_mode=True)
+
+
+@pytest.mark.parametrize("implementation", ["dft", "fft"])
+def test_matrices_made_in_inference_mode_can_be_trained_through(implementation):
+    transform_of.cache_clear()
+    layer = convolution(1, 1, 2, implementation)
+    field = torch.randn(1, 1, 6, 6, dtype=torch.float64, requires_grad=True)
+    with torch.inference_mode():
+        layer(field)
+    layer(field).sum().backward()
+    assert field.grad is not None
 
 
 @pytest.mark.parametrize("implementation", ["dft", "fft"])

@@ -92,13 +92,3 @@ def test_the_adjoint_of_mixing_is_what_automatic_differentiation_finds():
     expected = torch.autograd.grad(mix(spectrum, weight), (spectrum, weight), gradient)
     found = mix_adjoint(gradient, spectrum.detach(), weight.detach())
     torch.testing.assert_close(found, expected, rtol=0, atol=1e-13)
-
-
-@both
-def test_a_transform_made_in_inference_mode_can_be_trained_through(implementation):
-    transform_of.cache_clear()
-    with torch.inference_mode():
-        there = transform(2, 6, 6, implementation)
-    field = random(1, 1, 6, 6).requires_grad_()
-    there.synthesise(there.analyse(field)).sum().backward()
-    assert field.grad is not None
