@@ -63,6 +63,41 @@ def plugin(tmp_path, monkeypatch, registry):  # noqa: ARG001 (which is put back)
     return write
 
 
+@pytest.fixture
+def hub(tmp_path, monkeypatch):
+    """A Hub where Alice may write to her own namespace, to `pde-lab` and to `pdebench-fm`."""
+    from described import ALICE
+    from hub_server import HubServer
+    from huggingface_hub import constants
+
+    # the server does not speak the client's newer upload protocol
+    monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)
+    with HubServer(tmp_path / "hub") as server:
+        server.add_user("alice", token=ALICE, organizations=("pde-lab", "pdebench-fm"))
+        yield server
+
+
+@pytest.fixture
+def api(hub):
+    """The Hub's own client, as Alice."""
+    from described import ALICE
+    from huggingface_hub import HfApi
+
+    return HfApi(endpoint=hub.url, token=ALICE)
+
+
+@pytest.fixture
+def model_with_card(tmp_path):
+    """The folder of a finished pretraining with a card."""
+    from described import make_pretrained, results_of
+
+    from pdebench_fm.evaluation.model_card import write_card
+
+    folder = make_pretrained(tmp_path / "fno-mixed-tiny")
+    write_card(folder, results_of(folder))
+    return folder
+
+
 @pytest.fixture(scope="module")
 def browser():
     """A real headless browser, with nothing that reaches for the network."""

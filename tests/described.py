@@ -11,6 +11,9 @@ from pdebench_fm.models import HomogeneousNormaliser, ModelConfig, NeuralOperato
 from pdebench_fm.training.config import PretrainConfig
 from pdebench_fm.training.record import TrainingRecord, write_training_record
 
+ALICE = "hf_alice"
+"""Her token on the tests' Hub."""
+
 
 def make_record(family="mixed", **changes):
     values = {

@@ -4,38 +4,30 @@ import re
 import shutil
 
 import pytest
-from described import make_pretrained, results_of
-from hub_server import HubServer
+from described import ALICE
 from huggingface_hub import HfApi, constants
 from huggingface_hub.utils import _cache_manager
 
 from pdebench_fm.cli import main, zoo
-from pdebench_fm.evaluation.model_card import write_card
 
 NAME = "pde-lab/fno-mixed-tiny"
-ALICE = "hf_alice"
 
 
 @pytest.fixture
-def folder(tmp_path):
-    folder = make_pretrained(tmp_path / "fno-mixed-tiny")
-    write_card(folder, results_of(folder))
-    return folder
+def folder(model_with_card):
+    return model_with_card
 
 
 @pytest.fixture
-def hub(tmp_path, monkeypatch):
+def hub(hub, tmp_path, monkeypatch):
     """A Hub to which this process is logged in as Alice, with an empty cache."""
-    with HubServer(tmp_path / "hub") as server:
-        server.add_user("alice", token=ALICE, organizations=("pde-lab",))
-        monkeypatch.setenv("HF_TOKEN", ALICE)
-        monkeypatch.setattr(constants, "ENDPOINT", server.url)
-        template = f"{server.url}/{{repo_id}}/resolve/{{revision}}/{{filename}}"
-        monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
-        monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)
-        monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
-        monkeypatch.setattr(_cache_manager, "HF_HUB_CACHE", str(tmp_path / "cache"))
-        yield server
+    monkeypatch.setenv("HF_TOKEN", ALICE)
+    monkeypatch.setattr(constants, "ENDPOINT", hub.url)
+    template = f"{hub.url}/{{repo_id}}/resolve/{{revision}}/{{filename}}"
+    monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(_cache_manager, "HF_HUB_CACHE", str(tmp_path / "cache"))
+    return hub
 
 
 @pytest.fixture

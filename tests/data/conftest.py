@@ -1,11 +1,9 @@
-"""Small builds, a Hub, and a way to publish the one on the other."""
+"""Small builds, and a way to publish them on the tests' Hub."""
 
 import shutil
 
 import pytest
-from hub_server import HubServer
-from huggingface_hub import HfApi, constants
-from published_state import ALICE
+from described import ALICE
 
 from pdebench_fm.data.build import BuildPlan, build
 from pdebench_fm.data.catalogue import DATASETS
@@ -36,27 +34,7 @@ def built(make_build, tmp_path):
 
 
 @pytest.fixture
-def hub(tmp_path):
-    """A Hub where Alice may write to her own namespace and to `pde-lab`."""
-    with HubServer(tmp_path / "hub") as server:
-        server.add_user("alice", token=ALICE, organizations=("pde-lab",))
-        yield server
-
-
-@pytest.fixture
-def api(hub):
-    """The Hub's own client, as Alice."""
-    return HfApi(endpoint=hub.url, token=ALICE)
-
-
-@pytest.fixture
-def plain_uploads(monkeypatch):
-    """The test server does not speak the client's newer upload protocol."""
-    monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)
-
-
-@pytest.fixture
-def send(hub, plain_uploads):  # noqa: ARG001
+def send(hub):
     """Publish on the test's Hub as Alice; `send.waits` lists the seconds that were waited."""
 
     def send(folder, version="1.0.0", namespace="pde-lab", token=ALICE, **options):

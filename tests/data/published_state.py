@@ -1,7 +1,6 @@
 """What tests of publishing look at: the state of a repository, and what was asked of the Hub."""
 
 NAME = "pde-lab/helmholtz-ood"
-ALICE = "hf_alice"
 SHARDS = [
     f"{regime}/{split}-00000-of-00001.parquet"
     for regime in ("mild", "medium")

@@ -3,9 +3,10 @@
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from described import ALICE
 from hub_server import HubServer, run_client
 from huggingface_hub import constants
-from published_state import ALICE, NAME
+from published_state import NAME
 
 from pdebench_fm.data.catalogue import DATASETS
 from pdebench_fm.data.digest import recipe_digest

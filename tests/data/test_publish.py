@@ -6,8 +6,9 @@ import subprocess
 import sys
 
 import pytest
+from described import ALICE
 from hub_server import client_environment, fetch
-from published_state import ALICE, NAME, SHARDS, files_of, state, writes
+from published_state import NAME, SHARDS, files_of, state, writes
 
 from pdebench_fm.data.manifest import read_manifest
 from pdebench_fm.data.publishing import publication
@@ -182,7 +183,6 @@ def test_what_the_card_shows_is_published_with_it(send, built, hub):
         assert fetch(f"{hub.url}/datasets/{NAME}/resolve/v1.0.0/{path}").body == (built / path).read_bytes()
 
 
-@pytest.mark.usefixtures("plain_uploads")
 def test_all_builds_are_checked_before_the_first_is_sent(built, make_build, hub):
     options = {"token": ALICE, "endpoint": hub.url}
     with pytest.raises(PdefmError, match="not a finished build"):

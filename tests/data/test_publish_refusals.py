@@ -5,7 +5,8 @@ import re
 import shutil
 
 import pytest
-from published_state import ALICE, NAME, SHARDS, state, writes
+from described import ALICE
+from published_state import NAME, SHARDS, state, writes
 
 from pdebench_fm.errors import PdefmError, UsageError
 

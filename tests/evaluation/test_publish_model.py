@@ -6,9 +6,9 @@ import re
 
 import pytest
 import torch
-from described import make_pretrained, make_record, results_of
-from hub_server import HubServer, fetch, run_client
-from huggingface_hub import HfApi, constants
+from described import ALICE, make_pretrained, make_record, results_of
+from hub_server import fetch, run_client
+from huggingface_hub import HfApi
 from safetensors.torch import load_file, save_file
 
 from pdebench_fm.errors import PdefmError, UsageError
@@ -19,30 +19,14 @@ from pdebench_fm.files import sha256_of
 from pdebench_fm.hub.repository import ATTEMPTS
 from pdebench_fm.training.record import write_training_record
 
-ALICE, READER = "hf_alice", "hf_reader"
+READER = "hf_reader"
 NAME = "pde-lab/fno-mixed-tiny"
 FILES = {"README.md", "config.json", "model.safetensors", "training.json"}
 
 
 @pytest.fixture
-def folder(tmp_path):
-    """A finished pretraining with a card."""
-    folder = make_pretrained(tmp_path / "fno-mixed-tiny")
-    write_card(folder, results_of(folder))
-    return folder
-
-
-@pytest.fixture
-def hub(tmp_path, monkeypatch):
-    monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)
-    with HubServer(tmp_path / "hub") as server:
-        server.add_user("alice", token=ALICE, organizations=("pde-lab",))
-        yield server
-
-
-@pytest.fixture
-def api(hub):
-    return HfApi(endpoint=hub.url, token=ALICE)
+def folder(model_with_card):
+    return model_with_card
 
 
 @pytest.fixture

@@ -3,9 +3,8 @@
 import json
 
 import pytest
-from described import make_pretrained, mean_and_deviation, results_of
-from hub_server import HubServer
-from huggingface_hub import HfApi, constants, snapshot_download
+from described import ALICE, make_pretrained, mean_and_deviation, results_of
+from huggingface_hub import constants, snapshot_download
 from huggingface_hub.utils import _cache_manager
 
 from pdebench_fm.data.catalogue import TASKS
@@ -18,7 +17,6 @@ from pdebench_fm.hub.repository import ATTEMPTS
 from pdebench_fm.models import parameter_count, recipe_names, zoo_names
 from pdebench_fm.models.sources import read_config
 
-ALICE = "hf_alice"
 NAME = "pdebench-fm/fno-mixed-tiny"
 
 
@@ -27,27 +25,12 @@ def cache(tmp_path, monkeypatch):
     """An empty cache of the Hub's client, of this test alone."""
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(_cache_manager, "HF_HUB_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)
     return tmp_path / "cache"
 
 
 @pytest.fixture
-def hub(tmp_path):
-    with HubServer(tmp_path / "hub") as server:
-        server.add_user("alice", token=ALICE, organizations=("pdebench-fm",))
-        yield server
-
-
-@pytest.fixture
-def api(hub):
-    return HfApi(endpoint=hub.url, token=ALICE)
-
-
-@pytest.fixture
-def folder(tmp_path):
-    folder = make_pretrained(tmp_path / "fno-mixed-tiny")
-    write_card(folder, results_of(folder))
-    return folder
+def folder(model_with_card):
+    return model_with_card
 
 
 @pytest.fixture

@@ -2,7 +2,8 @@
 
 import pytest
 import torch
-from hub_server import HubServer, run_client
+from described import ALICE
+from hub_server import run_client
 
 from pdebench_fm.errors import PdefmError, UsageError
 from pdebench_fm.files import sha256_of
@@ -18,7 +19,6 @@ from pdebench_fm.models import (
 )
 
 CONFIG = ModelConfig(width=4, modes=2, normaliser=HomogeneousNormaliser(coefficient_scales=(1,) * 6))
-TOKEN = "hf_alice"  # noqa: S105  # of the test's own server
 
 
 @pytest.fixture
@@ -36,13 +36,6 @@ def shipped(folder, monkeypatch):
     folder.rename(root / "fno-mixed-tiny")
     monkeypatch.setattr(zoo, "zoo_directory", lambda: root)
     return root / "fno-mixed-tiny"
-
-
-@pytest.fixture
-def hub(tmp_path):
-    with HubServer(tmp_path / "hub") as server:
-        server.add_user("alice", token=TOKEN)
-        yield server
 
 
 def test_a_zoo_name_loads_the_packages_weights(shipped):
@@ -113,7 +106,7 @@ print(json.dumps({
     "sha256": [tagged.source.weights_sha256, cached.source.weights_sha256, secret.source.weights_sha256],
 }))
 """
-    found = run_client(script, hub, tmp_path / "home", str(folder), TOKEN)
+    found = run_client(script, hub, tmp_path / "home", str(folder), ALICE)
     assert found["ids"] == ["alice/net", "alice/net"]
     assert all(found["revisions"])
     assert all(found["weights"])
@@ -165,7 +158,7 @@ messages = [message(f"alice/{name}") for name in ("none", "secret", "empty", "em
 constants.HF_HUB_OFFLINE = True
 print(json.dumps([*messages, message("alice/net")]))
 """
-    found = run_client(script, hub, tmp_path / "home", TOKEN)
+    found = run_client(script, hub, tmp_path / "home", ALICE)
     expected = (
         "no model 'alice/none' on the Hub, or no access to it, and no directory of that name here",
         "no model 'alice/secret' on the Hub, or no access to it",
