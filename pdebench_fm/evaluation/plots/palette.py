@@ -6,8 +6,8 @@ from typing import Literal
 
 from pdebench_fm.evaluation.plots.chart import Style
 
-COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#333333")
-"""Okabe and Ito 2008, Color Universal Design, without yellow, which paper swallows."""
+COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#333333", "#882255")
+"""Okabe and Ito 2008, Color Universal Design, with wine (Tol 2021, Colour schemes) for yellow, which paper swallows."""
 
 INK = "#222222"
 QUIET = "#666666"
@@ -32,6 +32,7 @@ MARKERS = (
     Marker("P", "cross", "M-1.7-5h3.4v3.3H5v3.4H1.7V5h-3.4V1.7H-5v-3.4h3.3z"),
     Marker("X", "x", "M-2.5-5L0-2.5L2.5-5L5-2.5L2.5 0L5 2.5L2.5 5L0 2.5L-2.5 5L-5 2.5L-2.5 0L-5-2.5z"),
     Marker("p", "pentagon", "M0-5L4.8-1.5L2.9 4H-2.9L-4.8-1.5z"),
+    Marker("*", "star", "M0-5.6L1.4-1.9L5.3-1.7L2.3 .7L3.3 4.5L0 2.4L-3.3 4.5L-2.3 .7L-5.3-1.7L-1.4-1.9z"),
 )
 
 FieldKind = Literal["source", "solution", "error"]
@@ -46,7 +47,7 @@ def colour(style: Style) -> str:
 
 
 def marker(style: Style) -> Marker:
-    """Return a style's marker; there is one more than colours, so that a pair comes again only after 56 series."""
+    """Return a style's marker; there is one more than colours, so that a pair comes again only after 72 series."""
     return MARKERS[style.marker % len(MARKERS)]
 
 
