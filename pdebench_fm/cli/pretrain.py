@@ -15,6 +15,9 @@ def pretrain(
     out: Annotated[Path, typer.Option(help="Folder of the run; one with a checkpoint of the same run goes on.")],
     minutes: Annotated[float | None, typer.Option(help="Train for about this long.")] = None,
     steps: Annotated[int | None, typer.Option(help="Train for exactly this many optimizer steps.")] = None,
+    shares: Annotated[
+        str | None, typer.Option(help="Samples of each system in turn, in the family's order: 1,3,1; equal by default.")
+    ] = None,
     batch_size: Annotated[int, typer.Option(help="Fresh samples of each step.")] = 16,
     learning_rate: Annotated[float, typer.Option(help="Adam's peak learning rate.")] = 1e-2,
     resolution: Annotated[int, typer.Option(help="Points a side of the training fields.")] = 64,
@@ -45,6 +48,7 @@ def pretrain(
     try:
         config = PretrainConfig(
             family=family,
+            shares=() if shares is None else tuple(shares.split(",")),
             size=size,
             steps=1 if steps is None else steps,
             batch_size=batch_size,

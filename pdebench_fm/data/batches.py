@@ -64,7 +64,7 @@ def every_nth_point(batch: Batch, n: int) -> Batch:
 
 @dataclass(frozen=True)
 class Mixture:
-    """Equal parts of several streams, interleaved: position p is sample p // S of stream p mod S.
+    """Several streams, interleaved in rounds, in each of which every stream has its share of samples.
 
     A position is all the state there is, so a stream can be entered anywhere and any rows can be made by any process.
 
@@ -72,17 +72,24 @@ class Mixture:
         keys: of the streams.
         resolution: points a side: a multiple of 64, or a part of 64: those fields are the ones at 64×64, which
             resolves the sources, at every second, fourth, … point.
+        shares: each stream's samples in a round, ≥ 1; by default one each.
     """
 
     keys: tuple[SampleKey, ...]
     resolution: int
+    shares: tuple[int, ...] = ()
 
     def batch(self, start: int, count: int) -> Batch:
         """Return the samples at positions start … start+count−1, in an order fixed by the positions."""
-        positions = np.arange(start, start + count)
-        parts = [positions[positions % len(self.keys) == s] // len(self.keys) for s in range(len(self.keys))]
+        shares = self.shares or (1,) * len(self.keys)
+        rounds, places = np.divmod(np.arange(start, start + count), sum(shares))
         resolved = max(self.resolution, _RESOLVED)
-        made = [batch_of(sample(key, part, resolved)) for key, part in zip(self.keys, parts, strict=True) if len(part)]
+        made, first = [], 0
+        for key, share in zip(self.keys, shares, strict=True):
+            own = (first <= places) & (places < first + share)
+            if own.any():
+                made.append(batch_of(sample(key, rounds[own] * share + places[own] - first, resolved)))
+            first += share
         return every_nth_point(concatenate(made), resolved // self.resolution)
 
     def batches(self, batch_size: int, start: int = 0) -> Iterator[Batch]:

@@ -30,6 +30,7 @@ PACKAGE = "pdebench-fm"
 
 _TOLD = {
     "family",
+    "shares",
     "size",
     "data_version",
     "resolution",
@@ -161,7 +162,8 @@ def _cell(score: StatedScore) -> str:
 def _training_rows(training: TrainingRecord) -> dict[str, str]:
     """Return what the card's table says of the training, by its heads."""
     config, systems = training.config, find_family(training.config.family)
-    mixture = "equal parts of the `pretrain` regimes of " if len(systems) > 1 else "the `pretrain` regime of "
+    parts = f"parts {' : '.join(map(str, config.shares))}" if config.shares else "equal parts"
+    mixture = f"{parts} of the `pretrain` regimes of " if len(systems) > 1 else "the `pretrain` regime of "
     threads = f"{training.threads} thread" + ("s" if training.threads > 1 else "")
     hardware = f"{training.device}, {threads}"
     if training.processes > 1:

@@ -15,6 +15,8 @@ class PretrainConfig(BaseModel):
 
     Attributes:
         family: `poisson`, `advection-diffusion`, `helmholtz` or `mixed`.
+        shares: how many samples each of the family's systems has in every round of the stream, in their order; by
+            default one each.
         size: a name in `SIZES`.
         steps: optimizer steps; `batch_size` fresh samples each.
         learning_rate: Adam's peak, after `warmup_steps`, before a cosine to zero.
@@ -33,6 +35,7 @@ class PretrainConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     family: str
+    shares: tuple[PositiveInt, ...] = ()
     size: str
     steps: PositiveInt
     batch_size: PositiveInt = 16
@@ -51,7 +54,7 @@ class PretrainConfig(BaseModel):
     def mixture(self, split: str, resolution: int | None = None) -> Mixture:
         """Return the stream of the family's pretraining distribution, at `resolution` unless another is given."""
         keys = (SampleKey(system, "pretrain", split, self.data_version) for system in find_family(self.family))
-        return Mixture(tuple(keys), resolution or self.resolution)
+        return Mixture(tuple(keys), resolution or self.resolution, self.shares)
 
     def is_coarse(self, step: int) -> bool:
         """Return whether a step is on the coarse grid."""

@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from torch import Tensor
 
 from pdebench_fm.data.batches import Batch, Mixture
+from pdebench_fm.data.catalogue import find_family
 from pdebench_fm.errors import PdefmError, UsageError, unknown_name
 from pdebench_fm.models.config import HomogeneousNormaliser, ModelConfig
 from pdebench_fm.models.operator import NeuralOperator
@@ -57,6 +58,11 @@ def initial_model(config: PretrainConfig) -> NeuralOperator:
     if config.size not in SIZES:
         raise unknown_name("size", config.size, SIZES)
     size = SIZES[config.size]
+    systems = find_family(config.family)
+    if config.shares and len(config.shares) != len(systems):
+        raise UsageError(
+            f"{len(config.shares)} shares for {len(systems)} systems: give one each of {', '.join(systems)}"
+        )
     for resolution in {config.resolution, config.coarse_resolution if config.coarse_share else config.resolution}:
         _check_resolution(resolution, size)
     scales = coefficient_scales(config.mixture("train").batch(0, _SCALE_SAMPLES))

@@ -166,11 +166,19 @@ def test_the_first_share_of_the_steps_is_on_the_coarse_grid():
         ({"resolution": 48}, "no fields of 48 points"),
         ({"coarse_share": 0.5, "coarse_resolution": 4}, "4 points a side cannot carry the 4 modes of size 64k"),
         ({"size": "65k"}, "unknown size '65k'"),
+        (
+            {"family": "mixed", "shares": (1, 3)},
+            "2 shares for 3 systems: give one each of poisson, adv",
+        ),
     ],
 )
 def test_impossible_configurations_are_refused(change, message):
     with pytest.raises(UsageError, match=message):
         Pretraining(CONFIG.model_copy(update=change))
+
+
+def _rows(batches):
+    return sorted(row.numpy().tobytes() for batch in batches for row in batch.source)
 
 
 def test_a_mixture_has_equal_parts_and_any_position_can_be_entered():
@@ -179,13 +187,20 @@ def test_a_mixture_has_equal_parts_and_any_position_can_be_entered():
     whole = mixture.batch(0, 12)
     parts = [mixture.batch(start, 3) for start in (0, 3, 6, 9)]
 
-    def rows(batches):
-        return sorted(row.numpy().tobytes() for batch in batches for row in batch.source)
-
-    assert rows([whole]) == rows(parts)
+    assert _rows([whole]) == _rows(parts)
     omega = whole.coefficients[:, 5]
     assert int((omega > 0).sum()) == 4
     assert int((whole.coefficients[:, 3:5].abs().sum(dim=1) > 0).sum()) == 4
+
+
+def test_a_mixture_can_have_unequal_parts_and_repeats_no_sample():
+    keys = tuple(SampleKey(system, "pretrain", "train") for system in ("poisson", "advection-diffusion"))
+    mixture = Mixture(keys, 64, (1, 3))
+    parts = [mixture.batch(start, 3) for start in (0, 3, 6, 9)]
+    advected = [bool((row != 0).any()) for part in parts for row in part.coefficients[:, 3:5]]
+    assert (advected.count(False), advected.count(True)) == (3, 9)
+    expected = [Mixture((key,), 64).batch(0, count) for key, count in zip(keys, (3, 9), strict=True)]
+    assert _rows(parts) == _rows(expected)
 
 
 def test_minutes_are_turned_into_steps_once_and_kept_on_resume(tmp_path):
