@@ -1,6 +1,7 @@
 """Pretraining: exact resume, refusals, and that it learns."""
 
 import csv
+import time
 
 import pytest
 import torch
@@ -230,5 +231,6 @@ def test_tensorboard_has_each_validation_once_after_a_kill(uninterrupted, tmp_pa
 
     with pytest.raises(KeyboardInterrupt):
         pretrain(CONFIG, tmp_path, validate_every=4, on_progress=interrupt)
+    time.sleep(1)  # TensorBoard reads the files of a run in the order of the seconds in their names
     pretrain(CONFIG, tmp_path, validate_every=4)
     assert steps(tmp_path) == [4, 8, 12]
