@@ -1,0 +1,156 @@
+"""The trials behind the protocol's table of adaptation recipes (`evaluation/recipes.py`).
+
+    python scripts/choose_recipe.py trials.csv --shots 32
+    python scripts/choose_recipe.py trials.csv --shots 128 --batch-size 16 --scratch-steps 800,1600
+
+Every trial is on a `pretrain` regime, which no task scores. Pretrained models are adapted to three kinds of it: one
+that they know, where nothing must be lost; a near one (Poisson is advection-diffusion without a velocity); and a far
+one, of another equation. The same architectures, and a U-Net, are trained there from scratch.
+
+A line of the file is one trial: start, regime, shots, learning rate, steps, batch size, and the mean relative l2 error
+on test rows. Trials that the file holds already are not made again. At the end the settings are listed by their mean
+factor over the best setting of each case, so that no case weighs more for being harder.
+"""
+
+import argparse
+import csv
+import itertools
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+from statistics import geometric_mean
+from typing import NamedTuple
+
+import torch
+from torch import nn
+
+from pdebench_fm.evaluation.held import HeldTask
+from pdebench_fm.evaluation.task import load_task
+from pdebench_fm.memory import keep_freed_memory
+from pdebench_fm.models import NeuralOperator, load_model
+from pdebench_fm.models.unet import unet
+from pdebench_fm.training.adapt import AdaptationRecipe, DivergenceError, adapt
+from pdebench_fm.training.loss import relative_l2
+
+PRETRAINED = (
+    ("fno-mixed-64k", "advection-diffusion/pretrain"),  # known
+    ("fno-mixed-64k", "helmholtz/pretrain"),
+    ("fno-poisson-1m", "poisson/pretrain"),
+    ("fno-advection-diffusion-64k", "poisson/pretrain"),  # near
+    ("fno-advection-diffusion-1m", "poisson/pretrain"),
+    ("fno-poisson-64k", "advection-diffusion/pretrain"),  # far
+    ("fno-helmholtz-1m", "poisson/pretrain"),
+)
+SCRATCH = (
+    ("scratch 64k", "advection-diffusion/pretrain"),
+    ("scratch 64k", "poisson/pretrain"),
+    ("scratch 1m", "advection-diffusion/pretrain"),
+    ("scratch unet", "poisson/pretrain"),
+)
+TEST_ROWS = 128
+
+
+class Trial(NamedTuple):
+    """A start, what it is adapted to, and how."""
+
+    start: str
+    regime: str
+    shots: int
+    learning_rate: float
+    steps: int
+    batch_size: int
+
+    @property
+    def fresh(self) -> bool:
+        """Whether it starts from random weights."""
+        return self.start.startswith("scratch")
+
+    @property
+    def module(self) -> nn.Module:
+        """The module that it starts with."""
+        torch.manual_seed(0)
+        if self.start == "scratch unet":
+            return unet()
+        if self.fresh:
+            return NeuralOperator(load_model(self.start.replace("scratch ", "fno-advection-diffusion-")).config)
+        return load_model(self.start)
+
+    def error(self) -> float:
+        """Return the mean relative l2 error after the adaptation; infinite if it diverges."""
+        rows = HeldTask(load_task(self.regime), "lite", torch.device("cpu"))
+        recipe, module = AdaptationRecipe(self.learning_rate, self.steps, self.batch_size), self.module
+        try:
+            adapted = adapt(module, rows.support(self.shots, seed=0), recipe, seed=0)
+        except DivergenceError:
+            return float("inf")
+        test = rows.test()[slice(0, TEST_ROWS)]
+        with torch.inference_mode():
+            return float(relative_l2(adapted(test.source, test.coefficients), test.solution).mean())
+
+
+def best(found: dict[Trial, float]) -> Iterator[str]:
+    """Yield the best settings for each number of shots and kind of start."""
+    cases: dict[tuple[int, bool], dict[tuple[str, str], dict[tuple[float, int, int], float]]] = defaultdict(
+        lambda: defaultdict(dict)
+    )
+    for trial, error in found.items():
+        setting = (trial.learning_rate, trial.steps, trial.batch_size)
+        cases[trial.shots, trial.fresh][trial.start, trial.regime][setting] = error
+    for (shots, fresh), by_case in sorted(cases.items()):
+        settings = set.intersection(*(set(errors) for errors in by_case.values()))
+        factors = {
+            setting: [errors[setting] / min(errors.values()) for errors in by_case.values()] for setting in settings
+        }
+        yield f"{shots} shots, {'scratch' if fresh else 'pretrained'}; mean factor, and the worst:"
+        for setting, by_setting in sorted(factors.items(), key=lambda item: geometric_mean(item[1]))[:6]:
+            rate, steps, batch = setting
+            worst = max(by_setting)
+            yield f"  {rate:g}, {steps} steps of {batch}: {geometric_mean(by_setting):.3f}, {worst:.3f}"
+
+
+def read(file: Path) -> dict[Trial, float]:
+    """Return the trials of a file with their errors; none if there is no such file."""
+    if not file.exists():
+        return {}
+    with file.open(newline="") as handle:
+        return {
+            Trial(start, regime, int(shots), float(rate), int(steps), int(batch)): float(error)
+            for start, regime, shots, rate, steps, batch, error in csv.reader(handle)
+        }
+
+
+def numbers(text: str) -> list[float]:
+    """Return the numbers of a list with commas."""
+    return [float(part) for part in text.split(",")]
+
+
+def main() -> None:
+    """Make the trials that the file lacks and list the best."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("file", type=Path)
+    parser.add_argument("--shots", type=numbers, default=[32])
+    parser.add_argument("--batch-size", type=numbers, default=[8])
+    parser.add_argument("--pretrained-rates", type=numbers, default=[1e-4, 3e-4, 1e-3, 2e-3])
+    parser.add_argument("--pretrained-steps", type=numbers, default=[100, 200, 400])
+    parser.add_argument("--scratch-rates", type=numbers, default=[2e-3, 5e-3, 1e-2])
+    parser.add_argument("--scratch-steps", type=numbers, default=[200, 400, 800])
+    options = parser.parse_args()
+    keep_freed_memory()
+    found = read(options.file)
+    for cases, rates, steps in (
+        (PRETRAINED, options.pretrained_rates, options.pretrained_steps),
+        (SCRATCH, options.scratch_rates, options.scratch_steps),
+    ):
+        for shots, batch, rate, count, case in itertools.product(
+            options.shots, options.batch_size, rates, steps, cases
+        ):
+            trial = Trial(*case, int(shots), rate, int(count), int(batch))
+            if trial not in found:
+                found[trial] = trial.error()
+                with options.file.open("a", newline="") as handle:
+                    csv.writer(handle).writerow([*trial, found[trial]])
+    print("\n".join(best(found)))
+
+
+if __name__ == "__main__":
+    main()
