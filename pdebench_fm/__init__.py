@@ -12,15 +12,15 @@ The public names below are imported when they are first used, so that importing 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from pdebench_fm.version import __version__
+
 if TYPE_CHECKING:
     from pdebench_fm.evaluation.evaluate import evaluate, evaluate_suite
-    from pdebench_fm.evaluation.result import Result, read_result, write_result
-    from pdebench_fm.evaluation.task import load_task
     from pdebench_fm.models.candidates import candidate_of
+    from pdebench_fm.models.loading import load_model
     from pdebench_fm.models.references import open_candidate
-    from pdebench_fm.models.zoo import load_model
-
-__version__ = "0.1.0"
+    from pdebench_fm.protocol.task import load_task
+    from pdebench_fm.results.result import Result, read_result, write_result
 
 __all__ = [
     "Result",
@@ -36,15 +36,15 @@ __all__ = [
 ]
 
 _HOMES = {
-    "Result": "pdebench_fm.evaluation.result",
+    "Result": "pdebench_fm.results.result",
     "candidate_of": "pdebench_fm.models.candidates",
     "evaluate": "pdebench_fm.evaluation.evaluate",
     "evaluate_suite": "pdebench_fm.evaluation.evaluate",
-    "load_model": "pdebench_fm.models.zoo",
-    "load_task": "pdebench_fm.evaluation.task",
+    "load_model": "pdebench_fm.models.loading",
+    "load_task": "pdebench_fm.protocol.task",
     "open_candidate": "pdebench_fm.models.references",
-    "read_result": "pdebench_fm.evaluation.result",
-    "write_result": "pdebench_fm.evaluation.result",
+    "read_result": "pdebench_fm.results.result",
+    "write_result": "pdebench_fm.results.result",
 }
 
 

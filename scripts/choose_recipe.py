@@ -1,4 +1,4 @@
-"""The trials behind the protocol's table of adaptation recipes (`evaluation/recipes.py`).
+"""The trials behind the protocol's table of adaptation recipes (`protocol/recipes.py`).
 
     python scripts/choose_recipe.py trials.csv --shots 32
     python scripts/choose_recipe.py trials.csv --shots 128 --batch-size 16 --scratch-steps 800,1600
@@ -25,10 +25,10 @@ import torch
 from torch import nn
 
 from pdebench_fm.evaluation.held import HeldTask
-from pdebench_fm.evaluation.task import load_task
 from pdebench_fm.memory import keep_freed_memory
 from pdebench_fm.models import NeuralOperator, load_model
 from pdebench_fm.models.unet import unet
+from pdebench_fm.protocol.task import load_task
 from pdebench_fm.training.adapt import AdaptationRecipe, DivergenceError, adapt
 from pdebench_fm.training.loss import relative_l2
 

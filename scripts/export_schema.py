@@ -3,8 +3,8 @@
 import sys
 from pathlib import Path
 
-from pdebench_fm.evaluation.result import result_schema
 from pdebench_fm.files import write_atomically
+from pdebench_fm.results.result import result_schema
 
 HOME = Path(__file__).parent.parent / "leaderboard" / "schema" / "result-v1.json"
 

@@ -13,15 +13,15 @@ from pathlib import Path
 from pdebench_fm.data.catalogue import FAMILIES, TASKS
 from pdebench_fm.errors import PdefmError
 from pdebench_fm.evaluation.evaluate import evaluate
-from pdebench_fm.evaluation.model_card import write_card
-from pdebench_fm.evaluation.result import Result, read_result, write_result
-from pdebench_fm.evaluation.task import load_task
 from pdebench_fm.files import sha256_of
 from pdebench_fm.leaderboard.store import row_path
 from pdebench_fm.memory import keep_freed_memory
 from pdebench_fm.models import load_model
-from pdebench_fm.models.zoo import zoo_directory
+from pdebench_fm.models.loading import zoo_directory
+from pdebench_fm.protocol.task import load_task
+from pdebench_fm.results.result import Result, read_result, write_result
 from pdebench_fm.training.record import RECORD_NAME, read_training_record
+from pdebench_fm.zoo.card import write_card
 
 
 def existing_result(out: Path, task: str, name: str, digest: str, shots: list[int]) -> Result | None:

@@ -8,8 +8,18 @@ for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(variable, "1")  # before NumPy and PyTorch start their pools
 os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
 
+from dataclasses import dataclass  # noqa: E402
+
 import pytest  # noqa: E402
 import torch  # noqa: E402
+
+from pdebench_fm.data.catalogue import find_task  # noqa: E402
+from pdebench_fm.data.providers import RecipeRows  # noqa: E402
+from pdebench_fm.evaluation import cell  # noqa: E402
+from pdebench_fm.models import HomogeneousNormaliser, ModelConfig, NeuralOperator, load_model  # noqa: E402
+from pdebench_fm.protocol.task import EvaluationTask  # noqa: E402
+from pdebench_fm.training.adapt import AdaptationRecipe  # noqa: E402
+from pdebench_fm.training.search import SearchRecipe  # noqa: E402
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 CHROMIUM_ARGUMENTS = [
@@ -91,7 +101,7 @@ def model_with_card(tmp_path):
     """The folder of a finished pretraining with a card."""
     from described import make_pretrained, results_of
 
-    from pdebench_fm.evaluation.model_card import write_card
+    from pdebench_fm.zoo.card import write_card
 
     folder = make_pretrained(tmp_path / "fno-mixed-tiny")
     write_card(folder, results_of(folder))
@@ -108,3 +118,53 @@ def browser():
         chromium = driver.chromium.launch(executable_path=CHROMIUM, args=CHROMIUM_ARGUMENTS)
         yield chromium
         chromium.close()
+
+
+# A small untrained model, few rows and quick recipes, so that whole evaluations take a moment.
+
+
+@dataclass(frozen=True)
+class FewRows(RecipeRows):
+    """The first rows of a split, as a small build would have them."""
+
+    count: int = 16
+
+    @property
+    def size(self):
+        return self.count
+
+
+@pytest.fixture(scope="session")
+def model_folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("models") / "fno-tiny"
+    scales = HomogeneousNormaliser(coefficient_scales=(0.02, 0.02, 0.01, 0.1, 0.1, 6.0))
+    torch.manual_seed(5)
+    NeuralOperator(ModelConfig(width=8, modes=4, normaliser=scales, size="tiny")).save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture
+def model(model_folder):
+    return load_model(model_folder)
+
+
+@pytest.fixture(scope="session")
+def small_task():
+    """Return a task with 16 rows in its train and test splits."""
+
+    def make(name="poisson-ood/medium", seed=0):
+        task = find_task(name)
+        train, test = (FewRows(task.dataset.key(task.regime.name, split, seed=seed)) for split in ("train", "test"))
+        return EvaluationTask(task, train, test)
+
+    return make
+
+
+@pytest.fixture
+def quick_recipes(monkeypatch):
+    def quick(start, shots, name="v1"):
+        if name == "paper":
+            return SearchRecipe((1e-4, 5e-3), epochs=2, batch_size=3)
+        return AdaptationRecipe(5e-3 if start == "scratch" else 2e-3, steps=6, batch_size=min(shots, 4))
+
+    monkeypatch.setattr(cell, "adaptation_recipe", quick)

@@ -4,7 +4,7 @@ import math
 import statistics
 from datetime import UTC, datetime
 
-from pdebench_fm.evaluation.result import (
+from pdebench_fm.results.result import (
     DatasetRecord,
     Environment,
     Metrics,

@@ -12,9 +12,9 @@ import pytest
 from pdebench_fm.cli import main
 from pdebench_fm.data.catalogue import find_dataset
 from pdebench_fm.data.manifest import read_manifest
+from pdebench_fm.extensions.plugins import load_plugins
 from pdebench_fm.physics import sample
 from pdebench_fm.physics.sampling import build_fields
-from pdebench_fm.plugins import load_plugins
 
 ROOT = Path(__file__).parent.parent
 EXAMPLE = ROOT / "examples" / "screened_poisson.py"

@@ -4,8 +4,8 @@ from typing import Annotated
 
 import typer
 
-import pdebench_fm
 from pdebench_fm.cli import compare, data, evaluate, leaderboard, plot, pretrain, zoo
+from pdebench_fm.version import __version__
 
 app = typer.Typer(
     name="pdefm",
@@ -29,7 +29,7 @@ app.add_typer(zoo.app, name="zoo")
 
 def _show_version(value: bool) -> None:
     if value:
-        typer.echo(pdebench_fm.__version__)
+        typer.echo(__version__)
         raise typer.Exit
 
 

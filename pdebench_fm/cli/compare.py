@@ -9,7 +9,7 @@ from rich.table import Table
 from pdebench_fm.cli.console import console, short
 
 if TYPE_CHECKING:
-    from pdebench_fm.evaluation.compare import Difference
+    from pdebench_fm.results.compare import Difference
 
 
 def compare(
@@ -17,7 +17,7 @@ def compare(
     second: Annotated[Path, typer.Argument(help="Another, of the same task, track and rows.")],
 ) -> None:
     """Compare two models on one task, paired by test sample, with a bootstrap interval."""
-    from pdebench_fm.evaluation.compare import compare as compare_results
+    from pdebench_fm.results.compare import compare as compare_results
 
     comparison = compare_results(first, second)
     names = comparison.first.model.model_id, comparison.second.model.model_id

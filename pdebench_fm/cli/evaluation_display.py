@@ -11,7 +11,8 @@ from pdebench_fm.cli.console import console, progress_bar, short
 
 if TYPE_CHECKING:
     from pdebench_fm.evaluation.progress import SuiteProgress
-    from pdebench_fm.evaluation.result import Result, Run, Start
+    from pdebench_fm.protocol.tracks import Start
+    from pdebench_fm.results.result import Result, Run
 
 
 class EvaluationDisplay:

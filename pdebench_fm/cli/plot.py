@@ -22,9 +22,9 @@ def plot(
     ] = None,
 ) -> None:
     """Draw errors against shots, model size or regime, or the fields of the best, median and worst test sample."""
-    from pdebench_fm.evaluation.names import shots_list, split_list
-    from pdebench_fm.evaluation.plots.draw import draw
-    from pdebench_fm.evaluation.plots.selection import Selection
+    from pdebench_fm.plots.draw import draw
+    from pdebench_fm.plots.selection import Selection
+    from pdebench_fm.protocol.names import shots_list, split_list
 
     selection = Selection(
         tasks=tuple(split_list(task, "task")) if task is not None else (),

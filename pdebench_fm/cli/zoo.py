@@ -12,7 +12,7 @@ from pdebench_fm.cli import zoo_convert, zoo_hub
 from pdebench_fm.cli.console import console, short
 
 if TYPE_CHECKING:
-    from pdebench_fm.evaluation.zoo_entries import ZooEntry
+    from pdebench_fm.zoo.entries import ZooEntry
 
 _ROOMY = 100  # columns of a terminal that has room for an organisation and a model's name in one line
 _SHORT_COMMIT = 7
@@ -29,7 +29,7 @@ app.command("export")(zoo_convert.export_model)
 def list_models() -> None:
     """List models with their zero-shot errors on the pretraining distributions' test splits."""
     from pdebench_fm.data.catalogue import FAMILIES
-    from pdebench_fm.evaluation.zoo_entries import zoo_entries
+    from pdebench_fm.zoo.entries import zoo_entries
 
     systems = FAMILIES["mixed"]
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False)
@@ -61,7 +61,7 @@ def show(
     from huggingface_hub import ModelCard
 
     from pdebench_fm.errors import PdefmError
-    from pdebench_fm.evaluation.zoo_entries import find_entry
+    from pdebench_fm.zoo.entries import find_entry
 
     entry = find_entry(name)
     if not entry.card.is_file():

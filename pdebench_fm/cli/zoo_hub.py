@@ -10,7 +10,7 @@ from rich.table import Table
 from pdebench_fm.cli.console import console, short
 
 if TYPE_CHECKING:
-    from pdebench_fm.evaluation.zoo_entries import ZooEntry
+    from pdebench_fm.zoo.entries import ZooEntry
 
 
 def card(
@@ -20,8 +20,8 @@ def card(
     ] = None,
 ) -> None:
     """Write a model's card from its results on the twelve tasks and on its pretraining distributions."""
-    from pdebench_fm.evaluation.model_card import write_card
-    from pdebench_fm.evaluation.result import read_result
+    from pdebench_fm.results.result import read_result
+    from pdebench_fm.zoo.card import write_card
 
     files = [file for path in results or () for file in (sorted(path.rglob("*.json")) if path.is_dir() else [path])]
     path = write_card(folder, None if results is None else [read_result(file) for file in files])
@@ -40,7 +40,7 @@ def publish(
     """
     from huggingface_hub.utils import disable_progress_bars
 
-    from pdebench_fm.evaluation.publish_model import publish_model
+    from pdebench_fm.zoo.publish import publish_model
 
     disable_progress_bars()  # of the client: they would break up this command's own line
     with console.status(f"publishing {name}") as status:
@@ -60,7 +60,7 @@ def pull(
     """Download a model into the Hub's cache and check every tensor of it."""
     from huggingface_hub.utils import disable_progress_bars
 
-    from pdebench_fm.evaluation.zoo_entries import pull_model
+    from pdebench_fm.zoo.entries import pull_model
 
     disable_progress_bars()
     with console.status(f"downloading {reference}") as status:

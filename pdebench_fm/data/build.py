@@ -8,7 +8,6 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, ValidationError
 from threadpoolctl import threadpool_limits
 
-import pdebench_fm
 from pdebench_fm.data.card import write_card
 from pdebench_fm.data.catalogue import DATA_VERSION, SPLIT_SIZES, Dataset, find_regime, find_system
 from pdebench_fm.data.definitions import check_definition, plugin_failure
@@ -16,10 +15,11 @@ from pdebench_fm.data.digest import combine, content_hashes, recipe_hashes
 from pdebench_fm.data.manifest import MANIFEST_NAME, Manifest, Shard, Split, read_manifest, write_manifest
 from pdebench_fm.data.rows import ShardWriter, row_group
 from pdebench_fm.errors import PdefmError, UsageError
+from pdebench_fm.extensions.plugins import load_plugins, named_plugins
 from pdebench_fm.files import atomic_path, sha256_of, write_atomically
 from pdebench_fm.memory import keep_freed_memory
 from pdebench_fm.physics import REFERENCE_RESOLUTION, SYSTEMS, SampleKey, sample
-from pdebench_fm.plugins import load_plugins, named_plugins
+from pdebench_fm.version import __version__
 
 RESOLUTIONS = (64, 128, 256, 512)
 """Resolutions that can be built: the sources are resolved from 64² up."""
@@ -308,6 +308,6 @@ def _manifest(plan: BuildPlan, records: Mapping[str, ShardRecord], folder: Path)
         version=plan.version,
         seed=plan.seed,
         resolution=plan.resolution,
-        package_version=pdebench_fm.__version__,
+        package_version=__version__,
         splits=tuple(sorted(splits.values(), key=lambda s: (order[s.regime], list(SPLIT_SIZES).index(s.split)))),
     )

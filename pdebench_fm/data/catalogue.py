@@ -7,6 +7,7 @@ a task; plug-ins are loaded when a name is asked for that is not known without t
 from dataclasses import dataclass
 
 from pdebench_fm.errors import UsageError, unknown_name
+from pdebench_fm.extensions.plugins import VARIABLE, load_plugins
 from pdebench_fm.physics import (
     BUILT_IN,
     ORIGINS,
@@ -18,7 +19,6 @@ from pdebench_fm.physics import (
     SampleKey,
     System,
 )
-from pdebench_fm.plugins import VARIABLE, load_plugins
 
 DATA_VERSION = "1.0.0"
 """Semantic version of the published datasets; a change of bits is a major version."""

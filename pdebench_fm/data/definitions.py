@@ -8,9 +8,9 @@ import numpy as np
 from pdebench_fm.data.blocks import read_blocks
 from pdebench_fm.data.verification.checks import COEFFICIENT_TOLERANCE, FIELD_TOLERANCE
 from pdebench_fm.errors import PdefmError, UsageError, UserCodeError
+from pdebench_fm.extensions.importing import blame
 from pdebench_fm.physics import BUILT_IN, ORIGINS, SampleKey, System, draw, sample
 from pdebench_fm.physics.operator import WaveNumbers
-from pdebench_fm.user_code import blame
 
 _GRID = 64
 

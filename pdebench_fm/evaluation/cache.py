@@ -9,10 +9,10 @@ import pyarrow.parquet as pq
 from pydantic import JsonValue, ValidationError
 
 from pdebench_fm.evaluation.cell import Cell, Scored, cell_inputs, cell_key
-from pdebench_fm.evaluation.fields import NonNegative, Record
-from pdebench_fm.evaluation.metrics import METRIC_NAMES
-from pdebench_fm.evaluation.result import Metrics
 from pdebench_fm.files import atomic_path, write_atomically
+from pdebench_fm.protocol.metrics import METRIC_NAMES
+from pdebench_fm.results.fields import NonNegative, Record
+from pdebench_fm.results.result import Metrics
 
 ENVIRONMENT_VARIABLE = "PDEFM_CACHE"
 

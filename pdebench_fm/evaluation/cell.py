@@ -9,12 +9,13 @@ from importlib.metadata import version as library_version
 import torch
 
 from pdebench_fm.data.definitions import definition_digest
-from pdebench_fm.evaluation.metrics import Errors, summarise
-from pdebench_fm.evaluation.protocol import PROTOCOL_VERSION, find_track
-from pdebench_fm.evaluation.recipes import PAPER_RECIPE, adaptation_recipe
-from pdebench_fm.evaluation.result import Metrics, Start, Track
-from pdebench_fm.evaluation.task import EvaluationTask
 from pdebench_fm.models.candidate import Candidate
+from pdebench_fm.protocol.metrics import Errors
+from pdebench_fm.protocol.recipes import PAPER_RECIPE, adaptation_recipe
+from pdebench_fm.protocol.task import EvaluationTask
+from pdebench_fm.protocol.tracks import PROTOCOL_VERSION, Start, Track, find_track
+from pdebench_fm.results.result import Metrics
+from pdebench_fm.results.samples import summarise
 from pdebench_fm.training.adapt import AdaptationRecipe
 from pdebench_fm.training.search import SearchRecipe
 
@@ -115,16 +116,15 @@ Outcome = Scored | Failed
 def cell_inputs(cell: Cell) -> Mapping[str, object]:
     """Return everything that a cell's outcome depends on, as JSON values."""
     task, device = cell.task, cell.candidate.device
-    dataset = task.record(cell.track)
     inputs: dict[str, object] = {
         "code": CODE_VERSION,
         "protocol": PROTOCOL_VERSION,
         "model": cell.candidate.fingerprint,
         "task": task.name,
-        "version": dataset.version,
+        "version": task.test.key.version,
         "sampling_seed": task.test.key.seed,
-        "recipe_digest": dataset.recipe_digest,
-        "content_digest": dataset.content_digest,
+        "recipe_digest": task.recipe_digest(cell.track),
+        "content_digest": task.test.content_digest,
         "track": asdict(find_track(cell.track)),
         "start": cell.start,
         "shots": cell.shots,

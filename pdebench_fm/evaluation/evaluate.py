@@ -6,18 +6,18 @@ from pdebench_fm.data.executors import open_executor
 from pdebench_fm.errors import UsageError
 from pdebench_fm.evaluation.cache import CellCache
 from pdebench_fm.evaluation.evaluation import Evaluation
-from pdebench_fm.evaluation.names import task_names
 from pdebench_fm.evaluation.progress import SuiteProgress
-from pdebench_fm.evaluation.protocol import SEEDS
-from pdebench_fm.evaluation.recipes import PROTOCOL_RECIPE
-from pdebench_fm.evaluation.result import Result
 from pdebench_fm.evaluation.run import run_suite
 from pdebench_fm.evaluation.runners import ClusterRunner
 from pdebench_fm.evaluation.suite import plan
-from pdebench_fm.evaluation.task import EvaluationTask, load_task
 from pdebench_fm.models.candidate import Candidate, Operator
 from pdebench_fm.models.candidates import candidate_of
 from pdebench_fm.models.references import open_candidate
+from pdebench_fm.protocol.names import task_names
+from pdebench_fm.protocol.recipes import PROTOCOL_RECIPE
+from pdebench_fm.protocol.task import EvaluationTask, load_task
+from pdebench_fm.protocol.tracks import SEEDS
+from pdebench_fm.results.result import Result
 
 Model = Operator | Candidate
 """A `NeuralOperator`, any other module or function `(source, coefficients) -> solution`, or a `Candidate`."""

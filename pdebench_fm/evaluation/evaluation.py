@@ -11,22 +11,23 @@ from pathlib import Path
 import pyarrow as pa
 import torch
 
-import pdebench_fm
 from pdebench_fm.evaluation.cell import Cell, Failed, Outcome, Scored
-from pdebench_fm.evaluation.protocol import PROTOCOL_VERSION, bootstrap_interval, find_track
-from pdebench_fm.evaluation.result import (
+from pdebench_fm.models.candidate import Candidate
+from pdebench_fm.protocol.task import EvaluationTask
+from pdebench_fm.protocol.tracks import PROTOCOL_VERSION, Start, Track, bootstrap_interval, find_track
+from pdebench_fm.results.result import (
+    DatasetRecord,
     Environment,
     Failure,
     ModelRecord,
     Result,
     Run,
     SeedScores,
-    Start,
     Summary,
     write_result,
 )
-from pdebench_fm.evaluation.samples import samples_path, samples_table, write_samples
-from pdebench_fm.models.candidate import Candidate
+from pdebench_fm.results.samples import CellScores, samples_path, samples_table, write_samples
+from pdebench_fm.version import __version__
 
 _LIBRARIES = ("datasets", "huggingface_hub", "numpy", "pydantic", "safetensors", "torch")
 
@@ -70,7 +71,7 @@ def evaluation_of(cells: Sequence[Cell], outcomes: Mapping[Cell, Outcome]) -> Ev
         resolution=find_track(first.track).resolution,
         test_rows=first.task.test_rows(first.track),
         model=model_record(first.candidate),
-        dataset=first.task.record(first.track),
+        dataset=dataset_record(first.task, first.track),
         runs=_runs(scored),
         failures=failures,
         deterministic=first.deterministic,
@@ -78,7 +79,28 @@ def evaluation_of(cells: Sequence[Cell], outcomes: Mapping[Cell, Outcome]) -> Ev
         wall_seconds=sum(outcomes[cell].seconds for cell in cells),
         date=datetime.now(UTC).replace(microsecond=0),
     )
-    return Evaluation(result, samples_table(scored))
+    return Evaluation(
+        result,
+        samples_table(
+            CellScores(cell.start, cell.shots, cell.seed, cell.task.test_parameters(cell.track), outcome.errors)
+            for cell, outcome in scored
+        ),
+    )
+
+
+def dataset_record(task: EvaluationTask, track: Track) -> DatasetRecord:
+    """Return the provenance of the rows that are scored."""
+    test = task.test
+    return DatasetRecord(
+        name=task.task.dataset.name,
+        regime=task.task.regime.name,
+        version=test.key.version,
+        origin="recipe" if test.content_digest is None else "rows",
+        recipe_digest=task.recipe_digest(track),
+        content_digest=test.content_digest,
+        location=test.location,
+        revision=test.revision,
+    )
 
 
 def model_record(candidate: Candidate) -> ModelRecord:
@@ -121,7 +143,7 @@ def _environment(device: torch.device) -> Environment:
     """Return what the scores are computed with."""
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
     return Environment(
-        package_version=pdebench_fm.__version__,
+        package_version=__version__,
         python=platform.python_version(),
         libraries={library: library_version(library) for library in _LIBRARIES},
         device=name,

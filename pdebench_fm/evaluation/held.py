@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 
 from pdebench_fm.data.batches import Batch, concatenate
-from pdebench_fm.evaluation.result import Track
-from pdebench_fm.evaluation.task import EvaluationTask, rows_at
+from pdebench_fm.protocol.task import EvaluationTask, rows_at
+from pdebench_fm.protocol.tracks import Track
 
 
 @dataclass(frozen=True)

@@ -13,13 +13,13 @@ import torch
 from pdebench_fm.errors import PdefmError, UsageError
 from pdebench_fm.evaluation.cell import Cell, Outcome, cell_key
 from pdebench_fm.evaluation.held import HeldTask
-from pdebench_fm.evaluation.result import Start, Track
 from pdebench_fm.evaluation.scoring import compute
-from pdebench_fm.evaluation.task import EvaluationTask, load_task
+from pdebench_fm.extensions.plugins import load_plugins, named_plugins
 from pdebench_fm.models.candidate import Candidate
 from pdebench_fm.models.references import open_candidate
 from pdebench_fm.physics import BUILT_IN
-from pdebench_fm.plugins import load_plugins, named_plugins
+from pdebench_fm.protocol.task import EvaluationTask, load_task
+from pdebench_fm.protocol.tracks import Start, Track
 
 OnStep = Callable[[Cell, int, float], None]
 """`on_step(cell, steps done, loss)`, from runners that see steps."""

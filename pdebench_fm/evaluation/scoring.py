@@ -13,11 +13,11 @@ from pdebench_fm.errors import PdefmError, UsageError
 from pdebench_fm.evaluation.cell import Cell, Failed, Outcome, Scored
 from pdebench_fm.evaluation.determinism import algorithms
 from pdebench_fm.evaluation.held import HeldTask
-from pdebench_fm.evaluation.metrics import Errors, sample_errors
 from pdebench_fm.models.candidate import Candidate
 from pdebench_fm.models.fresh import seeded
 from pdebench_fm.models.prediction import ModelOutputError, predict
 from pdebench_fm.physics.operator import Symbol
+from pdebench_fm.protocol.metrics import Errors, sample_errors
 from pdebench_fm.training.adapt import AdaptationRecipe, adapt
 from pdebench_fm.training.search import SearchRecipe, adapt_by_search
 

@@ -11,10 +11,10 @@ from torch import Tensor, nn
 from pdebench_fm.data.batches import Batch, concatenate
 from pdebench_fm.data.catalogue import TASKS
 from pdebench_fm.errors import PdefmError
-from pdebench_fm.evaluation.task import load_task
+from pdebench_fm.extensions.calling import user_code
 from pdebench_fm.models.candidate import Candidate
 from pdebench_fm.models.prediction import checked, predict
-from pdebench_fm.models.user_code import user_code
+from pdebench_fm.protocol.task import load_task
 from pdebench_fm.training.adapt import AdaptationRecipe, adapt
 from pdebench_fm.training.loss import relative_l2
 

@@ -6,12 +6,11 @@ from dataclasses import dataclass
 from pdebench_fm.errors import UsageError
 from pdebench_fm.evaluation.cell import Cell
 from pdebench_fm.evaluation.determinism import is_deterministic
-from pdebench_fm.evaluation.fields import duplicates
-from pdebench_fm.evaluation.protocol import SEEDS, check_shots, find_track
-from pdebench_fm.evaluation.recipes import PROTOCOL_RECIPE, find_recipe
-from pdebench_fm.evaluation.result import Track
-from pdebench_fm.evaluation.task import EvaluationTask
 from pdebench_fm.models.candidate import Candidate
+from pdebench_fm.protocol.recipes import PROTOCOL_RECIPE, find_recipe
+from pdebench_fm.protocol.task import EvaluationTask
+from pdebench_fm.protocol.tracks import SEEDS, Track, check_shots, find_track
+from pdebench_fm.results.fields import duplicates
 
 
 @dataclass(frozen=True, eq=False)

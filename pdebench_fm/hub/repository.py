@@ -15,8 +15,8 @@ from typing import Literal, TypeVar
 from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi, snapshot_download
 from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError, RevisionNotFoundError
 
-import pdebench_fm
 from pdebench_fm.hub.failures import HUB_ERRORS, HubError, explain, is_temporary, reason_of, wait_before
+from pdebench_fm.version import __version__
 
 Kind = Literal["dataset", "model"]
 """What a repository holds, in the Hub's words."""
@@ -80,7 +80,7 @@ def hub_client(endpoint: str | None = None, token: str | None = None) -> HfApi:
         endpoint: the Hub's address; by default `HF_ENDPOINT` or the public one.
         token: by default `HF_TOKEN` or that of `hf auth login`.
     """
-    return HfApi(endpoint, token, library_name="pdebench-fm", library_version=pdebench_fm.__version__)
+    return HfApi(endpoint, token, library_name="pdebench-fm", library_version=__version__)
 
 
 @dataclass(frozen=True)

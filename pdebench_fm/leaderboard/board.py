@@ -12,8 +12,9 @@ from itertools import groupby
 from pathlib import Path
 
 from pdebench_fm.data.catalogue import SPLIT_SIZES, TASKS
-from pdebench_fm.evaluation.result import LITE_TEST_ROWS, Metrics, Result, Run, Start, Summary, Track
 from pdebench_fm.leaderboard.store import Entry
+from pdebench_fm.protocol.tracks import LITE_TEST_ROWS, Start, Track
+from pdebench_fm.results.result import Metrics, Result, Run, Summary
 
 STANDARD_ROWS = {"full": SPLIT_SIZES["test"], "lite": LITE_TEST_ROWS}
 STANDARD_RESOLUTION = {"full": 128, "lite": 64}

@@ -10,7 +10,6 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from pdebench_fm.errors import UsageError
-from pdebench_fm.evaluation.result import Metrics
 from pdebench_fm.files import write_atomically
 from pdebench_fm.leaderboard.board import (
     STANDARD_RESOLUTION,
@@ -23,6 +22,7 @@ from pdebench_fm.leaderboard.board import (
 from pdebench_fm.leaderboard.efficiency import Needed, comparisons
 from pdebench_fm.leaderboard.store import Entry, load
 from pdebench_fm.physics import REGIMES, SYSTEMS
+from pdebench_fm.results.result import Metrics
 
 PAGE = "index.html"
 GENERATOR = '<meta name="generator" content="pdebench_fm leaderboard">'

@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pdebench_fm.errors import PdefmError, UsageError
-from pdebench_fm.evaluation.recipes import PAPER_RECIPE
-from pdebench_fm.evaluation.result import Result, find_result_files, read_result, result_text, write_result
 from pdebench_fm.files import write_atomically
+from pdebench_fm.protocol.recipes import PAPER_RECIPE
+from pdebench_fm.results.result import Result, find_result_files, read_result, result_text, write_result
 
 HOME_ORGANISATION = "pdebench-fm"
 _SAFE_NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,94}[A-Za-z0-9])?")

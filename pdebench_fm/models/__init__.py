@@ -13,6 +13,7 @@ from pdebench_fm.models.config import (
 )
 from pdebench_fm.models.devices import choose_device
 from pdebench_fm.models.fno import FNO
+from pdebench_fm.models.loading import load_model, recipe_names, resolve, zoo_names
 from pdebench_fm.models.operator import NeuralOperator, ShapeError, parameter_count
 from pdebench_fm.models.prediction import ModelOutputError, predict
 from pdebench_fm.models.references import open_candidate
@@ -20,7 +21,6 @@ from pdebench_fm.models.sizes import SIZES, Size
 from pdebench_fm.models.sources import ModelSource
 from pdebench_fm.models.spectral import SpectralConvolution
 from pdebench_fm.models.unet import UNet
-from pdebench_fm.models.zoo import load_model, recipe_names, resolve, zoo_names
 
 __all__ = [
     "BASELINES",

@@ -9,7 +9,6 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-import pdebench_fm
 from pdebench_fm.data.batches import batch_of
 from pdebench_fm.data.catalogue import DATA_VERSION
 from pdebench_fm.models.candidate import Candidate, Operator
@@ -19,6 +18,7 @@ from pdebench_fm.models.neuraloperator import neuraloperator_fno
 from pdebench_fm.models.unet import unet
 from pdebench_fm.physics import REFERENCE_RESOLUTION, SampleKey, sample, solve
 from pdebench_fm.physics.operator import Symbol, advective_symbol
+from pdebench_fm.version import __version__
 
 MEAN_ROWS = 256
 """Rows of each pretraining distribution's train split that the mean predictor averages."""
@@ -148,5 +148,5 @@ BASELINES: Mapping[str, Baseline] = {
 
 def _of_code() -> str:
     """Return a SHA-256 of what the predictors' outputs depend on: this package's physics, versioned as a whole."""
-    parts = f"{pdebench_fm.__version__}\x1f{DATA_VERSION}\x1f{MEAN_ROWS}\x1f".encode()
+    parts = f"{__version__}\x1f{DATA_VERSION}\x1f{MEAN_ROWS}\x1f".encode()
     return hashlib.sha256(parts + Path(__file__).read_bytes()).hexdigest()

@@ -8,8 +8,8 @@ from torch import Tensor, nn
 
 from pdebench_fm.data.batches import Batch
 from pdebench_fm.errors import PdefmError
+from pdebench_fm.extensions.calling import user_code
 from pdebench_fm.models.candidate import Candidate, Operator
-from pdebench_fm.models.user_code import user_code
 
 
 class ModelOutputError(PdefmError):

@@ -5,11 +5,11 @@ from pathlib import Path
 
 from pdebench_fm.errors import unknown_name
 from pdebench_fm.models.baselines import BASELINES
+from pdebench_fm.models.builders import open_file, open_plugin, plugins, split_file_reference
 from pdebench_fm.models.candidate import Candidate
 from pdebench_fm.models.candidates import candidate_of
 from pdebench_fm.models.devices import choose_device
-from pdebench_fm.models.user_files import open_file, open_plugin, plugins, split_file_reference
-from pdebench_fm.models.zoo import load_model, zoo_names
+from pdebench_fm.models.loading import load_model, zoo_names
 
 _BARE_NAME = re.compile(r"[\w.-]+")
 

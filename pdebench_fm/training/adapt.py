@@ -11,8 +11,8 @@ from torch import Tensor, nn
 
 from pdebench_fm.data.batches import Batch
 from pdebench_fm.errors import PdefmError
+from pdebench_fm.extensions.calling import user_code
 from pdebench_fm.models.prediction import ModelOutputError, checked
-from pdebench_fm.models.user_code import user_code
 from pdebench_fm.training.loss import relative_l2
 from pdebench_fm.training.schedule import warmup_cosine
 

@@ -6,11 +6,11 @@ from pathlib import Path
 import torch
 from pydantic import BaseModel, ConfigDict, NonNegativeFloat, PositiveInt, ValidationError
 
-import pdebench_fm
 from pdebench_fm.errors import PdefmError
 from pdebench_fm.files import write_atomically
 from pdebench_fm.models.sources import RECORD_NAME
 from pdebench_fm.training.config import PretrainConfig
+from pdebench_fm.version import __version__
 
 
 class TrainingRecord(BaseModel):
@@ -52,7 +52,7 @@ def training_record(
         threads=torch.get_num_threads(),
         processes=processes,
         torch_version=str(torch.__version__),
-        package_version=pdebench_fm.__version__,
+        package_version=__version__,
         validation_errors=validation,
     )
 

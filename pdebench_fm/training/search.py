@@ -9,9 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from pdebench_fm.data.batches import Batch
+from pdebench_fm.extensions.calling import user_code
 from pdebench_fm.models.candidate import Operator
 from pdebench_fm.models.prediction import ModelOutputError, checked
-from pdebench_fm.models.user_code import user_code
 from pdebench_fm.training.adapt import DivergenceError, FineTuning, Rows
 from pdebench_fm.training.loss import relative_l2
 

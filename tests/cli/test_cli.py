@@ -8,8 +8,8 @@ import torch
 from described import make_pretrained, results_of
 
 from pdebench_fm.cli import main
-from pdebench_fm.evaluation.result import write_result
 from pdebench_fm.models import HomogeneousNormaliser, ModelConfig, NeuralOperator, load_model
+from pdebench_fm.results.result import write_result
 
 
 @pytest.fixture
@@ -199,8 +199,8 @@ def test_the_zoo_lists_its_models_and_shows_their_cards(capsys):
 @pytest.mark.parametrize("columns", [80, 120])
 def test_the_zoo_is_listed_without_breaking_a_name(columns, capsys, monkeypatch):
     from pdebench_fm.cli import zoo
-    from pdebench_fm.evaluation import zoo_entries
-    from pdebench_fm.models.zoo import zoo_directory
+    from pdebench_fm.models.loading import zoo_directory
+    from pdebench_fm.zoo import entries as zoo_entries
 
     shipped = zoo_entries.find_entry("fno-mixed-64k")
     longest = "fno-advection-diffusion-99k"  # as long as the longest in the package
@@ -226,7 +226,7 @@ def test_a_recipe_is_shown_with_its_script(capsys):
     text = capsys.readouterr().out
     assert "No weights are shipped" in text
     assert "--size 256m" in text
-    assert "zoo_recipes" in text.replace("\n", "")
+    assert "zoo/recipes" in text.replace("\n", "")
 
 
 def test_a_card_is_made_from_result_files(tmp_path, capsys):

@@ -12,7 +12,7 @@ from pdebench_fm.data.catalogue import DATASETS
 from pdebench_fm.data.digest import recipe_digest
 from pdebench_fm.data.manifest import read_manifest
 from pdebench_fm.data.publishing.publish import publish
-from pdebench_fm.evaluation.task import load_task, rows_at
+from pdebench_fm.protocol.task import load_task, rows_at
 
 
 @pytest.fixture(scope="module")
@@ -96,7 +96,8 @@ def test_a_private_dataset_is_read_with_its_owners_token_only(hub, tmp_path):
 TASK = """
 import json, sys
 from pdebench_fm.errors import PdefmError
-from pdebench_fm.evaluation.task import load_task, rows_at
+from pdebench_fm.evaluation.evaluation import dataset_record
+from pdebench_fm.protocol.task import load_task, rows_at
 seen = []
 for location in sys.argv[1:]:
     try:
@@ -104,7 +105,7 @@ for location in sys.argv[1:]:
     except PdefmError as error:
         seen.append(str(error))
         continue
-    batch, record = task.test_batch("lite"), task.record("lite")
+    batch, record = task.test_batch("lite"), dataset_record(task, "lite")
     support = rows_at(task.train, task.support_indices(8, seed=0), "lite")
     values = [float(part.double().sum()) for part in (batch.source, batch.coefficients, batch.solution, support.source)]
     seen.append([task.train.size, task.test.size, values, record.model_dump(mode="json")])

@@ -18,8 +18,8 @@ from pdebench_fm.data.executors import open_executor
 from pdebench_fm.data.manifest import read_manifest
 from pdebench_fm.data.verification.verify import verify
 from pdebench_fm.errors import PdefmError, UsageError, UserCodeError
+from pdebench_fm.extensions.plugins import load_plugins
 from pdebench_fm.physics import sample
-from pdebench_fm.plugins import load_plugins
 
 pytestmark = pytest.mark.usefixtures("registry")
 

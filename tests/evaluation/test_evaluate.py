@@ -9,10 +9,10 @@ from pdebench_fm.data.digest import recipe_digest
 from pdebench_fm.errors import PdefmError, UsageError
 from pdebench_fm.evaluation import held
 from pdebench_fm.evaluation.evaluate import evaluate
-from pdebench_fm.evaluation.result import read_result, write_result
-from pdebench_fm.evaluation.task import load_task, rows_at
 from pdebench_fm.files import sha256_of
 from pdebench_fm.physics import SampleKey, sample
+from pdebench_fm.protocol.task import load_task, rows_at
+from pdebench_fm.results.result import read_result, write_result
 
 TASK = "poisson-ood/medium"
 
@@ -147,4 +147,4 @@ def test_results_survive_the_round_trip_to_disk(model, tmp_path):
 
 def test_a_private_seed_gives_other_rows():
     published, private = load_task(TASK), load_task(TASK, seed=1234)
-    assert published.record("lite").recipe_digest != private.record("lite").recipe_digest
+    assert published.recipe_digest("lite") != private.recipe_digest("lite")

@@ -9,11 +9,11 @@ from drums import DRUM
 from pdebench_fm.data.batches import Batch
 from pdebench_fm.errors import UsageError
 from pdebench_fm.evaluation.cell import Cell, Scored, cell_key
-from pdebench_fm.evaluation.metrics import sample_errors
-from pdebench_fm.evaluation.names import task_names
 from pdebench_fm.evaluation.runners import ClusterRunner, compute_order
-from pdebench_fm.evaluation.task import load_task
 from pdebench_fm.models.references import open_candidate
+from pdebench_fm.protocol.metrics import sample_errors
+from pdebench_fm.protocol.names import task_names
+from pdebench_fm.protocol.task import load_task
 
 
 def cell_of(task):

@@ -7,9 +7,9 @@ from distributed import LocalCluster
 from pdebench_fm.errors import PdefmError, UsageError
 from pdebench_fm.evaluation.cache import CellCache
 from pdebench_fm.evaluation.evaluate import evaluate_suite
-from pdebench_fm.evaluation.result import Result
 from pdebench_fm.evaluation.runners import CellOrder, compute_order
 from pdebench_fm.models import load_model, open_candidate
+from pdebench_fm.results.result import Result
 
 TASKS = ["poisson-ood/hard", "poisson/in-domain"]
 

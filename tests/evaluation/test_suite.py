@@ -12,13 +12,13 @@ from pdebench_fm.evaluation import runners
 from pdebench_fm.evaluation.cache import CellCache, default_cache_folder
 from pdebench_fm.evaluation.cell import cell_key
 from pdebench_fm.evaluation.evaluate import evaluate_suite
-from pdebench_fm.evaluation.names import shots_list, split_list, task_names
 from pdebench_fm.evaluation.progress import Pace
 from pdebench_fm.evaluation.run import run_suite
 from pdebench_fm.evaluation.suite import plan
 from pdebench_fm.models import load_model
 from pdebench_fm.models.candidate import Candidate
 from pdebench_fm.models.candidates import candidate_of
+from pdebench_fm.protocol.names import shots_list, split_list, task_names
 
 
 def test_names_stand_for_tasks():

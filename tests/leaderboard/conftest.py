@@ -3,8 +3,8 @@
 import pytest
 from factories import make_model, make_result, make_run
 
-from pdebench_fm.evaluation.result import write_result
 from pdebench_fm.leaderboard.store import submit
+from pdebench_fm.results.result import write_result
 
 
 @pytest.fixture

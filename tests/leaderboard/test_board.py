@@ -5,9 +5,9 @@ from datetime import UTC, datetime
 from factories import make_dataset, make_model, make_result, make_run
 
 from pdebench_fm.data.catalogue import SPLIT_SIZES, TASKS
-from pdebench_fm.evaluation.protocol import TRACKS
 from pdebench_fm.leaderboard.board import STANDARD_RESOLUTION, STANDARD_ROWS, make_boards
 from pdebench_fm.leaderboard.store import Entry, row_path
+from pdebench_fm.protocol.tracks import TRACKS
 
 
 def boards_of(*results):

@@ -7,8 +7,8 @@ import pytest
 from factories import make_dataset, make_model, make_result
 
 from pdebench_fm.errors import PdefmError, UsageError
-from pdebench_fm.evaluation.result import read_result, write_result
 from pdebench_fm.leaderboard.store import Entry, load, row_path, submit
+from pdebench_fm.results.result import read_result, write_result
 
 
 def files_of(folder: Path) -> list[Path]:

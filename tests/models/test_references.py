@@ -147,7 +147,7 @@ def test_a_file_that_raises_shows_its_own_traceback_and_not_ours(text, shown, wr
     assert main(["eval", "--model", "mine.py:build", "--task", "poisson-ood/hard", "--smoke"]) == 1
     stderr = capsys.readouterr().err
     assert shown in stderr
-    assert "user_files.py" not in stderr
+    assert "builders.py" not in stderr
     assert "importlib" not in stderr
     assert stderr.splitlines()[-1].startswith("pdefm: ")
 

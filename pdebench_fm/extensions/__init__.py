@@ -1,0 +1,1 @@
+"""Code that users bring: importing files and plug-ins, and telling its failures as its own."""

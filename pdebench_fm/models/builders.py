@@ -1,0 +1,220 @@
+"""Models that a user's own function builds: from a Python file, or from an installed plug-in."""
+
+import hashlib
+import importlib.util
+import inspect
+import re
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+from types import ModuleType
+
+import torch
+from torch import nn
+
+from pdebench_fm.errors import UsageError, unknown_name
+from pdebench_fm.extensions.calling import user_code
+from pdebench_fm.files import sha256_of
+from pdebench_fm.models.candidate import Candidate, Operator
+from pdebench_fm.models.candidates import candidate_of, fingerprint_of, safe_name
+from pdebench_fm.models.fresh import seeded
+
+PLUGIN_GROUP = "pdebench_fm.models"
+"""The entry-point group by which an installed package offers models: each entry is a function like a file's `build`."""
+
+DEFAULT_FUNCTION = "build"
+_FILE_REFERENCE = re.compile(r"(?P<path>.+\.py)(?::(?P<function>\w+))?", re.DOTALL)
+_GIVEN = ("device", "pretrained")
+_PACKAGE = Path(__file__).parents[1]
+
+
+@dataclass(frozen=True)
+class Builder:
+    """A user's function that builds a model.
+
+    Attributes:
+        function: Called with no argument but, where it has parameters of these names, `device` and `pretrained`.
+        title: Names it in messages, such as "build in mine.py".
+        files: The files that it consists of, as far as they are known.
+    """
+
+    function: Callable[..., object]
+    title: str
+    files: tuple[Path, ...]
+
+    def __post_init__(self) -> None:
+        """Check that the function can be called.
+
+        Raises:
+            UsageError: If it wants other arguments.
+        """
+        for parameter in self._parameters().values():
+            needed = parameter.default is parameter.empty and parameter.kind not in (
+                parameter.VAR_POSITIONAL,
+                parameter.VAR_KEYWORD,
+            )
+            if needed and parameter.name not in _GIVEN:
+                raise UsageError(
+                    f"{self.title} needs the argument {parameter.name!r}: a function that builds a model takes none, "
+                    "or `device`, or `pretrained`, and returns the model; one that is the model itself is returned by "
+                    "another"
+                )
+
+    def build(self, device: torch.device, *, pretrained: bool = True) -> Operator:
+        """Return the model on `device`, a module in evaluation mode.
+
+        Raises:
+            UsageError: If the function returns no model.
+            UserCodeError: If it raises.
+        """
+        values = {"device": device, "pretrained": pretrained}
+        with user_code(self.title):
+            built = self.function(**{name: values[name] for name in _GIVEN if name in self._parameters()})
+            if isinstance(built, nn.Module):
+                return built.to(device).eval()
+        if isinstance(built, type) or not callable(built):
+            what = f"the class {built.__name__}" if isinstance(built, type) else repr(type(built).__name__)
+            raise UsageError(
+                f"{self.title} returned {what}: it must return a torch.nn.Module or a function (source, coefficients)"
+            )
+        return built
+
+    def candidate(self, name: str, device: torch.device) -> Candidate:
+        """Return the built model as the evaluation sees it.
+
+        Raises:
+            UsageError: If the function returns no model.
+            UserCodeError: If it raises.
+        """
+        with seeded(0, device):  # a model that draws its weights is the same one each time it is opened
+            operator = self.build(device)
+        if not isinstance(operator, nn.Module):
+            return candidate_of(operator, name, device=device, fingerprint=self._fingerprint())
+        candidate = candidate_of(operator, name)
+        if candidate.weights_sha256 is not None:  # a NeuralOperator, loaded from a file and unchanged
+            return candidate
+        candidate = replace(candidate, fingerprint=fingerprint_of(operator, *self.files))
+        if "pretrained" not in self._parameters():
+            return candidate
+        shapes = _shapes(operator)
+
+        def fresh(seed: int) -> nn.Module:
+            with seeded(seed, device):
+                model = self.build(device, pretrained=False)
+            if not isinstance(model, nn.Module) or _shapes(model) != shapes:
+                raise UsageError(f"{self.title} returns another architecture for pretrained=False than otherwise")
+            return model
+
+        return replace(candidate, fresh=fresh)
+
+    def _parameters(self) -> dict[str, inspect.Parameter]:
+        try:
+            return dict(inspect.signature(self.function).parameters)
+        except (TypeError, ValueError):  # some built-in functions have no signature
+            return {}
+
+    def _fingerprint(self) -> str | None:
+        """Return a SHA-256 of the files' contents, in whatever order; None if there are none."""
+        if not self.files:
+            return None
+        return hashlib.sha256("".join(sorted(sha256_of(path) for path in self.files)).encode()).hexdigest()
+
+
+def split_file_reference(text: str) -> tuple[Path, str] | None:
+    """Return the file and the function of `path/to/file.py:function`; None for what is no such reference."""
+    match = _FILE_REFERENCE.fullmatch(text)
+    return (Path(match["path"]).expanduser(), match["function"] or DEFAULT_FUNCTION) if match else None
+
+
+def open_file(path: Path, function: str, device: torch.device) -> Candidate:
+    """Run a user's Python file and return the model that a function in it builds.
+
+    The file can import others that lie beside it; these are part of the candidate's fingerprint. It is called by the
+    file's name, and by the function's too, if that is not `build`.
+
+    Raises:
+        UsageError: If there is no such file or function, or it builds no model.
+        UserCodeError: If its code raises.
+    """
+    if not path.is_file():
+        raise UsageError(f"no file {path}: a model of your own is given as path/to/file.py:function")
+    module, files = _run(path)
+    functions = {name: value for name, value in vars(module).items() if callable(value) and not name.startswith("_")}
+    if function not in vars(module):
+        if not functions:
+            raise UsageError(f"{path.name} defines no function {function!r}")
+        raise unknown_name(f"function of {path.name}", function, functions)
+    if isinstance(vars(module)[function], nn.Module) or function not in functions:
+        kind = type(vars(module)[function]).__name__
+        raise UsageError(f"{function} in {path.name} is of type {kind}: name a function that returns the model")
+    name = path.stem if function == DEFAULT_FUNCTION else f"{path.stem}-{function}"
+    return Builder(functions[function], f"{function} in {path.name}", files).candidate(safe_name(name), device)
+
+
+def plugins() -> dict[str, EntryPoint]:
+    """Return the models that installed packages offer, by name.
+
+    Raises:
+        UsageError: If two packages offer the same name.
+    """
+    found: dict[str, EntryPoint] = {}
+    for entry in entry_points(group=PLUGIN_GROUP):
+        other = found.setdefault(entry.name, entry)
+        if other.value != entry.value:
+            raise UsageError(f"two installed plug-ins are called {entry.name!r}: {other.value} and {entry.value}")
+    return found
+
+
+def open_plugin(entry: EntryPoint, device: torch.device) -> Candidate:
+    """Return the model that an installed plug-in builds; its revision is the version of the package that it is in.
+
+    Raises:
+        UsageError: If the plug-in builds no model.
+        UserCodeError: If its code raises.
+    """
+    title = f"plug-in {entry.name} ({entry.value})"
+    with user_code(title):
+        function = entry.load()
+    if not callable(function) or isinstance(function, nn.Module):
+        raise UsageError(f"{title} is of type {type(function).__name__}: it must be a function that returns the model")
+    module = sys.modules[entry.module]
+    files = (Path(module.__file__),) if module.__file__ else ()
+    candidate = Builder(function, title, files).candidate(safe_name(entry.name), device)
+    if candidate.revision is None and entry.dist is not None:
+        candidate = replace(candidate, revision=f"{entry.dist.name} {entry.dist.version}")
+    return candidate
+
+
+def _run(path: Path) -> tuple[ModuleType, tuple[Path, ...]]:
+    """Run a file as a module; return it with the files it consists of: itself and those it imports from beside it."""
+    path = path.resolve()
+    folder = path.parent
+    # Last, so that a user's `datasets.py` cannot take the place of an installed package that is imported later.
+    if str(folder) not in sys.path:
+        sys.path.append(str(folder))
+    # A name of its own, the same for each run, under which classes can be found again when they are unpickled.
+    name = f"pdefm_user_{path.stem}_{hashlib.sha256(str(path).encode()).hexdigest()[:8]}"
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise UsageError(f"{path.name} cannot be read as a Python file")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    with user_code(path.name):
+        spec.loader.exec_module(module)
+    files = {path}
+    for imported in list(sys.modules.values()):
+        origin = getattr(imported, "__file__", None)
+        if origin and Path(origin).is_relative_to(folder) and not _is_installed(Path(origin)):
+            files.add(Path(origin))
+    return module, tuple(sorted(files))
+
+
+def _is_installed(path: Path) -> bool:
+    """Return whether a module's file belongs to an installed package, or to this one, whatever folder those are in."""
+    return "site-packages" in path.parts or path.is_relative_to(_PACKAGE)
+
+
+def _shapes(module: nn.Module) -> list[tuple[str, tuple[int, ...]]]:
+    return [(name, tuple(parameter.shape)) for name, parameter in module.named_parameters()]

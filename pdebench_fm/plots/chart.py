@@ -1,0 +1,176 @@
+"""A picture of lines as plain objects: everything that is drawn and every word on it, whatever draws it."""
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from pdebench_fm.data.catalogue import Task
+from pdebench_fm.plots.scores import Score
+
+ERROR_LABEL = "relative ℓ² error"
+_LADDERS = ((1.0, 2.0, 5.0), (1.0, 3.0), (1.0,))
+_MOST_TICKS = 7
+_MARGIN = 1.25  # between the outermost value and the end of a logarithmic axis
+
+
+@dataclass(frozen=True)
+class Axis:
+    """An axis: its words, its ends and its ticks with theirs."""
+
+    label: str
+    limits: tuple[float, float]
+    ticks: tuple[tuple[float, str], ...]
+    logarithmic: bool
+
+
+@dataclass(frozen=True)
+class Style:
+    """How a series looks, as numbers into the palette; a start from scratch is dashed and hollow."""
+
+    colour: int
+    marker: int
+    scratch: bool
+
+
+@dataclass(frozen=True)
+class Point:
+    """One score: where it stands, its mean error over seeds, and the ends of its interval.
+
+    `words` says what it is, but for the series' own label.
+    """
+
+    x: float
+    error: float
+    low: float
+    high: float
+    seeds: int
+    words: str
+
+
+@dataclass(frozen=True)
+class Series:
+    """What belongs together, in one style and with one entry of the legend.
+
+    Attributes:
+        label: in the legend; series of several panels with one label have one style.
+        style: how it looks.
+        points: joined by a line.
+        zero_shot: a point that stands apart at the left, with its level across the panel.
+    """
+
+    label: str
+    style: Style
+    points: tuple[Point, ...]
+    zero_shot: Point | None = None
+
+    @property
+    def every_point(self) -> tuple[Point, ...]:
+        """All points, the one apart first."""
+        return self.points if self.zero_shot is None else (self.zero_shot, *self.points)
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One coordinate system."""
+
+    title: str
+    subtitle: str
+    x: Axis
+    y: Axis
+    series: tuple[Series, ...]
+
+
+@dataclass(frozen=True)
+class Chart:
+    """A whole picture.
+
+    Attributes:
+        title, caption: the words above it.
+        rows: of panels, which share their y axis.
+        bands: whether intervals are bands along lines, rather than whiskers.
+        notes: what was left out, a line each.
+    """
+
+    title: str
+    caption: str
+    rows: tuple[tuple[Panel, ...], ...]
+    bands: bool
+    notes: tuple[str, ...]
+
+    @property
+    def legend(self) -> list[Series]:
+        """One series for each label, in the order of the legend."""
+        first: dict[str, Series] = {}
+        for row in self.rows:
+            for panel in row:
+                for series in panel.series:
+                    first.setdefault(series.label, series)
+        return sorted(
+            first.values(), key=lambda series: (series.style.scratch, series.style.colour, series.style.marker)
+        )
+
+
+def point_of(score: Score, x: float, words: str) -> Point:
+    """Return a score as a point."""
+    summary = score.summary
+    return Point(x, summary.mean, summary.interval_low, summary.interval_high, score.seeds, words)
+
+
+def error_axis(series: Iterable[Series]) -> Axis:
+    """Return the logarithmic axis that holds all points and intervals of some series."""
+    values = [
+        value
+        for each in series
+        for point in each.every_point
+        for value in (point.low, point.error, point.high)
+        if value > 0.0
+    ]
+    limits = min(values) / _MARGIN, max(values) * _MARGIN
+    return Axis(ERROR_LABEL, limits, logarithmic_ticks(*limits), logarithmic=True)
+
+
+def logarithmic_ticks(low: float, high: float) -> tuple[tuple[float, str], ...]:
+    """Return round numbers between two positive ones: the finest steps of each power of ten that are not too many."""
+    decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    for steps in _LADDERS:
+        values = [step * 10.0**decade for decade in decades for step in steps]
+        ticks = tuple((value, f"{value:.6g}") for value in values if low <= value <= high)
+        if len(ticks) <= _MOST_TICKS:
+            break
+    return ticks
+
+
+def shots_words(shots: int) -> str:
+    """Return a number of shots in words."""
+    return "zero-shot" if shots == 0 else f"{shots} shots"
+
+
+def start_words(start: str) -> str:
+    """Return a start in words."""
+    return "from scratch" if start == "scratch" else "pretrained"
+
+
+def task_title(task: Task) -> str:
+    """Return a task as a panel's title."""
+    return f"{task.dataset.system.title}, {task.regime.name}"
+
+
+def task_subtitle(task: Task) -> str:
+    """Return a task's name and the range of its varied parameter."""
+    return f"{task.name}, {parameter_range(task)}"
+
+
+def parameter_range(task: Task) -> str:
+    """Return the range of a task's varied parameter, such as "ω 16–20"."""
+    system = task.dataset.system
+    span = system.regimes[task.regime.name]
+    return f"{system.parameter_symbol} {span.low:g}–{span.high:g}"
+
+
+def rows_by_system(tasks: Sequence[Task]) -> list[list[Task]]:
+    """Return a row of tasks for each system; one row of all where no system has two."""
+    systems: dict[str, list[Task]] = {}
+    for task in tasks:
+        systems.setdefault(task.dataset.system_name, []).append(task)
+    rows = list(systems.values())
+    return rows if any(len(row) > 1 for row in rows) else [list(tasks)]

@@ -1,0 +1,204 @@
+"""The scores that line pictures are made of: one for each run whose seeds all gave one, and comparable by task."""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from pdebench_fm.data.catalogue import Task, find_task
+from pdebench_fm.errors import UsageError
+from pdebench_fm.physics import SYSTEMS
+from pdebench_fm.plots.selection import Found, Selection, find_results
+from pdebench_fm.protocol.recipes import PROTOCOL_RECIPE
+from pdebench_fm.protocol.tracks import Start, find_track
+from pdebench_fm.results.result import ModelRecord, Result, Run, Summary
+
+
+@dataclass(frozen=True)
+class Score:
+    """One run of a result.
+
+    Attributes:
+        name: what legends call the model; two models, or recipes, never have the same.
+        model: which one it is.
+        task: what it was scored on.
+        start, shots: how it was adapted.
+        summary: the relative ℓ² error over the seeds.
+        seeds: how many there are.
+        date: of the result.
+    """
+
+    name: str
+    model: ModelRecord
+    task: Task
+    start: Start
+    shots: int
+    summary: Summary
+    seeds: int
+    date: datetime
+
+
+@dataclass(frozen=True)
+class Scores:
+    """All scores of a picture.
+
+    Attributes:
+        entries: by task in the catalogue's order, then model (smaller ones first), start and shots.
+        about: track, rows and protocol, in a line for the caption.
+        notes: what was left out and why, a line each.
+    """
+
+    entries: tuple[Score, ...]
+    about: str
+    notes: tuple[str, ...]
+
+    @property
+    def tasks(self) -> list[Task]:
+        """The tasks, in order."""
+        return list(dict.fromkeys(score.task for score in self.entries))
+
+    @property
+    def names(self) -> list[str]:
+        """The models' names, smaller models first."""
+        ordered = sorted(self.entries, key=_model_order)
+        return list(dict.fromkeys(score.name for score in ordered))
+
+
+def read_scores(paths: Iterable[Path], selection: Selection) -> Scores:
+    """Read the scores of result files.
+
+    Left out, with a note each: runs with failed seeds, as the rest would be no fair sample; results of an older
+    protocol, or scored on other test rows than most results of their task; older results of the same model; errors of
+    exactly 0, which a logarithmic axis does not have.
+
+    Raises:
+        UsageError: nothing is left; and as `find_results` does.
+        PdefmError: a file that is not a valid result.
+    """
+    notes: list[str] = []
+    found = _newest(_comparable(find_results(paths, selection), notes), notes)
+    names = _names(found)
+    entries = [
+        Score(
+            name=names[_identity(result)],
+            model=result.model,
+            task=find_task(result.task),
+            start=run.start,
+            shots=run.shots,
+            summary=run.summary,
+            seeds=len(run.seeds),
+            date=result.date,
+        )
+        for result in (each.result for each in found)
+        for run in _sound_runs(result, selection, notes)
+    ]
+    if not entries:
+        why = f"{len(notes)} left out, the first: {notes[0]}" if notes else "no run has that start and number of shots"
+        raise UsageError(f"nothing to draw: {why}")
+    return Scores(tuple(sorted(entries, key=_order)), _about([each.result for each in found]), tuple(notes))
+
+
+def task_order(task: Task) -> tuple[int, int]:
+    """Return the place of a task in pictures: by system, then from the easiest regime to the hardest."""
+    return list(SYSTEMS).index(task.dataset.system_name), list(task.dataset.system.regimes).index(task.regime.name)
+
+
+def _comparable(found: Sequence[Found], notes: list[str]) -> list[Found]:
+    """Return the results of the newest protocol that were scored on the rows that most of their task were."""
+    protocol = max(each.result.protocol_version for each in found)
+    kept = []
+    by_task: dict[str, list[Found]] = defaultdict(list)
+    for each in found:
+        if each.result.protocol_version == protocol:
+            by_task[each.result.task].append(each)
+        else:
+            notes.append(
+                f"{_subject(each.result)}: left out, of protocol v{each.result.protocol_version}, not v{protocol}"
+            )
+    for of_task in by_task.values():
+        newest_first = sorted(of_task, key=lambda each: each.result.date, reverse=True)
+        usual = Counter(_rows(each.result) for each in newest_first).most_common(1)[0][0]
+        for each in of_task:
+            if _rows(each.result) == usual:
+                kept.append(each)
+            else:
+                notes.append(f"{_subject(each.result)}: left out, scored on other test rows than other results")
+    return kept
+
+
+def _newest(found: Sequence[Found], notes: list[str]) -> list[Found]:
+    """Return one result for each model, recipe and task."""
+    newest: dict[tuple[object, ...], Found] = {}
+    for each in sorted(found, key=lambda each: each.result.date):
+        key = (*_identity(each.result), each.result.task)
+        if key in newest and newest[key].result != each.result:
+            notes.append(f"{_subject(each.result)}: {newest[key].path} left out, {each.path} is newer")
+        newest[key] = each
+    return list(newest.values())
+
+
+def _sound_runs(result: Result, selection: Selection, notes: list[str]) -> list[Run]:
+    """Return the wanted runs all of whose seeds were scored."""
+    failed: dict[tuple[Start, int], list[str]] = defaultdict(list)
+    for failure in result.failures:
+        failed[failure.start, failure.shots].append(failure.reason)
+    for (start, shots), reasons in failed.items():
+        if (not selection.shots or shots in selection.shots) and selection.start in (None, start):
+            seeds = "1 seed" if len(reasons) == 1 else f"{len(reasons)} seeds"
+            notes.append(f"{_subject(result)}, {start}, {shots} shots: left out, {seeds} failed ({reasons[0]})")
+    kept = []
+    for run in result.runs:
+        if not selection.has(run) or (run.start, run.shots) in failed:
+            continue
+        if run.summary.mean > 0.0:
+            kept.append(run)
+        else:
+            notes.append(f"{_subject(result)}, {run.start}, {run.shots} shots: left out, its error is 0")
+    return kept
+
+
+def _rows(result: Result) -> tuple[str, int]:
+    return result.dataset.recipe_digest, result.resolution
+
+
+def _identity(result: Result) -> tuple[object, ...]:
+    return result.model.model_id, result.model.revision, result.model.weights_sha256, result.recipe
+
+
+def _names(found: Sequence[Found]) -> dict[tuple[object, ...], str]:
+    """Return what each model with its recipe is called, no longer than is needed to tell them apart."""
+    identities = {_identity(each.result): each.result for each in found}
+    names = {}
+    for identity, result in identities.items():
+        model = result.model
+        others = [r.model for r in identities.values() if r.model.model_id == model.model_id]
+        name = model.model_id
+        if len({other.revision for other in others}) > 1:
+            name += f"@{(model.revision or 'local')[:12]}"
+        if len({other.weights_sha256 for other in others if other.revision == model.revision}) > 1:
+            name += f" ({(model.weights_sha256 or 'no weights')[:8]})"
+        names[identity] = name if result.recipe == PROTOCOL_RECIPE else f"{name}, recipe {result.recipe}"
+    return names
+
+
+def _about(results: Sequence[Result]) -> str:
+    track = find_track(results[0].track)
+    counts = sorted({result.test_rows for result in results})
+    rows = f"{counts[0]}" if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
+    return (
+        f"{track.name.capitalize()} track: {rows} test samples of each task at {track.resolution}×{track.resolution}, "
+        f"protocol v{results[0].protocol_version}"
+    )
+
+
+def _subject(result: Result) -> str:
+    return f"{result.model.model_id} on {result.task}"
+
+
+def _model_order(score: Score) -> tuple[object, ...]:
+    return score.model.parameters or 0, score.name
+
+
+def _order(score: Score) -> tuple[object, ...]:
+    return *task_order(score.task), *_model_order(score), score.start, score.shots

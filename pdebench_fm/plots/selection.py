@@ -1,0 +1,99 @@
+"""Which results a picture is made of: read from files, filtered, and never of two tracks at once."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pdebench_fm.errors import UsageError, unknown_name
+from pdebench_fm.protocol.names import task_names
+from pdebench_fm.protocol.tracks import Start, find_track
+from pdebench_fm.results.result import Result, Run, find_result_files, read_result
+
+STARTS: tuple[Start, ...] = ("pretrained", "scratch")
+
+
+@dataclass(frozen=True)
+class Selection:
+    """What of the results is wanted; None, or nothing, stands for all.
+
+    Attributes:
+        tasks: names as `task_names` takes them: tasks, datasets, "all".
+        models: ids as results carry them.
+        track: may be left open where all results are of one.
+        shots: sizes of support sets.
+        start: "pretrained" or "scratch".
+    """
+
+    tasks: tuple[str, ...] = ()
+    models: tuple[str, ...] = ()
+    track: str | None = None
+    shots: tuple[int, ...] = ()
+    start: str | None = None
+
+    def has(self, run: Run) -> bool:
+        """Tell whether a run is wanted."""
+        return (not self.shots or run.shots in self.shots) and self.start in (None, run.start)
+
+
+@dataclass(frozen=True)
+class Found:
+    """A result and its file."""
+
+    path: Path
+    result: Result
+
+
+def find_results(paths: Iterable[Path], selection: Selection) -> list[Found]:
+    """Return the wanted results of one track, in the order of their files.
+
+    Args:
+        paths: result files, or folders of which every `*.json` is one.
+        selection: what of them is wanted.
+
+    Raises:
+        UsageError: there are none, names that none of them has, or results of several tracks without a choice.
+        PdefmError: a file that is not a valid result.
+    """
+    if selection.track is not None:
+        find_track(selection.track)
+    if selection.start not in (None, *STARTS):
+        raise unknown_name("start", str(selection.start), STARTS)
+    places = list(paths)
+    tasks = task_names(selection.tasks)
+    found = [Found(path, read_result(path)) for path in dict.fromkeys(find_result_files(places))]
+    if not found:
+        raise UsageError("nothing to draw: name result files or folders of them")
+    where = ", ".join(str(place) for place in places)
+    for model in selection.models:
+        known = sorted({each.result.model.model_id for each in found})
+        if model not in known:
+            raise UsageError(f"{where}: {unknown_name('model', model, known)}")
+    wanted = [
+        each
+        for each in found
+        if (not tasks or each.result.task in tasks)
+        and (not selection.models or each.result.model.model_id in selection.models)
+    ]
+    if not wanted:
+        raise UsageError(f"no results of {_described(selection)} in {where}: there are those of {_tasks_of(found)}")
+    tracks = sorted({each.result.track for each in wanted})
+    if selection.track is None and len(tracks) > 1:
+        raise UsageError(
+            f"the results are of several tracks, {' and '.join(tracks)}, which are never drawn together: choose one "
+            "with --track"
+        )
+    of_track = [each for each in wanted if selection.track in (None, each.result.track)]
+    if not of_track:
+        raise UsageError(f"no results of the {selection.track} track in {where}: they are of the {tracks[0]} track")
+    return of_track
+
+
+def _described(selection: Selection) -> str:
+    models, tasks = ", ".join(selection.models), ", ".join(selection.tasks)
+    return " on ".join(part for part in (models, tasks) if part)
+
+
+def _tasks_of(found: Sequence[Found]) -> str:
+    """Return the names of all tasks, the first few of many."""
+    names = sorted({each.result.task for each in found})
+    return ", ".join(names[:6]) + (f" and {len(names) - 6} more" if len(names) > 6 else "")

@@ -1,0 +1,1 @@
+"""What is measured: tasks, tracks, shots, adaptation recipes and metrics."""

@@ -1,0 +1,82 @@
+"""The protocol: tracks, shots, seeds and support sets, as data; its adaptation recipes are in `recipes`."""
+
+import hashlib
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from pdebench_fm.errors import UsageError, unknown_name
+
+Start = Literal["pretrained", "scratch"]
+Track = Literal["full", "lite"]
+
+LITE_TEST_ROWS = 512
+
+PROTOCOL_VERSION = 1
+"""Changed with anything here, and with the table of adaptation recipes."""
+
+SHOTS = (0, 8, 32, 128, 512, 2048, 8192, 32768)
+"""Support-set sizes of the standard table; others up to the train split can be asked for."""
+
+SEEDS = 3
+"""Runs of each adaptation, with seeds 0, 1, 2."""
+
+BOOTSTRAP_RESAMPLES = 10_000
+
+
+@dataclass(frozen=True)
+class TrackDefinition:
+    """How much of a task is scored.
+
+    Attributes:
+        name: "full" or "lite".
+        resolution: points a side; coarser than the stored rows means every second (fourth, …) point of them.
+        test_rows: the first rows of the test split that are scored; None for all.
+    """
+
+    name: Track
+    resolution: int
+    test_rows: int | None
+
+
+TRACKS: dict[str, TrackDefinition] = {
+    "full": TrackDefinition("full", 128, None),
+    "lite": TrackDefinition("lite", 64, LITE_TEST_ROWS),
+}
+
+
+def find_track(name: str) -> TrackDefinition:
+    """Return the track of this name, or raise a `UsageError`."""
+    if name not in TRACKS:
+        raise unknown_name("track", name, TRACKS)
+    return TRACKS[name]
+
+
+def check_shots(shots: int, available: int) -> None:
+    """Raise a `UsageError` unless a support set of `shots` rows can be drawn from a split of `available` rows."""
+    if shots < 0:
+        raise UsageError(f"shots cannot be negative ({shots}): ask for 0 (zero-shot) or more")
+    if shots > available:
+        raise UsageError(f"{shots} shots are more than the train split has: ask for at most {available}")
+
+
+def support_indices(task: str, shots: int, available: int, seed: int) -> list[int]:
+    """Return which rows of the train split are the support set: the first `shots` of a permutation.
+
+    The permutation is fixed by the task's name and the run's seed, by sorting counter-based random words, so it is
+    the same on every machine, and support sets are nested.
+    """
+    check_shots(shots, available)
+    digest = hashlib.sha256(f"pdebench_fm support set\x1f{task}\x1f{seed}".encode()).digest()
+    words = np.random.Philox(key=int.from_bytes(digest[:16], "little")).random_raw(available)
+    return [int(i) for i in np.argsort(words, kind="stable")[:shots]]
+
+
+def bootstrap_interval(scores: list[float], seed: int = 0) -> tuple[float, float]:
+    """Return the 95 % percentile bootstrap interval of the mean (Efron and Tibshirani 1993, chapter 13)."""
+    generator = np.random.Generator(np.random.PCG64(seed))
+    values = np.asarray(scores, dtype=np.float64)
+    means = values[generator.integers(len(values), size=(BOOTSTRAP_RESAMPLES, len(values)))].mean(axis=1)
+    low, high = np.quantile(means, [0.025, 0.975])
+    return float(low), float(high)

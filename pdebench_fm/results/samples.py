@@ -1,0 +1,128 @@
+"""Per-sample scores beside a result file, so that anyone can aggregate them anew or compare two models in pairs."""
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from pdebench_fm.errors import PdefmError, UsageError
+from pdebench_fm.files import atomic_path
+from pdebench_fm.protocol.metrics import METRIC_NAMES, Errors
+from pdebench_fm.protocol.tracks import Start
+from pdebench_fm.results.result import AGREEMENT, Metrics, Result, Run
+
+SCHEMA = pa.schema(
+    [
+        ("start", pa.string()),
+        ("shots", pa.int64()),
+        ("seed", pa.int64()),
+        ("index", pa.int64()),
+        ("parameter", pa.float64()),
+        *((name, pa.float64()) for name in METRIC_NAMES),
+    ]
+)
+"""`index` is the row's in the test split, `parameter` its e, Ψ or ω; then every metric, unrounded."""
+
+
+@dataclass(frozen=True)
+class CellScores:
+    """The scores of every test row after one adaptation with one seed.
+
+    Attributes:
+        start, shots, seed: of the adaptation.
+        parameters: e, Ψ or ω of each row.
+        errors: by metric, (rows,) float64.
+    """
+
+    start: Start
+    shots: int
+    seed: int
+    parameters: Sequence[float]
+    errors: Errors
+
+
+def summarise(errors: Errors) -> Metrics:
+    """Return the errors reduced over the samples of a split: means, each the exact sum rounded once, and quantiles."""
+    means = {f"{name}_mean": math.fsum(values) / len(values) for name, values in errors.items()}
+    median, high = np.quantile(errors["relative_l2"], [0.5, 0.95])
+    return Metrics(**means, relative_l2_median=float(median), relative_l2_p95=float(high))
+
+
+def samples_path(result_path: Path) -> Path:
+    """Return where the per-sample scores of a result file lie: beside it, as `<its name>.samples.parquet`."""
+    return result_path.with_suffix(".samples.parquet")
+
+
+def samples_table(scored: Iterable[CellScores]) -> pa.Table:
+    """Return the per-sample scores of cells of one task as a table of `SCHEMA`."""
+    parts = []
+    for cell in scored:
+        rows = len(cell.parameters)
+        columns = {
+            "start": pa.array([cell.start] * rows),
+            "shots": pa.array([cell.shots] * rows),
+            "seed": pa.array([cell.seed] * rows),
+            "index": pa.array(np.arange(rows)),
+            "parameter": pa.array(cell.parameters),
+            **{name: pa.array(cell.errors[name]) for name in METRIC_NAMES},
+        }
+        parts.append(pa.table(columns, schema=SCHEMA))
+    return pa.concat_tables(parts) if parts else SCHEMA.empty_table()
+
+
+def write_samples(table: pa.Table, path: Path) -> None:
+    """Write a table of per-sample scores atomically; raises a `PdefmError` if that fails."""
+    with atomic_path(path) as temporary:
+        pq.write_table(table, temporary)
+
+
+def read_samples(path: Path) -> pa.Table:
+    """Read a table of per-sample scores.
+
+    Raises:
+        UsageError: if there is no such file.
+        PdefmError: if it is not one of per-sample scores.
+    """
+    if not path.is_file():
+        raise UsageError(f"no per-sample scores at {path}: evaluate again to get them")
+    try:
+        table = pq.read_table(path)
+    except (OSError, pa.ArrowException) as error:
+        raise PdefmError(f"{path} cannot be read as Parquet ({str(error).splitlines()[0]})") from error
+    if not table.schema.equals(SCHEMA):
+        raise PdefmError(f"{path} does not hold per-sample scores: its columns are {', '.join(table.column_names)}")
+    return table
+
+
+def read_own_samples(path: Path, result: Result) -> pa.Table:
+    """Read the per-sample scores beside a result file, and check that they are the result's own.
+
+    Raises:
+        UsageError: if there are none.
+        PdefmError: if they are not scores, or not this result's.
+    """
+    place = samples_path(path)
+    table = read_samples(place)
+    for run in result.runs:
+        for scores in run.seeds:
+            errors, mean = sample_errors_of(table, run, scores.seed), scores.metrics.relative_l2_mean
+            if len(errors) != result.test_rows or not math.isclose(
+                math.fsum(errors) / max(1, len(errors)), mean, rel_tol=AGREEMENT
+            ):
+                raise PdefmError(
+                    f"{place} does not hold the scores of {path.name} ({run.start}, {run.shots} shots): evaluate again"
+                )
+    return table
+
+
+def sample_errors_of(table: pa.Table, run: Run, seed: int) -> NDArray[np.float64]:
+    """Return the relative ℓ² errors of one run with one seed, (rows,), in the order of the test split."""
+    chosen = (pc.field("start") == run.start) & (pc.field("shots") == run.shots) & (pc.field("seed") == seed)
+    errors: NDArray[np.float64] = table.filter(chosen).sort_by("index").column("relative_l2").to_numpy()
+    return errors

@@ -1,0 +1,212 @@
+"""The model card: how a model was trained and what it scores, for people and, as `model-index`, for the Hub."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from huggingface_hub import ModelCardData
+
+from pdebench_fm.data.catalogue import FAMILIES, TASKS, find_family
+from pdebench_fm.errors import UsageError
+from pdebench_fm.files import write_atomically
+from pdebench_fm.models.config import ModelConfig
+from pdebench_fm.models.operator import parameter_count
+from pdebench_fm.models.sources import CARD_NAME, read_config, source_in
+from pdebench_fm.models.weights import WEIGHTS_NAME
+from pdebench_fm.results.result import Result
+from pdebench_fm.templates import card_templates
+from pdebench_fm.training.config import PretrainConfig
+from pdebench_fm.training.record import TrainingRecord, read_training_record
+from pdebench_fm.zoo.stated_scores import (
+    DIGEST_KEY,
+    StatedScore,
+    check_complete,
+    evaluation_entries,
+    scores_of,
+    stated_scores,
+)
+
+PACKAGE = "pdebench-fm"
+
+_TOLD = {
+    "family",
+    "shares",
+    "size",
+    "data_version",
+    "resolution",
+    "steps",
+    "batch_size",
+    "learning_rate",
+    "warmup_steps",
+    "gradient_clip",
+    "ema_decay",
+    "gain",
+    "seed",
+    "coarse_resolution",
+    "coarse_share",
+    "precision",
+}
+"""Settings of a pretraining that the card's sentences have places for; any other is listed by its name."""
+
+
+@dataclass(frozen=True)
+class ModelDescription:
+    """All that a card says of a model.
+
+    Attributes:
+        config: its architecture.
+        training: how it came to be.
+        weights_sha256: which weights the scores are of.
+        scores: on its pretraining distributions and on the twelve tasks.
+    """
+
+    config: ModelConfig
+    training: TrainingRecord
+    weights_sha256: str
+    scores: tuple[StatedScore, ...]
+
+    @property
+    def name(self) -> str:
+        """The zoo's name, such as "fno-mixed-64k"."""
+        return self.training.config.model_name
+
+
+@dataclass(frozen=True)
+class _Row:
+    """Scores of one task by shots, as the card prints them."""
+
+    task: str
+    cells: dict[int, str]
+
+
+def describe(folder: Path, results: Iterable[Result] | None = None) -> ModelDescription:
+    """Return the description of the model in a folder.
+
+    Args:
+        folder: with its configuration, weights and training record.
+        results: of these weights; None for the scores that the folder's card states.
+
+    Raises:
+        UsageError: if a result is of other weights, or scores are missing.
+        PdefmError: if a file is missing or damaged.
+    """
+    digest = source_in(folder, str(folder)).weights_sha256
+    config, training = read_config(folder), read_training_record(folder)
+    if results is None:
+        scores = stated_scores(folder)
+    else:
+        given = list(results)
+        if strangers := [result.task for result in given if result.model.weights_sha256 != digest]:
+            raise UsageError(f"the result on {strangers[0]} is of other weights than {folder / WEIGHTS_NAME}")
+        scores = scores_of(given)
+    check_complete(scores, training.config.family)
+    return ModelDescription(config, training, digest, scores)
+
+
+def write_card(folder: Path, results: Iterable[Result] | None = None) -> Path:
+    """Write the README of a model's folder, from results or anew from the scores it states; see `describe`."""
+    path = folder / CARD_NAME
+    write_atomically(path, model_card(describe(folder, results)))
+    return path
+
+
+def model_card(model: ModelDescription, reference: str | None = None, revision: str | None = None) -> str:
+    """Return a model's README.
+
+    Args:
+        model: what it says.
+        reference: what the examples load, such as a Hub id; the zoo's name by default.
+        revision: the one that the examples load, if any.
+    """
+    order = {task: position for position, task in enumerate(TASKS)}
+    rows = _rows(sorted((s for s in model.scores if s.task in TASKS), key=lambda score: order[score.task]))
+    zoo_or_hub = reference or model.name
+    seeds = {score.seeds for score in model.scores if score.standard_deviation is not None}
+    return (
+        card_templates()
+        .get_template("model.md.jinja")
+        .render(
+            metadata=_metadata(model),
+            name=model.name,
+            package=PACKAGE,
+            arguments=f'"{zoo_or_hub}"' + (f', revision="{revision}"' if revision else ""),
+            reference=zoo_or_hub + (f"@{revision}" if revision else ""),
+            systems=find_family(model.training.config.family),
+            unseen=[system for system in FAMILIES["mixed"] if system not in find_family(model.training.config.family)],
+            config=model.config,
+            parameters=parameter_count(model.config),
+            training_rows=_training_rows(model.training),
+            protocol=model.scores[0].protocol,
+            track=model.scores[0].track,
+            data_version=model.scores[0].data_version,
+            pretraining_rows=_rows([score for score in model.scores if score.task not in TASKS]),
+            rows=rows,
+            shots=sorted({shots for row in rows for shots in row.cells}),
+            seeds=" or ".join(str(number) for number in sorted(n for n in seeds if n is not None)),
+        )
+    )
+
+
+def _rows(scores: Sequence[StatedScore]) -> list[_Row]:
+    """Return scores as the table's rows, in the order of their tasks."""
+    tasks = dict.fromkeys(score.task for score in scores)
+    return [_Row(task, {score.shots: _cell(score) for score in scores if score.task == task}) for task in tasks]
+
+
+def _cell(score: StatedScore) -> str:
+    """Return the error to four significant digits, and its deviation to two."""
+    deviation = "" if score.standard_deviation is None else f" ± {score.standard_deviation:.2g}"
+    return f"{score.error:#.4g}".rstrip(".") + deviation
+
+
+def _training_rows(training: TrainingRecord) -> dict[str, str]:
+    """Return what the card's table says of the training, by its heads."""
+    config, systems = training.config, find_family(training.config.family)
+    parts = f"parts {' : '.join(map(str, config.shares))}" if config.shares else "equal parts"
+    mixture = f"{parts} of the `pretrain` regimes of " if len(systems) > 1 else "the `pretrain` regime of "
+    threads = f"{training.threads} thread" + ("s" if training.threads > 1 else "")
+    hardware = f"{training.device}, {threads}"
+    if training.processes > 1:
+        hardware = f"{training.processes} × {training.device}, {threads} each"
+    unit, each = ("thread", training.threads) if training.device.startswith("cpu") else ("device", 1)
+    others = {name: value for name, value in config.model_dump().items() if name not in _TOLD and value is not None}
+    rows = {
+        "data": f"{training.samples:,} fresh samples, each seen once: {mixture}{', '.join(systems)}, "
+        f"data version {config.data_version}, {_grids(config)}",
+        "loss": "relative ℓ² error",
+        "optimizer": f"Adam, peak learning rate {config.learning_rate:g}, {config.warmup_steps:,} steps of warm-up, "
+        f"cosine to zero, gradient norm clipped at {config.gradient_clip:g}, "
+        f"batches of {config.batch_size}, {config.steps:,} steps"
+        + (", pointwise maps in bfloat16" if config.precision == "bfloat16" else ""),
+        "weights": f"exponential moving average, decay {config.ema_decay:g}; started with gain {config.gain:g}, "
+        f"seed {config.seed}",
+        "other settings": ", ".join(f"`{name}` {value}" for name, value in others.items()),
+        "hardware": hardware,
+        "compute": f"{training.hours:.2f} hours, {training.hours * training.processes * each:.2f} {unit}-hours; "
+        "energy was not measured",
+        "software": f"{PACKAGE} {training.package_version}, PyTorch {training.torch_version}",
+    }
+    return {head: text for head, text in rows.items() if text}
+
+
+def _grids(config: PretrainConfig) -> str:
+    """Return on which grids a model was trained."""
+    fine = f"{config.resolution}×{config.resolution}"
+    if not config.coarse_share:
+        return f"at {fine}"
+    coarse = f"{config.coarse_resolution}×{config.coarse_resolution}"
+    return f"the first {config.coarse_share:.0%} of the steps at {coarse}, the others at {fine}"
+
+
+def _metadata(model: ModelDescription) -> str:
+    """Return the YAML block."""
+    data = ModelCardData(
+        license="apache-2.0",
+        library_name="pdebench_fm",
+        tags=["neural-operator", "partial-differential-equations", "fourier-neural-operator"],
+        datasets=[f"{PACKAGE}/{system}" for system in find_family(model.training.config.family)],
+        model_name=model.name,
+        eval_results=evaluation_entries(model.scores),
+        **{DIGEST_KEY: model.weights_sha256},
+    )
+    return str(data.to_yaml())

@@ -1,0 +1,167 @@
+"""Which results a picture shows, what it leaves out, and what is refused before anything is written."""
+
+import sys
+from datetime import UTC, datetime
+
+import pytest
+from factories import DIGEST, make_dataset, make_model, make_result, make_run
+
+from pdebench_fm.cli import main
+from pdebench_fm.errors import PdefmError, UsageError
+from pdebench_fm.plots.draw import draw
+from pdebench_fm.plots.scores import read_scores
+from pdebench_fm.plots.selection import Selection
+from pdebench_fm.results.result import Failure, write_result
+
+
+@pytest.fixture
+def keep(tmp_path):
+    """Write results into one folder; returns the folder."""
+
+    def write(*results):
+        folder = tmp_path / "results"
+        for result in results:
+            write_result(result, folder / f"{len(list(folder.glob('*')))}.json")
+        return folder
+
+    return write
+
+
+def shown(scores):
+    return [(score.name, score.task.name, score.start, score.shots) for score in scores.entries]
+
+
+def test_runs_with_failed_seeds_are_left_out_with_a_note(keep):
+    failures = tuple(
+        Failure(start="scratch", shots=shots, seed=seed, reason="NaN") for shots, seed in ((8, 3), (32, 0), (32, 1))
+    )
+    folder = keep(make_result(runs=[make_run(), make_run(start="scratch")], failures=failures))
+    scores = read_scores([folder], Selection())
+    assert shown(scores) == [("fno-poisson-1m", "poisson/in-domain", "pretrained", 8)]
+    assert scores.notes == (
+        "fno-poisson-1m on poisson/in-domain, scratch, 8 shots: left out, 1 seed failed (NaN)",
+        "fno-poisson-1m on poisson/in-domain, scratch, 32 shots: left out, 2 seeds failed (NaN)",
+    )
+    with pytest.raises(UsageError, match=r"nothing to draw: 1 left out, the first: fno-poisson-1m .* 1 seed failed"):
+        read_scores([folder], Selection(shots=(8,), start="scratch"))
+
+
+def test_tracks_are_never_mixed(keep, tmp_path):
+    folder = keep(make_result(), make_result(track="full"))
+    with pytest.raises(UsageError, match=r"several tracks, full and lite, .* choose one with --track"):
+        draw([folder], "shots", tmp_path / "a.png")
+    assert read_scores([folder], Selection(track="full")).about.startswith("Full track: 4096 test samples")
+    with pytest.raises(UsageError, match="no results of the full track"):
+        read_scores([folder / "0.json"], Selection(track="full"))
+
+
+def test_only_the_newest_of_two_results_of_a_model_is_shown(keep):
+    newer = make_result(runs=[make_run((0.3,), shots=0)], date=datetime(2026, 3, 1, tzinfo=UTC))
+    scores = read_scores([keep(newer, make_result())], Selection(shots=(0,)))
+    assert [score.summary.mean for score in scores.entries] == [0.3]
+    assert len(scores.notes) == 1
+    assert "is newer" in scores.notes[0]
+
+
+def test_what_was_scored_on_other_rows_or_by_an_older_protocol_is_left_out_with_a_note(keep):
+    folder = keep(
+        make_result(model="a", protocol_version=2),
+        make_result(model="b", protocol_version=2),
+        make_result(model="c", protocol_version=2, dataset=make_dataset(recipe_digest=DIGEST)),
+        make_result(model="d"),
+    )
+    scores = read_scores([folder], Selection(shots=(0,)))
+    assert scores.names == ["a", "b"]
+    assert scores.notes == (
+        "d on poisson/in-domain: left out, of protocol v1, not v2",
+        "c on poisson/in-domain: left out, scored on other test rows than other results",
+    )
+
+
+def test_models_of_one_name_are_told_apart(keep):
+    models = [
+        make_model("a", weights_sha256=digit * 64, revision=revision)
+        for digit, revision in (("1", None), ("2", None), ("3", "v2"))
+    ]
+    folder = keep(*(make_result(model=model) for model in models), make_result(model="b", recipe="paper"))
+    assert read_scores([folder], Selection()).names == [
+        "a@local (11111111)",
+        "a@local (22222222)",
+        "a@v2",
+        "b, recipe paper",
+    ]
+
+
+def test_tasks_stand_in_the_catalogues_order_and_names_of_datasets_stand_for_all_their_regimes(keep):
+    tasks = ["helmholtz-ood/mild", "poisson-ood/hard", "poisson/pretrain", "poisson-ood/mild", "poisson/in-domain"]
+    folder = keep(*(make_result(task) for task in tasks))
+    order = ["poisson/pretrain", "poisson/in-domain", "poisson-ood/mild", "poisson-ood/hard", "helmholtz-ood/mild"]
+    assert [task.name for task in read_scores([folder], Selection()).tasks] == order
+    assert [task.name for task in read_scores([folder], Selection(tasks=("poisson-ood",))).tasks] == order[2:4]
+
+
+def test_errors_of_zero_and_models_without_parameters_are_left_out_with_a_note(keep, tmp_path):
+    solver = make_model("solver", parameters=None, weights_sha256=None, family=None, size=None)
+    folder = keep(make_result(model=solver, runs=[make_run((0.0,), shots=0), make_run()]), make_result())
+    drawn = draw([folder], "sizes", tmp_path / "a.png")
+    assert drawn.notes == (
+        "solver on poisson/in-domain, pretrained, 0 shots: left out, its error is 0",
+        "solver: left out, it has no parameters",
+    )
+    with pytest.raises(UsageError, match="no model here has parameters"):
+        draw([folder], "sizes", tmp_path / "b.png", Selection(models=("solver",)))
+
+
+MISTAKES = {
+    "an unknown kind": (["--kind", "shot"], "did you mean 'shots'"),
+    "an unknown suffix": (["--out", "a.jpg"], "must end in one of .png, .svg, .html"),
+    "an unknown model": (["--model", "fno-poison-1m"], "did you mean 'fno-poisson-1m'"),
+    "an unknown task": (["--task", "poisson-odd"], "did you mean 'poisson-ood'"),
+    "a task without results": (["--task", "poisson-ood"], "no results of poisson-ood in"),
+    "an unknown track": (["--track", "ful"], "did you mean 'full'"),
+    "an unknown start": (["--start", "scrach"], "did you mean 'scratch'"),
+    "shots that none has": (["--shots", "7"], "nothing to draw: no run has that start and number of shots"),
+    "shots that are none": (["--shots", "few"], "whole numbers"),
+    "a reference for a chart": (["--reference", "x"], "is for pictures of fields"),
+}
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_mistakes_are_one_line_and_nothing_is_written(keep, tmp_path, monkeypatch, capsys, mistake):
+    folder = keep(make_result())
+    monkeypatch.chdir(tmp_path)
+    words, expected = MISTAKES[mistake]
+    assert main(["plot", str(folder), "--kind", "shots", "--out", "a.png", *words]) == 2
+    captured = capsys.readouterr()
+    assert expected in captured.err
+    assert captured.err.count("\n") == 1
+    assert list(tmp_path.iterdir()) == [folder]
+
+
+def test_folders_and_files_without_results_are_refused(tmp_path):
+    with pytest.raises(UsageError, match="no result files"):
+        draw([tmp_path], "shots", tmp_path / "a.png")
+    with pytest.raises(UsageError, match="no result file at"):
+        draw([tmp_path / "no.json"], "shots", tmp_path / "a.png")
+    (tmp_path / "bad.json").write_text("{}", encoding="utf-8")
+    with pytest.raises(PdefmError, match=r"bad\.json is not a valid result"):
+        draw([tmp_path], "shots", tmp_path / "a.png")
+
+
+def test_a_page_without_plotly_is_refused_before_results_are_read(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "plotly.graph_objects", None)
+    monkeypatch.delitem(sys.modules, "pdebench_fm.plots.interactive", raising=False)
+    with pytest.raises(UsageError, match=r"needs Plotly: pip install 'pdebench-fm\[plots\]'"):
+        draw([tmp_path], "shots", tmp_path / "a.html")
+
+
+def test_the_command_says_what_it_drew_and_what_it_left_out(keep, tmp_path, capsys):
+    failure = Failure(start="scratch", shots=8, seed=0, reason="a [b] reason")
+    out = tmp_path / "sub" / "a.svg"
+    assert main(["plot", str(keep(make_result(failures=(failure,)))), "--kind", "shots", "--out", str(out)]) == 0
+    output = capsys.readouterr().out
+    assert (
+        "note: fno-poisson-1m on poisson/in-domain, scratch, 8 shots: left out, 1 seed failed (a [b] reason)" in output
+    )
+    assert f"drew {out}" in output
+    assert out.read_bytes().startswith(b"<?xml")

@@ -1,0 +1,75 @@
+"""The protocol's data: support sets, tracks, recipes, intervals."""
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pdebench_fm.errors import UsageError
+from pdebench_fm.protocol.recipes import PROTOCOL_TABLE, adaptation_recipe
+from pdebench_fm.protocol.tracks import (
+    SHOTS,
+    bootstrap_interval,
+    find_track,
+    support_indices,
+)
+from pdebench_fm.training.search import SearchRecipe
+
+
+@settings(max_examples=25, deadline=None)
+@given(shots=st.integers(0, 500), more=st.integers(0, 500), seed=st.integers(0, 2**31))
+def test_support_sets_are_nested_without_repetition(shots, more, seed):
+    small = support_indices("poisson-ood/medium", shots, 1000, seed)
+    large = support_indices("poisson-ood/medium", min(1000, shots + more), 1000, seed)
+    assert large[:shots] == small
+    assert len(set(large)) == len(large)
+    assert all(0 <= index < 1000 for index in large)
+
+
+def test_support_sets_differ_between_seeds_and_tasks_and_are_fixed_for_ever():
+    chosen = support_indices("poisson-ood/medium", 8, 32768, 0)
+    assert chosen != support_indices("poisson-ood/medium", 8, 32768, 1)
+    assert chosen != support_indices("poisson-ood/hard", 8, 32768, 0)
+    assert chosen == [24170, 11719, 20759, 31119, 5415, 18212, 29210, 18929]
+
+
+@pytest.mark.parametrize("shots", [-1, 1001])
+def test_impossible_shots_are_refused_with_what_is_possible(shots):
+    with pytest.raises(UsageError, match=r"0 \(zero-shot\)|at most 1000"):
+        support_indices("poisson-ood/medium", shots, 1000, 0)
+
+
+def test_unknown_track_names_the_nearest_one():
+    with pytest.raises(UsageError, match="lite"):
+        find_track("light")
+
+
+def test_a_row_of_the_recipe_table_holds_up_to_the_next():
+    for row, following in pairwise(PROTOCOL_TABLE):
+        assert adaptation_recipe("scratch", following.shots - 1) == adaptation_recipe("scratch", row.shots)
+        assert adaptation_recipe("pretrained", row.shots).steps == row.pretrained.steps
+
+
+def test_the_papers_recipe_is_the_same_for_all():
+    assert adaptation_recipe("scratch", 8, "paper") == adaptation_recipe("pretrained", 2048, "paper") == SearchRecipe()
+    assert SearchRecipe().learning_rates == (1e-5, 5e-5, 1e-4, 5e-4, 1e-3)
+    assert SearchRecipe().steps(129) == 5 * 500 * 2
+
+
+def test_every_standard_number_of_shots_has_a_recipe_for_both_starts():
+    for shots in SHOTS[1:]:
+        pretrained, scratch = (adaptation_recipe(start, shots) for start in ("pretrained", "scratch"))
+        assert scratch.steps > pretrained.steps
+        assert scratch.learning_rate > pretrained.learning_rate
+        assert pretrained.batch_size == scratch.batch_size
+
+
+def test_bootstrap_interval_agrees_with_the_normal_one_for_many_scores():
+    scores = np.random.default_rng(0).normal(2.0, 0.5, 400)
+    low, high = bootstrap_interval(list(scores))
+    half = 1.96 * scores.std() / 20
+    assert low == pytest.approx(scores.mean() - half, abs=0.1 * half)
+    assert high == pytest.approx(scores.mean() + half, abs=0.1 * half)
+    assert bootstrap_interval([0.25]) == (0.25, 0.25)

@@ -1,0 +1,140 @@
+"""Per-sample scores and paired comparison."""
+
+import re
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+import torch
+from torch import nn
+
+from pdebench_fm.cli import main
+from pdebench_fm.errors import PdefmError, UsageError
+from pdebench_fm.evaluation.evaluate import evaluate_suite
+from pdebench_fm.models.candidate import Candidate
+from pdebench_fm.physics import solve
+from pdebench_fm.results.compare import bootstrap_of_mean, compare
+from pdebench_fm.results.result import read_result, write_result
+from pdebench_fm.results.samples import SCHEMA, read_samples, samples_path
+
+
+class Noisy(nn.Module):
+    """The exact solution but for noise, of an amount that is trained."""
+
+    def __init__(self, amount, seed):
+        super().__init__()
+        self.amount = nn.Parameter(torch.tensor(amount))
+        self.seed = seed
+
+    def forward(self, source, coefficients):
+        _, solution = solve(source.double(), coefficients.double())
+        noise = torch.randn(solution.shape, generator=torch.Generator().manual_seed(self.seed), dtype=torch.float64)
+        size = solution.square().mean(dim=(1, 2), keepdim=True).sqrt()
+        return (solution + self.amount * size * noise).float()
+
+
+@pytest.fixture
+def kept(tmp_path, small_task, quick_recipes):  # noqa: ARG001 (the recipes are quick)
+    """Evaluate and write a model; return the result's path."""
+
+    def keep(name, amount, seed, task="poisson-ood/medium", sampling_seed=0):
+        candidate = Candidate(Noisy(amount, seed), name, torch.device("cpu"))
+        (evaluation,) = evaluate_suite([candidate], [small_task(task, sampling_seed)], [0, 4], track="lite", seeds=2)
+        evaluation.write(tmp_path / f"{name}.json")
+        return tmp_path / f"{name}.json"
+
+    return keep
+
+
+def test_per_sample_scores_give_the_results_means_back(kept, small_task):
+    path = kept("a", 0.1, 1)
+    result, table = read_result(path), pq.read_table(path.with_name("a.samples.parquet"))
+    assert table.schema.equals(SCHEMA)
+    assert table.num_rows == 16 * 3
+    frame = table.to_pandas()
+    assert list(frame["parameter"][:16]) == small_task().test_parameters("lite")
+    for run in result.runs:
+        for scores in run.seeds:
+            mine = frame[(frame["start"] == run.start) & (frame["shots"] == run.shots) & (frame["seed"] == scores.seed)]
+            assert list(mine["index"]) == list(range(16))
+            for name in SCHEMA.names[5:]:
+                assert mine[name].mean() == pytest.approx(getattr(scores.metrics, f"{name}_mean"), rel=1e-14)
+
+
+def test_the_better_of_two_models_is_named_with_the_paired_difference(kept):
+    better, worse = kept("better", 0.1, 1), kept("worse", 0.12, 2)
+    comparison = compare(better, worse)
+    assert [(row.start, row.shots) for row in comparison.differences] == [("pretrained", 0), ("pretrained", 4)]
+    row = comparison.differences[0]
+    errors = [
+        read_samples(samples_path(path)).to_pandas().query("shots == 0")["relative_l2"] for path in (better, worse)
+    ]
+    assert row.mean == pytest.approx((errors[0] - errors[1]).mean())
+    assert row.low < row.mean < row.high < 0
+    assert row.better == 1
+    assert compare(worse, better).differences[0].better == 2
+
+
+def test_models_that_differ_by_chance_cannot_be_told_apart(kept):
+    row = compare(kept("a", 0.1, 1), kept("b", 0.1, 3)).differences[0]
+    assert row.low < 0 < row.high
+    assert row.better is None
+
+
+def test_seeds_are_averaged_for_each_sample(kept):
+    row = compare(kept("a", 0.1, 1), kept("b", 0.1, 2)).differences[1]
+    frame = read_samples(samples_path(kept("a", 0.1, 1))).to_pandas().query("shots == 4")
+    assert row.first == pytest.approx(frame.groupby("index")["relative_l2"].mean().mean())
+
+
+def test_the_interval_of_a_mean_agrees_with_the_normal_one():
+    values = np.random.default_rng(0).normal(0.3, 2.0, 500)
+    low, high = bootstrap_of_mean(values)
+    half = 1.96 * values.std() / np.sqrt(500)
+    assert (low, high) == pytest.approx((values.mean() - half, values.mean() + half), abs=0.05 * half)
+    assert bootstrap_of_mean(values) == (low, high)
+
+
+def test_what_was_scored_on_other_rows_is_refused(kept, tmp_path):
+    first = kept("a", 0.1, 1)
+    with pytest.raises(UsageError, match="different tasks, poisson-ood/medium and poisson-ood/hard"):
+        compare(first, kept("b", 0.1, 2, "poisson-ood/hard"))
+    with pytest.raises(UsageError, match=r"different test rows \(recipe digests\)"):
+        compare(first, kept("c", 0.1, 2, sampling_seed=3))
+    other = read_result(first).model_copy(update={"track": "full", "resolution": 128})
+    write_result(other, tmp_path / "full.json")
+    with pytest.raises(UsageError, match="different tracks"):
+        compare(first, tmp_path / "full.json")
+
+
+def test_scores_that_are_missing_damaged_or_anothers_are_refused(kept):
+    first, second = kept("a", 0.1, 1), kept("b", 0.2, 2)
+    samples_path(first).write_bytes(samples_path(second).read_bytes())
+    with pytest.raises(PdefmError, match=r"does not hold the scores of a\.json"):
+        compare(first, second)
+    samples_path(first).write_bytes(b"PAR1")
+    with pytest.raises(PdefmError, match="cannot be read as Parquet"):
+        compare(first, second)
+    samples_path(first).unlink()
+    with pytest.raises(UsageError, match="no per-sample scores at"):
+        compare(first, second)
+
+
+def test_results_without_a_setting_in_common_are_refused(kept, tmp_path):
+    first = kept("a", 0.1, 1)
+    result = read_result(first)
+    for name, run in (("zero", result.runs[0]), ("four", result.runs[1])):
+        write_result(result.model_copy(update={"runs": (run,)}), tmp_path / f"{name}.json")
+        samples_path(tmp_path / f"{name}.json").write_bytes(samples_path(first).read_bytes())
+    with pytest.raises(UsageError, match="no start and number of shots in common"):
+        compare(tmp_path / "zero.json", tmp_path / "four.json")
+
+
+def test_the_command_says_plainly_which_is_better(kept, capsys):
+    better, worse, same = kept("better", 0.1, 1), kept("worse", 0.2, 2), kept("same", 0.1, 3)
+    assert main(["compare", str(better), str(worse)]) == 0
+    assert re.search(r"pretrained, 0 shots: better is better: its error is (49|50)\.\d% lower", capsys.readouterr().out)
+    assert main(["compare", str(better), str(same)]) == 0
+    assert "they can't be told apart" in capsys.readouterr().out
+    assert main(["compare", str(better), str(better) + "x"]) == 2
+    assert capsys.readouterr().err.count("\n") == 1

@@ -1,0 +1,205 @@
+"""Model cards: every score in them, to the last digit, and nothing about weights that they do not describe."""
+
+import json
+import re
+import statistics
+from pathlib import Path
+
+import pytest
+from described import errors_on, make_pretrained, make_record, mean_and_deviation, results_of
+from factories import make_result, make_run
+from huggingface_hub import ModelCard
+
+from pdebench_fm.data.catalogue import TASKS
+from pdebench_fm.errors import PdefmError, UsageError
+from pdebench_fm.files import sha256_of
+from pdebench_fm.models import NeuralOperator, zoo_names
+from pdebench_fm.models.loading import zoo_directory
+from pdebench_fm.training.config import PretrainConfig
+from pdebench_fm.zoo.card import ModelDescription, describe, model_card, write_card
+from pdebench_fm.zoo.stated_scores import stated_scores
+
+RESULTS = Path(__file__).parents[2] / "leaderboard" / "results" / "pdebench-fm"
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return make_pretrained(tmp_path / "fno-mixed-tiny")
+
+
+def text_of(folder):
+    return (folder / "README.md").read_text(encoding="utf-8")
+
+
+def test_the_card_keeps_every_score_to_its_last_digit(folder):
+    write_card(folder, results_of(folder))
+    scores = {(score.task, score.shots): score for score in stated_scores(folder)}
+    assert len(scores) == 3 + 12 * 2
+    for (task, shots), score in scores.items():
+        assert (score.error, score.standard_deviation) == mean_and_deviation(task, shots)
+        assert (score.seeds, score.track, score.protocol) == (len(errors_on(task, shots)), "lite", 1)
+
+
+def test_the_hubs_client_reads_the_scores_from_the_metadata(folder):
+    write_card(folder, results_of(folder))
+    data = ModelCard.load(folder / "README.md").data
+    assert (data.model_name, data.library_name, data.license) == ("fno-mixed-tiny", "pdebench_fm", "apache-2.0")
+    (entry,) = [
+        entry
+        for entry in data.eval_results
+        if (entry.dataset_name, entry.metric_args["shots"]) == ("helmholtz-ood/hard", 32)
+    ]
+    assert (entry.dataset_type, entry.dataset_config, entry.dataset_split) == (
+        "pdebench-fm/helmholtz-ood",
+        "hard",
+        "test",
+    )
+    assert (entry.metric_type, entry.metric_value) == ("relative_l2", mean_and_deviation("helmholtz-ood/hard", 32)[0])
+
+
+def test_the_table_shows_mean_and_deviation_over_seeds(folder):
+    text = text_of(write_card(folder, results_of(folder)).parent)
+    assert "± standard deviation over 3 seeds" in text
+    for task in TASKS:
+        (row,) = re.findall(rf"^\| `{task}` \| (\S+) \| (\S+) ± (\S+) \|$", text, re.MULTILINE)
+        zero, (mean, deviation) = errors_on(task, 0)[0], mean_and_deviation(task, 32)
+        assert [float(cell) for cell in row] == pytest.approx([zero, mean, deviation], rel=0.05)
+        assert abs(float(row[0]) / zero - 1) < 6e-4
+
+
+def test_a_card_is_rendered_again_from_its_folder_alone(folder):
+    write_card(folder, results_of(folder))
+    before = text_of(folder)
+    write_card(folder)
+    assert text_of(folder) == before
+    on_hub = model_card(describe(folder), "org/fno-mixed-tiny", "v1.2.0")
+    assert 'pf.load_model("org/fno-mixed-tiny", revision="v1.2.0")' in on_hub
+    assert "pdefm eval --model org/fno-mixed-tiny@v1.2.0 --task" in on_hub
+    assert 'pf.load_model("fno-mixed-tiny")' in before
+
+
+@pytest.mark.parametrize("name", zoo_names())
+def test_cards_in_the_package_are_what_is_rendered_now(name):
+    assert text_of(zoo_directory() / name) == model_card(describe(zoo_directory() / name))
+
+
+@pytest.mark.parametrize("name", [name for name in zoo_names() if (RESULTS / name).is_dir()])
+def test_cards_in_the_package_state_the_deviations_of_the_leaderboard(name):
+    stated = {(score.task, score.shots): score for score in stated_scores(zoo_directory() / name)}
+    digest = sha256_of(zoo_directory() / name / "model.safetensors")
+    compared = 0
+    for path in (RESULTS / name).glob("*-lite-*.json"):
+        result = json.loads(path.read_text())
+        for run in result["runs"] if result["model"]["weights_sha256"] == digest else ():
+            errors = [seed["metrics"]["relative_l2_mean"] for seed in run["seeds"]]
+            if run["start"] == "pretrained" and len(errors) > 1:
+                score = stated[result["task"], run["shots"]]
+                assert score.standard_deviation == pytest.approx(statistics.stdev(errors), rel=1e-9)
+                assert score.error == pytest.approx(statistics.fmean(errors), rel=1e-9)
+                compared += 1
+    assert compared >= 12
+
+
+def test_a_card_says_how_the_model_was_trained(folder):
+    description = describe(folder, results_of(folder))
+    text = model_card(description)
+    for words in (
+        "6,000 fresh samples",
+        "data version 1.0.0",
+        "peak learning rate 0.01",
+        "1,500 steps",
+        "cpu (x86_64)",
+    ):
+        assert words in text
+    assert "| compute | 1.50 hours, 3.00 thread-hours; energy was not measured |" in text
+    on_gpus = make_record(device="NVIDIA H100", threads=8, processes=4)
+    text = model_card(ModelDescription(description.config, on_gpus, "0" * 64, description.scores))
+    assert "| hardware | 4 × NVIDIA H100, 8 threads each |" in text
+    assert "6.00 device-hours" in text
+
+
+def test_settings_that_the_card_has_no_words_for_are_listed_by_name(folder):
+    class LaterConfig(PretrainConfig):
+        fine_resolution: int | None = None
+        fine_fraction: float = 0.25
+
+    description = describe(folder, results_of(folder))
+    config = LaterConfig(family="mixed", size="tiny", steps=3, fine_resolution=128)
+    later = description.training.model_copy(update={"config": config})
+    text = model_card(ModelDescription(description.config, later, "0" * 64, description.scores))
+    assert "| other settings | `fine_resolution` 128, `fine_fraction` 0.25 |" in text
+    assert "other settings" not in model_card(description)
+
+
+def test_a_model_of_one_system_says_which_it_never_saw(tmp_path):
+    folder = make_pretrained(tmp_path / "fno-poisson-tiny", "poisson")
+    text = model_card(describe(folder, results_of(folder, "poisson")))
+    assert "never saw advection-diffusion or helmholtz problems" in text
+    assert "resonate" not in text  # a limit of models that were trained on Helmholtz problems
+
+
+def test_missing_scores_are_named(folder):
+    results = results_of(folder, tasks=[task for task in TASKS if task != "poisson-ood/hard"])
+    with pytest.raises(UsageError, match=r"missing for a model card, on poisson-ood/hard: .* --shots 0,32"):
+        describe(folder, results)
+    with pytest.raises(UsageError, match=r"on poisson/in-domain, poisson-ood/mild, poisson-ood/medium and 9 more"):
+        describe(folder, results_of(folder, shots=(0,)))
+    with pytest.raises(UsageError, match="on helmholtz/pretrain:"):
+        describe(folder, [result for result in results_of(folder) if result.task != "helmholtz/pretrain"])
+
+
+def test_scores_of_two_tracks_are_not_mixed(folder):
+    *results, last = results_of(folder)
+    other = make_result(last.task, last.model, [make_run((0.1,), shots=0), make_run(shots=32)], track="full")
+    with pytest.raises(UsageError, match="one track"):
+        describe(folder, [*results, other])
+
+
+def test_results_of_other_weights_make_no_card(folder, tmp_path):
+    other = make_pretrained(tmp_path / "other", seed=5)
+    with pytest.raises(UsageError, match=r"result on poisson/pretrain is of other weights than .*model\.safetensors"):
+        write_card(folder, results_of(other))
+
+
+def test_a_card_does_not_speak_for_new_weights(folder):
+    write_card(folder, results_of(folder))
+    model = NeuralOperator.from_pretrained(folder)
+    model.network.project.bias.data += 1
+    model.save_pretrained(folder)
+    with pytest.raises(PdefmError, match="states the scores of other weights"):
+        stated_scores(folder)
+
+
+def test_a_card_without_scores_says_how_to_get_some(folder):
+    with pytest.raises(PdefmError, match=r"states no scores: `pdefm zoo card"):
+        stated_scores(folder)
+    (folder / "README.md").unlink()
+    with pytest.raises(PdefmError, match=r"has no README\.md"):
+        stated_scores(folder)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("track: lite", "trak: lite"),
+        ("shots: 32", "shots: many"),
+        ("track: lite", "track: long"),
+        ("---\n", "---\n: ["),
+    ],
+)
+def test_a_damaged_card_is_one_clear_error(folder, old, new):
+    write_card(folder, results_of(folder))
+    (folder / "README.md").write_text(text_of(folder).replace(old, new, 1))
+    with pytest.raises(PdefmError, match="damaged or of something else"):
+        stated_scores(folder)
+
+
+def test_cards_from_before_deviations_were_stated_are_read(folder):
+    write_card(folder, results_of(folder))
+    text = re.sub(
+        r"^ +(standard_deviation|seeds|protocol): .*\n|^weights_sha256: .*\n", "", text_of(folder), flags=re.M
+    )
+    (folder / "README.md").write_text(text)
+    scores = stated_scores(folder)
+    assert {(score.standard_deviation, score.seeds, score.protocol) for score in scores} == {(None, None, 1)}
+    assert "±" not in model_card(describe(folder))

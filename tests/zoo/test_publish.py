@@ -1,0 +1,308 @@
+"""Publishing models: one commit, one tag that never moves, and whatever happens on the way the same call ends it."""
+
+import dataclasses
+import json
+import re
+
+import pytest
+import torch
+from described import ALICE, make_pretrained, make_record, results_of
+from hub_server import fetch, run_client
+from huggingface_hub import HfApi
+from safetensors.torch import load_file, save_file
+
+from pdebench_fm.errors import PdefmError, UsageError
+from pdebench_fm.files import sha256_of
+from pdebench_fm.hub.repository import ATTEMPTS
+from pdebench_fm.training.record import write_training_record
+from pdebench_fm.zoo import card as cards
+from pdebench_fm.zoo.card import write_card
+from pdebench_fm.zoo.publish import publish_model
+
+READER = "hf_reader"
+NAME = "pde-lab/fno-mixed-tiny"
+FILES = {"README.md", "config.json", "model.safetensors", "training.json"}
+
+
+@pytest.fixture
+def folder(model_with_card):
+    return model_with_card
+
+
+@pytest.fixture
+def send(hub):
+    """Publish as Alice; `send.waits` lists the seconds that were waited."""
+
+    def send(folder, version="1.0.0", namespace="pde-lab", token=ALICE, **options):
+        options |= {"token": token, "endpoint": hub.url, "sleep": send.waits.append}
+        return publish_model(folder, namespace, version, **options)
+
+    send.waits = []
+    return send
+
+
+def state(api):
+    """Commit, files with their identities, and tags of the repository."""
+    info = api.model_info(NAME, files_metadata=True)
+    files = {file.rfilename: file.lfs.sha256 if file.lfs else file.blob_id for file in info.siblings}
+    return info.sha, files, {tag.name: tag.target_commit for tag in api.list_repo_refs(NAME).tags}
+
+
+def writes(hub):
+    """Requests that may change something."""
+    asking = ("/paths-info/", "/validate-yaml", "/preupload/")
+    return [r for r in hub.requests if r.method not in ("GET", "HEAD") and not any(part in r.path for part in asking)]
+
+
+def retrain(folder, seed=9):
+    """Put other weights and their card into the folder."""
+    make_pretrained(folder, seed=seed)
+    write_card(folder, results_of(folder))
+
+
+def test_the_four_files_go_in_one_commit_under_a_tag(send, folder, hub, api):
+    done = send(folder)
+    commit, files, tags = state(api)
+    assert set(files) == {".gitattributes", *FILES}
+    assert tags == {"v1.0.0": commit} == {done.tag: done.revision}
+    assert len(api.list_repo_commits(NAME)) == 2  # the Hub's first, and ours
+    assert len(hub.uploads) == 1
+    for name in FILES - {"README.md"}:
+        assert fetch(f"{hub.url}/{NAME}/resolve/v1.0.0/{name}").body == (folder / name).read_bytes()
+    assert (done.repository, done.url, set(done.sent)) == (NAME, f"{hub.url}/{NAME}", FILES)
+
+
+def test_the_published_card_loads_what_is_published(send, folder, hub):
+    send(folder, "1.2.0")
+    text = fetch(f"{hub.url}/{NAME}/resolve/v1.2.0/README.md").body.decode()
+    assert f'pf.load_model("{NAME}", revision="v1.2.0")' in text
+    assert f"pdefm eval --model {NAME}@v1.2.0 --task" in text
+
+
+def test_stock_clients_load_the_model_by_its_tag_and_see_its_scores(send, folder, hub, tmp_path):
+    send(folder)
+    script = """
+import json, sys
+from huggingface_hub import ModelCard
+from pdebench_fm import load_model
+model = load_model(sys.argv[1], revision="v1.0.0", device="auto")
+entries = ModelCard.load(sys.argv[1]).data.eval_results
+print(json.dumps({
+    "source": [model.source.model_id, model.source.revision, model.source.weights_sha256],
+    "scores": {f"{e.dataset_name} {e.metric_args['shots']}": e.metric_value for e in entries},
+}))
+"""
+    found = run_client(script, hub, tmp_path / "home", NAME)
+    tagged = HfApi(endpoint=hub.url).model_info(NAME, revision="v1.0.0").sha
+    assert found["source"] == [NAME, tagged, sha256_of(folder / "model.safetensors")]
+    expected = {f"{result.task} {run.shots}": run.summary.mean for result in results_of(folder) for run in result.runs}
+    assert found["scores"] == expected
+
+
+def test_publishing_again_sends_nothing_and_says_so(send, folder, hub, api):
+    first, before = send(folder), state(api)
+    hub.forget_requests()
+    assert send(folder) == dataclasses.replace(first, sent=(), already_published=True)
+    assert writes(hub) == []
+    assert state(api) == before
+
+
+def test_a_tag_with_other_content_never_moves_and_the_difference_is_named(send, folder, hub, api):
+    send(folder)
+    before = state(api)
+    retrain(folder)
+    hub.forget_requests()
+    with pytest.raises(PdefmError, match=r"v1\.0\.0 with another model\.safetensors, README\.md.* newer version"):
+        send(folder)
+    assert writes(hub) == []
+    done = send(folder, "1.1.0")
+    commit, _, tags = state(api)
+    assert tags == {"v1.0.0": before[0], "v1.1.0": commit}
+    assert set(done.sent) == {"model.safetensors", "README.md"}  # the same configuration and record are there
+    with pytest.raises(PdefmError, match=r"already at version 1\.1\.0: 1\.0\.9 would be older"):
+        send(folder, "1.0.9")
+
+
+def test_another_card_alone_needs_a_newer_version_too(send, folder, hub, monkeypatch):
+    send(folder)
+    monkeypatch.setattr(cards, "PACKAGE", "pdebench-fm-renamed")
+    hub.forget_requests()
+    with pytest.raises(PdefmError, match=r"with another README\.md, .* publish its card as a newer version"):
+        send(folder)
+    assert writes(hub) == []
+    assert send(folder, "1.0.1").sent == ("README.md",)
+
+
+TROUBLE = [{"status": 503}, {"status": 429, "retry_after": 30}, {"drop": "before"}, {"drop": "after"}]
+
+
+@pytest.mark.parametrize("trouble", TROUBLE, ids=str)
+def test_trouble_at_any_call_is_overcome(send, folder, hub, api, trouble):
+    for path in ("/revision/main", "/repos/create", "/refs", "/commit/", "/tag/"):
+        hub.fail_next(path_contains=path, **trouble)
+    done = send(folder)
+    commit, files, tags = state(api)
+    assert hub.faults.pending == 0
+    assert set(files) == {".gitattributes", *FILES}
+    assert tags == {"v1.0.0": commit} == {done.tag: done.revision}
+    assert len(api.list_repo_commits(NAME)) == 2  # not committed twice
+    if trouble.get("retry_after"):
+        assert all(wait >= 30 for wait in send.waits)
+
+
+@pytest.mark.parametrize("path", ["/repos/create", "/commit/", "/tag/"])
+def test_an_interrupted_publication_goes_on_where_it_was(send, folder, hub, api, path):
+    hub.fail_next(method="POST", path_contains=path, times=ATTEMPTS, status=503)
+    with pytest.raises(PdefmError, match=r"503.*the same command goes on from there"):
+        send(folder)
+    uploads = len(hub.uploads)
+    done = send(folder)
+    commit, files, tags = state(api)
+    assert tags == {"v1.0.0": commit}
+    assert set(files) == {".gitattributes", *FILES}
+    assert len(hub.uploads) <= 1
+    assert (done.sent == ()) == (path == "/tag/")
+    assert path == "/repos/create" or len(hub.uploads) == uploads  # large files are not sent twice
+
+
+def test_a_commit_without_an_answer_is_not_sent_again_by_the_next_call(send, folder, hub, api):
+    hub.fail_next(method="POST", path_contains="/commit/", drop="after")
+    hub.fail_next(path_contains="/revision/main", skip=2, times=ATTEMPTS, status=500)  # nor can it be looked for
+    with pytest.raises(PdefmError, match="goes on from there"):
+        send(folder)
+    assert send(folder).sent == ()
+    assert len(api.list_repo_commits(NAME)) == 2
+
+
+def test_somebody_elses_commit_in_between_is_not_written_over(send, folder, hub, api):
+    send(folder)
+    retrain(folder)
+    hub.fail_next(method="POST", path_contains="/commit/", status=503)
+
+    def meddle(_):
+        api.upload_file(path_or_fileobj=b"x", path_in_repo="x.txt", repo_id=NAME)
+
+    with pytest.raises(PdefmError, match=r"changed|412|409"):
+        publish_model(folder, "pde-lab", "1.1.0", token=ALICE, endpoint=hub.url, sleep=meddle)
+    assert set(state(api)[2]) == {"v1.0.0"}
+
+
+def weights_of_another_shape(folder):
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | {"width": 5}))
+
+
+def weights_that_are_not_finite(folder):
+    tensors = load_file(folder / "model.safetensors")
+    tensors["network.lift.bias"][0] = torch.nan
+    save_file(tensors, folder / "model.safetensors")
+    write_card(folder, results_of(folder))
+
+
+def no_weights(folder):
+    (folder / "model.safetensors").unlink()
+
+
+def no_card(folder):
+    (folder / "README.md").unlink()
+
+
+def no_record(folder):
+    (folder / "training.json").unlink()
+
+
+def a_card_without_scores(folder):
+    (folder / "README.md").write_text("---\nlicense: mit\n---\n# A model\n")
+
+
+def a_record_of_another_family(folder):
+    write_training_record(make_record("poisson"), folder)
+
+
+def a_card_of_other_weights(folder):
+    make_pretrained(folder, seed=8)
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (weights_of_another_shape, "does not fit its config.json: tensor"),
+        (weights_that_are_not_finite, "'network.lift.bias' that are not finite"),
+        (no_weights, "it has no model.safetensors"),
+        (no_card, "has no README.md: it does not say what the model scores"),
+        (no_record, "has no training.json: it does not say how the model was trained"),
+        (a_card_without_scores, "states no scores: `pdefm zoo card"),
+        (a_record_of_another_family, r"config.json says \('mixed', 'tiny'\), training.json \('poisson', 'tiny'\)"),
+        (a_card_of_other_weights, "the scores of other weights"),
+    ],
+)
+def test_what_is_not_a_whole_model_is_refused_without_a_request(send, folder, hub, damage, message):
+    damage(folder)
+    with pytest.raises(PdefmError, match=message) as caught:
+        send(folder)
+    assert "\n" not in str(caught.value)
+    assert hub.requests == []
+
+
+@pytest.mark.parametrize(
+    ("reference", "message"),
+    [
+        ("fno-mixed-16m", "a recipe only"),
+        ("fno-mixd-64k", "did you mean 'fno-mixed-64k'"),
+        ("org/model", "no folder org/model here"),
+        ("./none", "no directory"),
+    ],
+)
+def test_what_is_not_here_cannot_be_published(send, hub, reference, message):
+    with pytest.raises(UsageError, match=message):
+        send(reference)
+    assert hub.requests == []
+
+
+@pytest.mark.parametrize(("namespace", "version"), [("a b", "1.0.0"), ("pde-lab", "v1.0.0"), ("pde-lab", "1.0")])
+def test_names_that_cannot_be_are_refused_without_a_request(send, folder, hub, namespace, version):
+    with pytest.raises(UsageError, match=r"cannot be a namespace|not a version"):
+        send(folder, version, namespace)
+    assert hub.requests == []
+
+
+def config_of(folder, **changes):
+    return json.dumps(json.loads((folder / "config.json").read_text()) | changes).encode()
+
+
+@pytest.mark.parametrize("content", ["foreign file", "foreign config", "other model"])
+def test_a_repository_of_something_else_is_left_alone(send, folder, hub, api, content):
+    path, text = {
+        "foreign file": ("pytorch_model.bin", b"x"),
+        "foreign config": ("config.json", b'{"model_type": "bert"}'),
+        "other model": ("config.json", config_of(folder, family="poisson")),
+    }[content]
+    api.create_repo(NAME)
+    api.upload_file(path_or_fileobj=text, path_in_repo=path, repo_id=NAME)
+    hub.forget_requests()
+    with pytest.raises(PdefmError, match=rf"holds something else than fno-mixed-tiny \(.*{re.escape(path)}.*nothing"):
+        send(folder)
+    assert writes(hub) == []
+
+
+def test_an_empty_repository_with_a_readme_is_filled(send, folder, api):
+    api.create_repo(NAME)
+    api.upload_file(path_or_fileobj=b"# soon\n", path_in_repo="README.md", repo_id=NAME)
+    assert set(send(folder).sent) == FILES
+
+
+def test_private_means_private(send, folder, api):
+    send(folder, private=True)
+    assert api.model_info(NAME).private
+    api.update_repo_settings(NAME, private=False)
+    assert send(folder, private=True).already_published
+    with pytest.raises(PdefmError, match="exists and is public"):
+        send(folder, "1.0.1", private=True)
+
+
+def test_a_token_that_may_not_write_is_named_as_the_reason(send, folder, hub):
+    hub.add_user("alice", token=READER, role="read", organizations=("pde-lab",))
+    for token, namespace in ((READER, "pde-lab"), (ALICE, "elsewhere")):
+        with pytest.raises(PdefmError, match=rf"HF_TOKEN, with write access to {namespace}"):
+            send(folder, token=token, namespace=namespace)
+    assert hub.uploads == []
