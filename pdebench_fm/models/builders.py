@@ -19,7 +19,7 @@ from pdebench_fm.extensions.calling import user_code
 from pdebench_fm.files import sha256_of
 from pdebench_fm.models.candidate import Candidate, Operator
 from pdebench_fm.models.candidates import candidate_of, fingerprint_of, safe_name
-from pdebench_fm.models.fresh import seeded
+from pdebench_fm.surroundings import seeded
 
 PLUGIN_GROUP = "pdebench_fm.models"
 """The entry-point group by which an installed package offers models: each entry is a function like a file's `build`."""

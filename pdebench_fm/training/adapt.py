@@ -62,14 +62,15 @@ class FineTuning:
         """Copy the module.
 
         Raises:
-            UserCodeError: if it cannot be copied.
+            UserCodeError: if it cannot be copied, or has no parameters that Adam can train.
         """
         with user_code("copying the model"):
             self.module = copy.deepcopy(module).train()
-        self._trained = [parameter for parameter in self.module.parameters() if parameter.requires_grad]
-        # the fused optimizer, one pass over all parameters a step, knows real numbers only
-        real = all(parameter.is_floating_point() for parameter in self._trained)
-        self._optimizer = torch.optim.Adam(self._trained, fused=real or None)
+        with user_code("training the model's parameters"):
+            self._trained = [parameter for parameter in self.module.parameters() if parameter.requires_grad]
+            # the fused optimizer, one pass over all parameters a step, knows real numbers only
+            real = all(parameter.is_floating_point() for parameter in self._trained)
+            self._optimizer = torch.optim.Adam(self._trained, fused=real or None)
         self._clip = gradient_clip
 
     def step(self, batch: Batch, learning_rate: float) -> float:
@@ -126,7 +127,8 @@ def adapt(
         except (DivergenceError, ModelOutputError) as error:
             raise type(error)(f"{error}, at step {step + 1} of the adaptation") from error
         on_step(step + 1, loss)
-    return tuning.module.eval()
+    with user_code("the model"):
+        return tuning.module.eval()
 
 
 def visiting_order(rows: int, batch_size: int, seed: int) -> Iterator[Tensor]:
