@@ -1,6 +1,5 @@
 """The smoke test: every task on a handful of samples, to tell in seconds what a real evaluation would stumble over."""
 
-import copy
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -13,6 +12,7 @@ from pdebench_fm.data.catalogue import TASKS
 from pdebench_fm.errors import PdefmError
 from pdebench_fm.extensions.calling import user_code
 from pdebench_fm.models.candidate import Candidate
+from pdebench_fm.models.fresh import copied
 from pdebench_fm.models.prediction import asked, checked, predict
 from pdebench_fm.protocol.task import load_task
 from pdebench_fm.surroundings import is_deterministic, seeded, standard
@@ -186,7 +186,7 @@ def _inputs(candidate: Candidate, batch: Batch) -> Check:
 
 def _copying(candidate: Candidate, batch: Batch) -> Check:
     with user_code("copy.deepcopy of the model"):
-        twin = copy.deepcopy(candidate.operator)
+        twin = copied(_module(candidate))
     difference = _difference(predict(replace(candidate, operator=twin), batch), predict(candidate, batch))
     if difference <= TOLERANCE:
         return Check("", "ok", "copy.deepcopy predicts the same")
@@ -200,7 +200,7 @@ def _copying(candidate: Candidate, batch: Batch) -> Check:
 
 def _gradients(candidate: Candidate, batch: Batch) -> Check:
     with torch.enable_grad(), user_code(candidate.name):
-        module = copy.deepcopy(_module(candidate)).train()
+        module = copied(_module(candidate)).train()
         trained = {name: parameter for name, parameter in module.named_parameters() if parameter.requires_grad}
         output = checked(module(batch.source.clone(), batch.coefficients.clone()), batch.source, candidate.name)
         if not output.requires_grad:

@@ -10,7 +10,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
-from pdebench_fm.errors import PdefmError, UsageError
+from pdebench_fm.errors import UsageError
 from pdebench_fm.files import sha256_of
 from pdebench_fm.models.candidate import Candidate, Operator, parameters_of
 from pdebench_fm.models.config import ModelConfig
@@ -59,7 +59,7 @@ def candidate_of(
         candidate = _of_neural_operator(model)
         return candidate if name is None else replace(candidate, name=name)
     if isinstance(model, nn.Module):
-        model = _with_parameters(model)
+        model = initialised(model, module_device(model))
         return Candidate(
             operator=model,
             name=name or safe_name(type(model).__name__),
@@ -73,14 +73,6 @@ def candidate_of(
         device=torch.device(device or "cpu"),
         fingerprint=fingerprint,
     )
-
-
-def _with_parameters(model: nn.Module) -> nn.Module:
-    """Return a module whose lazy parts have their parameters; itself if it has none, or cannot be called."""
-    try:
-        return initialised(model, module_device(model))
-    except PdefmError:
-        return model  # its cells fail, with the reason
 
 
 def safe_name(text: str) -> str:

@@ -7,6 +7,7 @@ import torch
 from torch import nn
 from torch.nn.parameter import is_lazy
 
+from pdebench_fm.errors import UserCodeError
 from pdebench_fm.extensions.calling import user_code
 from pdebench_fm.surroundings import seeded
 
@@ -31,7 +32,7 @@ def fresh_by_reset(model: nn.Module) -> Callable[[int], nn.Module] | None:
 
     def fresh(seed: int) -> nn.Module:
         with seeded(seed, device), user_code("making the model with fresh weights"):
-            return _reset(copy.deepcopy(model))
+            return _reset(copied(model))
 
     return fresh
 
@@ -52,27 +53,40 @@ def _resets_all(model: nn.Module) -> bool:
         Exception: if a part cannot be copied, or its `reset_parameters` wants arguments.
     """
     with seeded(0, next(model.parameters()).device), torch.no_grad():
-        probe = copy.deepcopy(model)
+        probe = copied(model)
         for parameter in probe.parameters():
             parameter.fill_(torch.nan)
         _reset(probe)
         return all(bool(parameter.isfinite().all()) for parameter in probe.parameters())
 
 
+def copied(model: nn.Module) -> nn.Module:
+    """Return a copy of a module whose parameters can be trained if its own can.
+
+    `copy.deepcopy` alone gives a `torch.jit.ScriptModule` parameters that are computed from those of the first.
+    """
+    with torch.no_grad():
+        twin = copy.deepcopy(model)
+    for parameter, own in zip(model.parameters(), twin.parameters(), strict=False):  # a copy may be its author's work
+        if parameter.requires_grad and not own.requires_grad and own.is_leaf:
+            own.requires_grad_()
+    return twin
+
+
 def initialised(model: nn.Module, device: torch.device) -> nn.Module:
     """Return a module whose lazy parts have their parameters: itself if there are none, else a copy that was called.
 
     Args:
-        model: left as it is.
+        model: left as it is; returned if it cannot be copied or called, which its evaluation then tells.
         device: where its inputs must lie.
-
-    Raises:
-        UserCodeError: if it cannot be copied or raises.
     """
-    with seeded(0, device), user_code("making the parameters of the model's lazy parts"):
-        if not any(is_lazy(tensor) for tensor in (*model.parameters(), *model.buffers())):
-            return model
-        twin = copy.deepcopy(model).eval()
-        with torch.no_grad():
-            twin(torch.ones(1, 64, 64, device=device), torch.ones(1, 6, device=device))
-        return twin.train(model.training)
+    try:
+        with seeded(0, device), user_code("the model"):
+            if not any(is_lazy(tensor) for tensor in (*model.parameters(), *model.buffers())):
+                return model
+            twin = copied(model).eval()
+            with torch.no_grad():
+                twin(torch.ones(1, 64, 64, device=device), torch.ones(1, 6, device=device))
+            return twin.train(model.training)
+    except UserCodeError:
+        return model

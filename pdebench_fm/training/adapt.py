@@ -1,6 +1,5 @@
 """Adaptation: fine-tuning a module on a support set, by a recipe fixed in advance."""
 
-import copy
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from torch import Tensor, nn
 from pdebench_fm.data.batches import Batch
 from pdebench_fm.errors import PdefmError
 from pdebench_fm.extensions.calling import user_code
+from pdebench_fm.models.fresh import copied
 from pdebench_fm.models.prediction import ModelOutputError, checked
 from pdebench_fm.training.loss import relative_l2
 from pdebench_fm.training.schedule import warmup_cosine
@@ -65,7 +65,7 @@ class FineTuning:
             UserCodeError: if it cannot be copied, or has no parameters that Adam can train.
         """
         with user_code("copying the model"):
-            self.module = copy.deepcopy(module).train()
+            self.module = copied(module).train()
         with user_code("training the model's parameters"):
             self._trained = [parameter for parameter in self.module.parameters() if parameter.requires_grad]
             # the fused optimizer, one pass over all parameters a step, knows real numbers only

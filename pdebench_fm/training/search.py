@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from pdebench_fm.data.batches import Batch
 from pdebench_fm.extensions.calling import user_code
 from pdebench_fm.models.candidate import Operator
+from pdebench_fm.models.fresh import copied
 from pdebench_fm.models.prediction import ModelOutputError, predicted
 from pdebench_fm.training.adapt import DivergenceError, FineTuning, Rows
 from pdebench_fm.training.loss import relative_l2
@@ -85,7 +86,7 @@ def adapt_by_search(
     if best is None:
         raise failure or DivergenceError("the recipe has no epochs")
     with user_code("loading the model's state"):
-        found = copy.deepcopy(module)
+        found = copied(module)
         found.load_state_dict(best[1])
         return found.eval()
 
