@@ -27,10 +27,14 @@ def is_deterministic(wanted: bool | None, device: torch.device) -> bool:
 @contextmanager
 def unchanged() -> Iterator[None]:
     """Put every switch back, however this context ends, to where it was when it began."""
-    with ExitStack() as stack:
-        for switch in reversed(SWITCHES):  # the stack is emptied from its end
-            stack.callback(switch.put, switch.place())
+    before = [switch.place() for switch in SWITCHES]
+    try:
         yield
+    finally:
+        if [switch.place() for switch in SWITCHES] != before:
+            with ExitStack() as stack:  # one that cannot be put back keeps no other from it
+                for switch, place in reversed(list(zip(SWITCHES, before, strict=True))):  # emptied from its end
+                    stack.callback(switch.put, place)
 
 
 @contextmanager

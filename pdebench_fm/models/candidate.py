@@ -60,8 +60,13 @@ class Candidate:
 
 
 def parameters_of(module: nn.Module) -> list[nn.Parameter]:
-    """Return a module's parameters; those that PyTorch finds itself if the module's own `parameters()` raises."""
+    """Return a module's parameters; if its own code for that raises, those that it holds as PyTorch keeps them."""
     try:
         return list(module.parameters())
     except Exception:  # noqa: BLE001 (the module's own code, whose failure is told when it is trained)
-        return [parameter for _, parameter in nn.Module.named_parameters(module)]
+        held, parts = [], [module]
+        while parts:
+            part = vars(parts.pop())
+            held += [parameter for parameter in part["_parameters"].values() if parameter is not None]
+            parts += [child for child in part["_modules"].values() if child is not None]
+        return held

@@ -17,12 +17,13 @@ from pdebench_fm.models.config import ModelConfig
 from pdebench_fm.models.fresh import fresh_by_reset, initialised
 from pdebench_fm.models.operator import NeuralOperator
 from pdebench_fm.models.weights import WEIGHTS_NAME
-from pdebench_fm.surroundings import seeded
+from pdebench_fm.surroundings import seeded, standard
 
 _LONGEST_NAME = 96
 _ADDRESS = re.compile(r"0x[0-9a-f]+")
 
 
+@standard()
 def candidate_of(
     model: Operator | Candidate,
     name: str | None = None,
@@ -92,8 +93,11 @@ def check_name(name: str) -> None:
 
 
 def module_device(module: nn.Module) -> torch.device:
-    """Return where a module's parameters and buffers lie; the CPU if it has none."""
-    tensors = [*parameters_of(module), *module.buffers()]
+    """Return where a module's parameters and buffers lie; the CPU if it has none, or if its own code does not say."""
+    try:
+        tensors = [*parameters_of(module), *module.buffers()]
+    except Exception:  # noqa: BLE001 (the module's own code, whose failure is told when it is evaluated)
+        tensors = []
     return tensors[0].device if tensors else torch.device("cpu")
 
 

@@ -13,6 +13,7 @@ from pdebench_fm.errors import PdefmError
 from pdebench_fm.extensions.calling import user_code
 from pdebench_fm.models.fresh import copied
 from pdebench_fm.models.prediction import ModelOutputError, checked
+from pdebench_fm.surroundings import unchanged
 from pdebench_fm.training.loss import relative_l2
 from pdebench_fm.training.schedule import warmup_cosine
 
@@ -82,7 +83,9 @@ class FineTuning:
             UserCodeError: if the module raises.
         """
         with torch.enable_grad(), user_code("the model"):
-            prediction = checked(self.module(batch.source, batch.coefficients), batch.source, "the model")
+            with unchanged():  # what the model's code turns is back before the loss is computed
+                output = self.module(batch.source, batch.coefficients)
+            prediction = checked(output, batch.source, "the model")
             loss = relative_l2(prediction, batch.solution).mean()
             value = loss.item()
             if not math.isfinite(value):
