@@ -2,7 +2,8 @@
 
 python scripts/pin_standard_rows.py
 
-Run it when the data's major version is raised; what it writes is recomputed by the tests. Takes some minutes.
+Run it when the data's major version is raised: the digests of earlier ones are kept. The tests recompute what it writes.
+It takes some minutes.
 """
 
 from pathlib import Path
@@ -11,6 +12,7 @@ import pdebench_fm
 from pdebench_fm.data.acceptance import measure_law
 from pdebench_fm.data.catalogue import DATA_VERSION, DATASETS, SPLIT_SIZES, TASKS
 from pdebench_fm.data.digest import recipe_digest
+from pdebench_fm.protocol.pinned_digests import PINNED_DIGESTS
 from pdebench_fm.protocol.tracks import LITE_TEST_ROWS
 
 ROOT = Path(pdebench_fm.__file__).parent
@@ -21,17 +23,28 @@ def pinned_digests():
     """Yield the lines of the module of digests."""
     what = "Recipe digests of the standard rows of every task: those that each track scores, and its train split."
     yield HEAD.format(what=what, version=DATA_VERSION)
-    yield f"PINNED_MAJOR = {DATA_VERSION.partition('.')[0]}\n"
-    yield '"""Major version of the data that these are of."""\n\n'
-    yield "PINNED_DIGESTS: dict[str, dict[str, str]] = {\n"
-    sizes = {"lite": ("test", LITE_TEST_ROWS), "full": ("test", SPLIT_SIZES["test"])}
-    for name, task in TASKS.items():
-        yield f'    "{name}": {{\n'
-        for place, (split, rows) in {**sizes, "train": ("train", SPLIT_SIZES["train"])}.items():
-            digest = recipe_digest(task.dataset.key(task.regime.name, split), rows)
-            yield f'        "{place}": "{digest}",\n'
+    major = int(DATA_VERSION.partition(".")[0])
+    yield "PINNED_DIGESTS: dict[int, dict[str, dict[str, str]]] = {\n"
+    for version, tasks in {**PINNED_DIGESTS, major: dict(digests_by_task())}.items():
+        yield f"    {version}: {{\n"
+        for task, places in tasks.items():
+            yield f'        "{task}": {{\n'
+            for place, digest in places.items():
+                yield f'            "{place}": "{digest}",\n'
+            yield "        },\n"
         yield "    },\n"
     yield "}\n"
+    yield "\"\"\"By major version of the data, task, and track or 'train'.\"\"\"\n"
+
+
+def digests_by_task():
+    """Yield each task with the digests of its standard rows."""
+    sizes = {"lite": ("test", LITE_TEST_ROWS), "full": ("test", SPLIT_SIZES["test"]), "train": ("train", SPLIT_SIZES["train"])}
+    for name, task in TASKS.items():
+        yield name, {
+            place: recipe_digest(task.dataset.key(task.regime.name, split), rows)
+            for place, (split, rows) in sizes.items()
+        }
 
 
 def measured_laws():

@@ -71,6 +71,14 @@ def stated_law(system: System, regime: str, measured: Sequence[RegimeStatistics]
     return None if held is None else Law(labels, held.parameter.counts, round(held.redrawn * held.rows))
 
 
+def law_in_words(system: System, regime: str, measured: Sequence[RegimeStatistics] = ()) -> str:
+    """Return the law of the varied parameter in a few words, such as "integers 1–5, given |u| ≤ 2 (not uniform)"."""
+    text, law = system.law_of(regime), stated_law(system, regime, measured)
+    if law is None:
+        return text
+    return f"{text} ({'not uniform' if law.redrawn else f'none refused of {sum(law.counts)}'})"
+
+
 def law_table(system: System, regimes: Sequence[str], measured: Sequence[RegimeStatistics] = ()) -> str:
     """Return the laws of these regimes as a Markdown table; "" where none is known, or every sample is accepted."""
     laws = {name: law for name in regimes if (law := stated_law(system, name, measured)) is not None}

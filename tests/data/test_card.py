@@ -120,7 +120,7 @@ def test_the_card_prints_what_was_measured_and_shows_pictures_that_are_there(mak
             ["−∇·(K ∇u) = f", "diag(1, e)", "| `in-domain` | U(1, 2.5) |", "| `pretrain` (default) | U(1, 5) |"],
         ),
         ("advection-diffusion-ood", ["v·∇u = f", "λ (cos φ, sin φ)", "| `hard` | U(2, 5) | ", "none, far"]),
-        ("helmholtz-ood", ["− ω u = f", "exceeds\n  2 in absolute value", "| `mild` | 5–15 | ", "rows drawn again"]),
+        ("helmholtz-ood", ["− ω u = f", "exceeds\n  2 in absolute value", "| `mild` | integers 5–15, given |u| ≤ 2 (none refused of 4096) | ", "rows drawn again"]),
     ],
 )
 def test_the_card_says_what_a_user_must_know(make_build, name, words):
