@@ -2,8 +2,8 @@
 
 python scripts/pin_standard_rows.py
 
-Run it when the data's major version is raised: the digests of earlier ones are kept. The tests recompute what it writes.
-It takes some minutes.
+Run it when the data's major version is raised: the digests of earlier ones are kept. The tests recompute what it
+writes. It takes some minutes.
 """
 
 from pathlib import Path
@@ -34,17 +34,24 @@ def pinned_digests():
             yield "        },\n"
         yield "    },\n"
     yield "}\n"
-    yield "\"\"\"By major version of the data, task, and track or 'train'.\"\"\"\n"
+    yield '"""By major version of the data, task, and track or \'train\'."""\n'
 
 
 def digests_by_task():
     """Yield each task with the digests of its standard rows."""
-    sizes = {"lite": ("test", LITE_TEST_ROWS), "full": ("test", SPLIT_SIZES["test"]), "train": ("train", SPLIT_SIZES["train"])}
+    sizes = {
+        "lite": ("test", LITE_TEST_ROWS),
+        "full": ("test", SPLIT_SIZES["test"]),
+        "train": ("train", SPLIT_SIZES["train"]),
+    }
     for name, task in TASKS.items():
-        yield name, {
-            place: recipe_digest(task.dataset.key(task.regime.name, split), rows)
-            for place, (split, rows) in sizes.items()
-        }
+        yield (
+            name,
+            {
+                place: recipe_digest(task.dataset.key(task.regime.name, split), rows)
+                for place, (split, rows) in sizes.items()
+            },
+        )
 
 
 def measured_laws():

@@ -1,11 +1,12 @@
 """The law of the varied parameter where samples are refused: measured from the draws, as no formula gives it.
 
-A system with a bound on its solution draws a sample again until the bound holds. So its parameter is uniform *given* the
-bound only: next to a resonance few samples are accepted, and that value of the parameter all but disappears.
+A system with a bound on its solution draws a sample again until the bound holds. So its parameter is uniform *given*
+the bound only: next to a resonance few samples are accepted, and that value of the parameter all but disappears.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -96,4 +97,4 @@ def _labels(system: System, regime: str) -> tuple[str, ...]:
     edges = parameter_edges(span)
     if span.integer:
         return tuple(f"{low + 0.5:g}" for low in edges[:-1])
-    return tuple(f"{low:.3g}–{high:.3g}" for low, high in zip(edges[:-1], edges[1:], strict=True))
+    return tuple(f"{low:.3g}–{high:.3g}" for low, high in pairwise(edges))

@@ -33,14 +33,13 @@ def read_blocks(path: Path, key: SampleKey, resolution: int) -> Iterator[Samples
             yield _samples(batch, key, resolution)
 
 
-def table_blocks(
-    table: pa.Table, key: SampleKey, resolution: int, *, whole_chunks: bool = False
-) -> Iterator[Samples]:
+def table_blocks(table: pa.Table, key: SampleKey, resolution: int, *, whole_chunks: bool = False) -> Iterator[Samples]:
     """Yield the rows of a table in memory, or mapped into it, as `read_blocks` does those of a shard.
 
     Args:
         table: of the row schema.
-        key: of its rows; `resolution`: of their fields.
+        key: the names of its rows' stream.
+        resolution: of their fields.
         whole_chunks: yield as many rows at once as lie beside each other, for views of the whole table.
 
     Raises:

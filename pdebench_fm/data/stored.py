@@ -2,6 +2,9 @@
 
 The `Array2D` feature gives stock users (n, n) arrays, but decodes each through Python lists. Here the same
 memory-mapped Arrow values are viewed as one array and rows are gathered from it.
+
+The shards are those of the manifest, not those that a card's metadata may map a split to; and the cache's key holds
+their digest, as the library's own key of a folder is the same for two folders of one name.
 """
 
 from collections.abc import Callable, Sequence
@@ -20,12 +23,11 @@ from pdebench_fm.data.blocks import samples_of, table_blocks
 from pdebench_fm.data.catalogue import Dataset
 from pdebench_fm.data.digest import stored_columns
 from pdebench_fm.data.manifest import MANIFEST_NAME, Manifest, Split, read_manifest
-from pdebench_fm.data.verification.before_use import check_fields, check_split
+from pdebench_fm.data.verification.before_use import check_fields, check_files, check_split, refusal
 from pdebench_fm.data.verification.checks import Block
 from pdebench_fm.data.verification.file_checks import manifest_check
 from pdebench_fm.errors import PdefmError
 from pdebench_fm.physics import SampleKey, Samples
-
 
 _CHUNK = 8  # rows whose fields are made again together, as in `physics.sampling`
 
@@ -34,14 +36,14 @@ _CHUNK = 8  # rows whose fields are made again together, as in `physics.sampling
 class StoredRows:
     """The rows of a stored split, memory-mapped, none of which is handed out before it was checked.
 
-    Before the first row, and before the content digest, the whole split's recipes, digests and files are checked; then
-    the fields of each row that is read for the first time. `verification.before_use` says what each check stops.
+    Nothing is read, or downloaded, before the first row or the content digest is asked for. Then the whole split's
+    recipes, digests and files are checked, and after that the fields of each row that is read for the first time.
+    `verification.before_use` says what each check stops.
 
     Attributes:
         key, resolution: from the manifest; `held`: what it says of the split.
         location, revision: as in `SplitRows`.
-        table: all rows, in the columns of the row schema.
-        locate: returns the file here that is this shard's.
+        locate: returns the file here that is this shard's, by its path in the dataset.
     """
 
     key: SampleKey
@@ -49,13 +51,12 @@ class StoredRows:
     held: Split
     location: str
     revision: str | None
-    table: pa.Table
     locate: Callable[[str], Path]
 
     @property
     def size(self) -> int:
         """Number of rows."""
-        return int(self.table.num_rows)
+        return self.held.rows
 
     @property
     def content_digest(self) -> str:
@@ -64,7 +65,7 @@ class StoredRows:
         Raises:
             AlteredRowsError: if the split is not what it should be.
         """
-        self._unchecked  # noqa: B018 (checks the split)
+        self._table  # noqa: B018 (checks it)
         return self.held.content_digest
 
     def batch(self, indices: Sequence[int]) -> Batch:
@@ -74,20 +75,30 @@ class StoredRows:
             AlteredRowsError: if the split, or a field of one of these rows, is not what it should be.
         """
         rows = np.asarray(indices, dtype=np.int64)
-        self._check_fields(np.unique(rows[self._unchecked[rows]]))
+        self._check_fields(np.unique(rows[~self._remade[rows]]))
         return Batch(*(torch.from_numpy(self._gather(name, rows)) for name in ("source", "coefficients", "solution")))
 
     @cached_property
-    def _unchecked(self) -> NDArray[np.bool_]:
-        """Rows whose fields were not made again yet: at first all, once the split was checked."""
+    def _table(self) -> pa.Table:
+        """All rows, in the columns of the row schema, after everything but their fields was checked."""
         files = [self.locate(shard.path) for shard in self.held.shards]
-        check_split(self.location, self.held, self.key, self.resolution, self.table, files)
-        return np.ones(self.size, np.bool_)
+        damaged = check_files(self.held, files)
+        try:
+            table = _read(self.held, files)
+        except PdefmError as error:
+            raise refusal(self.location, self.held, damaged or [str(error)]) from error
+        check_split(self.location, self.held, self.key, self.resolution, table, damaged)
+        return table
+
+    @cached_property
+    def _remade(self) -> NDArray[np.bool_]:
+        """Which rows' fields were made again and found to be right."""
+        return np.zeros(self.size, np.bool_)
 
     @cached_property
     def _columns(self) -> dict[str, list[NDArray[Any]]]:
         """Views of the columns' values, chunk by chunk."""
-        blocks = list(table_blocks(self.table, self.key, self.resolution, whole_chunks=True))
+        blocks = list(table_blocks(self._table, self.key, self.resolution, whole_chunks=True))
         columns = [stored_columns(block) for block in blocks]
         return {name: [block[name] for block in columns] for name in columns[0]}
 
@@ -106,7 +117,7 @@ class StoredRows:
                 stored = self._samples(some)
                 places = [int(row) for row in some - (end - shard.rows)]
                 check_fields(self.location, self.held, [Block(shard.path, places, stored, stored.draws)])
-                self._unchecked[some] = False
+                self._remade[some] = True
 
     def _samples(self, rows: NDArray[np.int64]) -> Samples:
         """Return these rows whole."""
@@ -139,7 +150,7 @@ def open_split(location: str, dataset: Dataset, regime: str, split: str) -> Stor
         if not (folder / MANIFEST_NAME).exists() and (folder / dataset.name).is_dir():
             folder = folder / dataset.name
         manifest = read_manifest(folder / MANIFEST_NAME)
-        path, revision, shown = str(folder), None, folder.name
+        revision, shown = None, folder.name
         locate = folder.__truediv__
     else:
         path, _, named = location.partition("@")
@@ -151,11 +162,8 @@ def open_split(location: str, dataset: Dataset, regime: str, split: str) -> Stor
     if not (sound := manifest_check(manifest)).passed:
         raise PdefmError(f"the {MANIFEST_NAME} of {location} makes no sense: {sound.detail}")
     held = manifest.find(regime, split)
-    table = _read(path, regime, split, revision)
-    if table.num_rows != held.rows:
-        raise PdefmError(f"{location} has {table.num_rows} rows of {regime}/{split}, its manifest says {held.rows}")
     key = dataset.key(regime, split, manifest.version, manifest.seed)
-    return StoredRows(key, manifest.resolution, held, shown, revision, table, locate)
+    return StoredRows(key, manifest.resolution, held, shown, revision, locate)
 
 
 def _manifest_from_hub(repository: str, revision: str | None) -> tuple[Manifest, str]:
@@ -176,7 +184,7 @@ def _manifest_from_hub(repository: str, revision: str | None) -> tuple[Manifest,
 
 
 def _file_from_hub(repository: str, commit: str, path: str) -> Path:
-    """Return the copy here of a repository's file, which reading its rows has brought."""
+    """Return the copy here of a repository's file at a commit, downloaded if it is not here yet."""
     from huggingface_hub import hf_hub_download
 
     from pdebench_fm.hub.failures import HUB_ERRORS, explain
@@ -187,15 +195,18 @@ def _file_from_hub(repository: str, commit: str, path: str) -> Path:
         raise PdefmError(f"cannot read {path} of {repository}: {explain(error, repository)}") from error
 
 
-def _read(path: str, regime: str, split: str, revision: str | None) -> pa.Table:
-    """Return the rows of a split, memory-mapped by the `datasets` library."""
+def _read(split: Split, files: Sequence[Path]) -> pa.Table:
+    """Return the rows of a split's shards, memory-mapped by the `datasets` library.
+
+    Raises:
+        PdefmError: if they cannot be read.
+    """
     from datasets import load_dataset
     from datasets.exceptions import DatasetsError
 
-    from pdebench_fm.hub.failures import HUB_ERRORS
-
+    name, paths = f"{split.regime}-{split.content_digest[:32]}", {split.split: [str(file) for file in files]}
     try:
-        return load_dataset(path, regime, split=split, revision=revision).with_format("arrow").data.table
-    except (*HUB_ERRORS, DatasetsError, pa.ArrowException) as error:
+        return load_dataset("parquet", name, data_files=paths, split=split.split).with_format("arrow").data.table
+    except (DatasetsError, OSError, ValueError, pa.ArrowException) as error:
         reason = str(error.__cause__ or error).strip() or type(error).__name__
-        raise PdefmError(f"cannot read {regime}/{split} of {path}: {reason.splitlines()[0]}") from error
+        raise PdefmError(f"its shards cannot be read: {reason.splitlines()[0]}") from error

@@ -5,8 +5,8 @@ parameter, coefficients) against the draws that belong to its place, the values 
 digest, the draws against the recipe digest, each file against its SHA-256. That stops rows in another order, rows of
 another split and altered recipes, whatever the manifest says; and under a true manifest any other bit.
 
-Fields are made again from the recipe of every row that is used, when it is used, and compared to `FIELD_TOLERANCE`. That
-stops altered fields under a manifest that was rewritten to match; a change below the tolerance remains, under a
+Fields are made again from the recipe of every row that is used, when it is used, and compared to `FIELD_TOLERANCE`.
+That stops altered fields under a manifest that was rewritten to match; a change below the tolerance remains, under a
 content digest that is not the published one.
 """
 
@@ -29,19 +29,25 @@ class AlteredRowsError(PdefmError):
     """Stored rows that are not what their manifest or their recipes say."""
 
 
-def check_split(location: str, split: Split, key: SampleKey, resolution: int, table: pa.Table, files: Sequence[Path]) -> None:
-    """Check a split's recipes, digests and files.
+def check_split(
+    location: str, split: Split, key: SampleKey, resolution: int, table: pa.Table, damaged: Sequence[str]
+) -> None:
+    """Check a split's recipes and digests.
 
     Args:
         location: to be named in errors.
         split: of the manifest.
-        key, resolution: of the rows.
+        key: the names of the rows' stream.
+        resolution: of their fields.
         table: all rows of the split, as they are read from now on.
-        files: its shards, in the order of the manifest.
+        damaged: what `check_files` found, for which the rows that differ are looked for too.
 
     Raises:
-        AlteredRowsError: that names the first thing that is wrong: a row and its column where one can be told, or a file.
+        AlteredRowsError: names what is wrong first: a row and its column where one can be told, else a file or digest.
     """
+    if table.num_rows != split.rows:
+        counted = f"its shards have {table.num_rows} rows, the manifest says {split.rows}"
+        raise refusal(location, split, [*damaged, counted])
     tallies = [Tally(check) for check in (INDEX, SPARSITY, DRAWS)]
     recipes: list[bytes] = []
     contents: list[bytes] = []
@@ -52,9 +58,9 @@ def check_split(location: str, split: Split, key: SampleKey, resolution: int, ta
             for tally in tallies:
                 tally.add(block)
     except DamagedShardError as error:
-        raise AlteredRowsError(f"{location}, {split.regime}/{split.split}: {error}") from error
+        raise refusal(location, split, [*damaged, str(error)]) from error
     problems = _found(tallies)
-    of_files = list(_file_problems(split, files))
+    of_files = list(damaged)
     if combine(contents) != split.content_digest:
         of_files.append("the rows that are read do not have the content digest of the manifest")
     if of_files and not problems:  # which row is it?
@@ -66,7 +72,7 @@ def check_split(location: str, split: Split, key: SampleKey, resolution: int, ta
     if combine(recipes) != split.recipe_digest:
         problems.append("the draws do not have the recipe digest of the manifest")
     if problems:
-        raise _refusal(location, split, problems)
+        raise refusal(location, split, problems)
 
 
 def check_fields(location: str, split: Split, blocks: Sequence[Block]) -> None:
@@ -79,7 +85,7 @@ def check_fields(location: str, split: Split, blocks: Sequence[Block]) -> None:
     for block in blocks:
         tally.add(block)
     if problems := _found([tally]):
-        raise _refusal(location, split, problems)
+        raise refusal(location, split, problems)
 
 
 def _blocks(split: Split, key: SampleKey, resolution: int, table: pa.Table) -> Iterator[Block]:
@@ -94,12 +100,15 @@ def _blocks(split: Split, key: SampleKey, resolution: int, table: pa.Table) -> I
         start += shard.rows
 
 
-def _file_problems(split: Split, files: Sequence[Path]) -> Iterator[str]:
+def check_files(split: Split, files: Sequence[Path]) -> list[str]:
+    """Return what is wrong with a split's shards, given in the order of the manifest: missing, or of another hash."""
+    problems = []
     for shard, path in zip(split.shards, files, strict=True):
         if not path.is_file():
-            yield f"{shard.path} is missing"
+            problems.append(f"{shard.path} is missing")
         elif (found := sha256_of(path)) != shard.sha256:
-            yield f"{shard.path} has SHA-256 {found[:12]}…, not {shard.sha256[:12]}…"
+            problems.append(f"{shard.path} has SHA-256 {found[:12]}…, not {shard.sha256[:12]}…")
+    return problems
 
 
 def _found(tallies: Sequence[Tally]) -> list[str]:
@@ -112,7 +121,8 @@ def _found(tallies: Sequence[Tally]) -> list[str]:
     return found
 
 
-def _refusal(location: str, split: Split, problems: Sequence[str]) -> AlteredRowsError:
+def refusal(location: str, split: Split, problems: Sequence[str]) -> AlteredRowsError:
+    """Return the error that names these problems, the first two of them."""
     place = f"{split.regime}/{split.split} of {location}"
     return AlteredRowsError(
         f"the rows of {place} are not the benchmark's: {'; '.join(problems[:2])} (pdefm data verify says more)"

@@ -19,20 +19,23 @@ _KNOWN = {"data_files", "default"}
 
 def readme_check(manifest: Manifest, folder: Path) -> Check:
     """Check that the card's metadata maps each split of each configuration to the manifest's shards, in order."""
+    name, path = "configurations", folder / CARD_NAME
+    if not path.is_file():
+        return Check.of(name, [f"{CARD_NAME} is missing"], "")
     try:
-        configs = MetadataConfigs.from_dataset_card_data(DatasetCard.load(folder / CARD_NAME).data)
+        card = DatasetCard(path.read_text(encoding="utf-8"))
+        configs = MetadataConfigs.from_dataset_card_data(card.data)
     except Exception as error:  # noqa: BLE001 (a card is anybody's text: YAML's, the library's and Python's own errors)
         lines = str(error).strip().splitlines()
-        reason = "it is missing" if isinstance(error, FileNotFoundError) else lines[0] if lines else type(error).__name__
-        return Check.of("configurations", [f"{CARD_NAME} cannot be read: {reason}"], "")
+        return Check.of(name, [f"{CARD_NAME} cannot be read: {lines[0] if lines else type(error).__name__}"], "")
     problems = list(_problems(manifest, folder, configs))
-    return Check.of("configurations", problems, f"{CARD_NAME} gives every split the manifest's files")
+    return Check.of(name, problems, f"{CARD_NAME} gives every split the manifest's files")
 
 
 def _problems(manifest: Manifest, folder: Path, configs: MetadataConfigs) -> Iterator[str]:
     held: dict[str, dict[str, list[str]]] = {}
-    for split in manifest.splits:
-        held.setdefault(split.regime, {})[split.split] = [shard.path for shard in split.shards]
+    for listed in manifest.splits:
+        held.setdefault(listed.regime, {})[listed.split] = [shard.path for shard in listed.shards]
     for name in [name for name in configs if name not in held]:
         yield f"{CARD_NAME} has a configuration {name!r} that the manifest does not"
     default = find_dataset(manifest.dataset).default_regime
