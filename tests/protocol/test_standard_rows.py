@@ -1,7 +1,11 @@
 """The standard rows are pinned: what stands in the code is what the sampling function gives."""
 
+from dataclasses import replace
+
+import numpy as np
 import pytest
 
+from pdebench_fm.data.acceptance import stated_law
 from pdebench_fm.data.catalogue import DATA_VERSION, SPLIT_SIZES, TASKS
 from pdebench_fm.data.digest import combine, recipe_hashes
 from pdebench_fm.physics import draw
@@ -33,7 +37,14 @@ def test_the_test_rows_of_both_tracks_are_the_pinned_ones(task):
 
 
 @pytest.mark.parametrize("task", TASKS)
-def test_the_train_split_is_the_pinned_one(task):
+def test_the_train_split_is_the_pinned_one(task, registry):
+    """Draws alone enter the digest, so what costs time is left out: coefficients, and the bound where it is always met."""
+    dataset, regime = TASKS[task].dataset, TASKS[task].regime.name
+    law = stated_law(dataset.system, regime)
+    if law is None or law.redrawn == 0:
+        registry[dataset.system_name] = replace(
+            dataset.system, coefficients=lambda drawn: np.zeros((len(drawn.parameter), 6)), solution_bound=None
+        )
     assert PINNED_DIGESTS[MAJOR][task]["train"] == combine(hashes_of(task, "train"))
 
 
