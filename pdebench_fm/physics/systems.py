@@ -115,11 +115,14 @@ class System:
         """What a sample is accepted by, such as "given |u| ≤ 2"; "" where every one is."""
         return "" if self.solution_bound is None else f"given |u| ≤ {self.solution_bound:g}"
 
+    def ends_of(self, regime: str) -> str:
+        """Return a regime's range of the varied parameter, such as "ω 1–5", where the condition is stated beside it."""
+        span = self.regimes[regime]
+        return f"{self.parameter_symbol} {span.low:g}–{span.high:g}"
+
     def range_of(self, regime: str) -> str:
         """Return a regime's range of the varied parameter with the condition, such as "ω 1–5, given |u| ≤ 2"."""
-        span = self.regimes[regime]
-        text = f"{self.parameter_symbol} {span.low:g}–{span.high:g}"
-        return f"{text}, {self.condition}" if self.condition else text
+        return f"{self.ends_of(regime)}, {self.condition}" if self.condition else self.ends_of(regime)
 
     def law_of(self, regime: str) -> str:
         """Return what the varied parameter is drawn from, such as "U(1, 5)" or "integers 1–5, given |u| ≤ 2".

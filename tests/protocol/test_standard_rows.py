@@ -38,7 +38,7 @@ def test_the_test_rows_of_both_tracks_are_the_pinned_ones(task):
 
 @pytest.mark.parametrize("task", TASKS)
 def test_the_train_split_is_the_pinned_one(task, registry):
-    """Draws alone enter the digest, so what costs time is left out: coefficients, and the bound where it is always met."""
+    """Draws alone enter the digest: what costs time is left out, coefficients, and the bound where it is always met."""
     dataset, regime = TASKS[task].dataset, TASKS[task].regime.name
     law = stated_law(dataset.system, regime)
     if law is None or law.redrawn == 0:

@@ -125,5 +125,5 @@ def refusal(location: str, split: Split, problems: Sequence[str]) -> AlteredRows
     """Return the error that names these problems, the first two of them."""
     place = f"{split.regime}/{split.split} of {location}"
     return AlteredRowsError(
-        f"the rows of {place} are not the benchmark's: {'; '.join(problems[:2])} (pdefm data verify says more)"
+        f"the rows of {place} are not as they were built: {'; '.join(problems[:2])} (pdefm data verify says more)"
     )
