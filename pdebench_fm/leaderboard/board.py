@@ -5,18 +5,18 @@ results that were not scored on the track's standard test rows (shown, marked, n
 failed has no cell: the rest would be no fair sample.
 """
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
 
-from pdebench_fm.data.catalogue import SPLIT_SIZES, TASKS
+from pdebench_fm.data.catalogue import TASKS
 from pdebench_fm.leaderboard.store import Entry
-from pdebench_fm.protocol.tracks import LITE_TEST_ROWS, Start, Track
+from pdebench_fm.protocol.standard_rows import STANDARD_TEST_ROWS, is_standard
+from pdebench_fm.protocol.tracks import Start, Track
 from pdebench_fm.results.result import Metrics, Result, Run, Summary
 
-STANDARD_ROWS = {"full": SPLIT_SIZES["test"], "lite": LITE_TEST_ROWS}
 STANDARD_RESOLUTION = {"full": 128, "lite": 64}
 
 
@@ -45,10 +45,8 @@ class Column:
 
     @property
     def parameter(self) -> str:
-        """The varied parameter and its range, such as "ω 16–20"."""
-        system = TASKS[self.task].dataset.system
-        span = system.regimes[self.regime]
-        return f"{system.parameter_symbol} {span.low:g}–{span.high:g}"
+        """The varied parameter and its range, such as "e 1–2.5" or "ω 16–20, given |u| ≤ 2"."""
+        return TASKS[self.task].dataset.system.range_of(self.regime)
 
 
 @dataclass(frozen=True)
@@ -162,20 +160,18 @@ def _columns(entries: Sequence[Entry]) -> tuple[Column, ...]:
 
 def _remarks(entries: Sequence[Entry]) -> dict[Path, str]:
     """Return why each entry cannot be compared with the others of its column; "" if it can."""
-    remarks = {entry.path: _size_remark(entry.result) for entry in entries}
-    digests: dict[tuple[str, int], Counter[str]] = defaultdict(Counter)
-    comparable = [entry for entry in entries if not remarks[entry.path]]
-    for entry in sorted(comparable, key=lambda entry: entry.result.date):
-        digests[_column_key(entry)][entry.result.dataset.recipe_digest] += 1
-    for entry in comparable:
-        usual = digests[_column_key(entry)].most_common(1)[0][0]
-        if entry.result.dataset.recipe_digest != usual:
-            remarks[entry.path] = "other test rows than the rest of this column (recipe digest)"
-    return remarks
+    return {entry.path: _size_remark(entry.result) or _rows_remark(entry.result) for entry in entries}
+
+
+def _rows_remark(result: Result) -> str:
+    data = result.dataset
+    if is_standard(result.task, result.track, data.version, result.test_rows, data.recipe_digest):
+        return ""
+    return f"other test rows than the standard ones of data version {data.version} (recipe digest)"
 
 
 def _size_remark(result: Result) -> str:
-    rows, resolution = STANDARD_ROWS[result.track], STANDARD_RESOLUTION[result.track]
+    rows, resolution = STANDARD_TEST_ROWS[result.track], STANDARD_RESOLUTION[result.track]
     parts = []
     if result.test_rows != rows:
         parts.append(f"{result.test_rows} test rows instead of {rows}")

@@ -13,7 +13,6 @@ from pdebench_fm.errors import UsageError
 from pdebench_fm.files import write_atomically
 from pdebench_fm.leaderboard.board import (
     STANDARD_RESOLUTION,
-    STANDARD_ROWS,
     Board,
     Cell,
     Row,
@@ -22,6 +21,7 @@ from pdebench_fm.leaderboard.board import (
 from pdebench_fm.leaderboard.efficiency import Needed, comparisons
 from pdebench_fm.leaderboard.store import Entry, load
 from pdebench_fm.physics import REGIMES, SYSTEMS
+from pdebench_fm.protocol.standard_rows import STANDARD_TEST_ROWS
 from pdebench_fm.results.result import Metrics
 
 PAGE = "index.html"
@@ -78,7 +78,7 @@ def render(entries: Sequence[Entry]) -> str:
         boards=boards,
         comparisons={board.identifier: comparisons(board) for board in boards},
         details=_details(boards, entries),
-        rows=STANDARD_ROWS,
+        rows=STANDARD_TEST_ROWS,
         resolution=STANDARD_RESOLUTION,
         systems=_systems(boards),
         regimes=_regimes(boards),
