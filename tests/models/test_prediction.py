@@ -86,3 +86,19 @@ def test_a_module_predicts_in_evaluation_mode_and_its_parts_return_to_theirs(bat
     model = Dropping()
     assert torch.equal(predict(candidate_of(model), batch), batch.source)
     assert (model.training, model.drop.training, model.frozen.training) == (True, True, False)
+
+
+def test_a_module_that_does_more_when_its_mode_changes_is_taken_back_by_its_own_means(batch):
+    class Merging(nn.Module):
+        merged = False
+
+        def train(self, mode=True):
+            self.merged = not mode
+            return super().train(mode)
+
+        def forward(self, source, _):
+            return source * (2.0 if self.merged else 3.0)
+
+    model = Merging()
+    assert torch.equal(predict(candidate_of(model), batch), 2 * batch.source)
+    assert (model.training, model.merged) == (True, False)
