@@ -37,7 +37,6 @@ import numpy as np
 import torch
 from pydantic import BaseModel
 from torch import Tensor, nn
-from torch.nn.modules import module as torch_module
 
 from pdebench_fm.extensions.code import READING_MODULES, CodeNames, code_digest, code_names
 from pdebench_fm.extensions.local_files import belongs, files_and_libraries, files_of, is_local, library
@@ -60,7 +59,6 @@ _BUILT_IN = (
 )
 _IN_THE_KEY = frozenset({"torch", "numpy", "scipy", "pdebench_fm"})  # their versions are added where scores are kept
 _A_CLASS = -1  # in place of the function whose parts are visited
-_HOOKS_OF_ALL = tuple(name for name in vars(torch_module) if name.startswith("_global_") and name.endswith("_hooks"))
 _MADE_BY_CLASSES = frozenset(
     {"__init__", "__new__", "__post_init__", "__setstate__", "__reduce__", "__init_subclass__"}
 )
@@ -301,8 +299,6 @@ class _Walk:
     def _module(self, module: nn.Module, where: str) -> None:
         if isinstance(module, torch.jit.ScriptModule):
             raise _UnknownError(f"{where} is compiled by TorchScript")
-        if any(getattr(torch_module, name) for name in _HOOKS_OF_ALL):
-            raise _UnknownError("a hook on all modules of the process is registered")
         self.visit(type(module), f"the class of {where}")
         held = vars(module)
         tables = {name: table for name, table in held.items() if "_hooks" in name and isinstance(table, dict)}

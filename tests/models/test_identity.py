@@ -435,14 +435,13 @@ def test_what_cannot_be_known_again_has_no_fingerprint_but_a_reason(way):
     assert identity.unknown
 
 
-def test_a_hook_on_all_modules_leaves_none_known(monkeypatch):
+def test_a_hook_on_all_modules_which_no_evaluation_runs_with_is_no_part_of_a_model():
+    before = identity_of(Base())
     handle = nn.modules.module.register_module_forward_hook(lambda *_: None)
     try:
-        assert identity_of(Base()).fingerprint is None
-        assert candidate_of(load_model("fno-mixed-64k")).fingerprint is None
+        assert identity_of(Base()) == before
     finally:
         handle.remove()
-    assert identity_of(Base()).fingerprint is not None
 
 
 def test_what_is_read_while_a_model_is_made_is_in_its_tensors(tmp_path):
