@@ -1,5 +1,6 @@
 """Outcomes of cells on disk, so that no cell is computed twice, whenever the last attempt stopped."""
 
+import hashlib
 import os
 import sys
 from pathlib import Path
@@ -8,10 +9,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic import JsonValue, ValidationError
 
-from pdebench_fm.evaluation.cell import Cell, Scored, cell_inputs, cell_key
-from pdebench_fm.files import atomic_path, write_atomically
+from pdebench_fm.evaluation.cell import Cell, Scored, cell_inputs, cell_key, key_of
+from pdebench_fm.files import write_atomically
 from pdebench_fm.protocol.metrics import METRIC_NAMES
-from pdebench_fm.results.fields import NonNegative, Record
+from pdebench_fm.results.fields import Digest, NonNegative, Record
 from pdebench_fm.results.result import Metrics
 
 ENVIRONMENT_VARIABLE = "PDEFM_CACHE"
@@ -21,6 +22,7 @@ class _Entry(Record):
     """The JSON file of a cell; beside it lies a Parquet file with a row per test sample and a column per metric."""
 
     inputs: dict[str, JsonValue]
+    scores_sha256: Digest
     metrics: Metrics
     seconds: NonNegative
 
@@ -39,13 +41,16 @@ class CellCache:
         self.folder = folder
 
     def load(self, cell: Cell) -> Scored | None:
-        """Return a cell's outcome if it is here, whole, and what its own files say it is."""
+        """Return a cell's outcome if it is here, whole, and that of this very cell."""
         key = cell_key(cell)
         if key is None:
             return None
         try:
             entry = _Entry.model_validate_json(self._path(key, "json").read_bytes())
-            table = pq.read_table(self._path(key, "parquet"), columns=list(METRIC_NAMES))
+            scores = self._path(key, "parquet").read_bytes()
+            if key_of(entry.inputs) != key or hashlib.sha256(scores).hexdigest() != entry.scores_sha256:
+                return None
+            table = pq.read_table(pa.BufferReader(scores), columns=list(METRIC_NAMES))
         except (OSError, ValidationError, pa.ArrowException):
             return None
         scored = Scored({name: table.column(name).to_numpy() for name in METRIC_NAMES}, entry.seconds)
@@ -53,19 +58,27 @@ class CellCache:
         return scored if whole else None
 
     def store(self, cell: Cell, scored: Scored) -> None:
-        """Keep a cell's outcome; nothing is kept of a model that cannot be known again.
+        """Keep a cell's outcome; nothing is kept of a model, or of rows, that cannot be known again.
 
         Raises:
             PdefmError: if the folder cannot be written.
         """
-        key = cell_key(cell)
-        if key is None:
+        inputs = cell_inputs(cell)
+        if inputs is None or not scored.known:
             return
-        with atomic_path(self._path(key, "parquet")) as path:
-            pq.write_table(pa.table({name: pa.array(scored.errors[name]) for name in METRIC_NAMES}), path)
+        key = key_of(inputs)
+        buffer = pa.BufferOutputStream()
+        pq.write_table(pa.table({name: pa.array(scored.errors[name]) for name in METRIC_NAMES}), buffer)
+        scores = buffer.getvalue().to_pybytes()
         entry = _Entry.model_validate(
-            {"inputs": dict(cell_inputs(cell)), "metrics": scored.metrics, "seconds": scored.seconds}
+            {
+                "inputs": dict(inputs),
+                "scores_sha256": hashlib.sha256(scores).hexdigest(),
+                "metrics": scored.metrics,
+                "seconds": scored.seconds,
+            }
         )
+        write_atomically(self._path(key, "parquet"), scores)
         write_atomically(self._path(key, "json"), entry.model_dump_json(indent=2) + "\n")
 
     def _path(self, key: str, suffix: str) -> Path:

@@ -4,12 +4,15 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from importlib.metadata import version as library_version
 
 import torch
+from pydantic import JsonValue
 
 from pdebench_fm.data.definitions import definition_digest
+from pdebench_fm.data.providers import RecipeRows, SplitRows
+from pdebench_fm.evaluation.machinery import code_digest, library_versions, processor
 from pdebench_fm.models.candidate import Candidate
+from pdebench_fm.models.identity import identity_of
 from pdebench_fm.protocol.metrics import Errors
 from pdebench_fm.protocol.recipes import PAPER_RECIPE, adaptation_recipe
 from pdebench_fm.protocol.task import EvaluationTask
@@ -18,9 +21,6 @@ from pdebench_fm.results.result import Metrics
 from pdebench_fm.results.samples import summarise
 from pdebench_fm.training.adapt import AdaptationRecipe
 from pdebench_fm.training.search import SearchRecipe
-
-CODE_VERSION = 1
-"""Raised with every change of code, here or in what is called from here, that changes the bits of a score."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,10 +84,13 @@ class Scored:
     Attributes:
         errors: by metric, (rows,) float64.
         seconds: what it took to compute.
+        known: whether the model was afterwards what its fingerprint says. If not, the scores may depend on what it was
+            asked before, and they are not kept.
     """
 
     errors: Errors
     seconds: float
+    known: bool = True
 
     @property
     def metrics(self) -> Metrics:
@@ -113,43 +116,66 @@ class Failed:
 Outcome = Scored | Failed
 
 
-def cell_inputs(cell: Cell) -> Mapping[str, object]:
-    """Return everything that a cell's outcome depends on, as JSON values."""
+def cell_inputs(cell: Cell) -> Mapping[str, JsonValue] | None:
+    """Return everything that a cell's outcome depends on; None if its model or its rows cannot be known again.
+
+    What can be switched in the process is not among it: it is the same for every cell, see `surroundings.standard`.
+    """
     task, device = cell.task, cell.candidate.device
-    inputs: dict[str, object] = {
-        "code": CODE_VERSION,
+    recipe = cell.adaptation
+    splits = {"test": task.test}
+    if recipe is not None:
+        splits["train"] = task.train
+        if cell.recipe == PAPER_RECIPE:
+            splits["validation"] = task.validation
+    rows = {name: _rows_inputs(split) for name, split in splits.items()}
+    if cell.candidate.fingerprint is None or None in rows.values():
+        return None
+    return {
+        "code": code_digest(),
+        **library_versions(),
+        "device": device.type,
+        "processor": processor(device),
+        # on a CPU, sums over a batch are split by threads
+        "threads": torch.get_num_threads() if device.type == "cpu" else None,
         "protocol": PROTOCOL_VERSION,
         "model": cell.candidate.fingerprint,
         "task": task.name,
         "version": task.test.key.version,
         "sampling_seed": task.test.key.seed,
         "recipe_digest": task.recipe_digest(cell.track),
-        "content_digest": task.test.content_digest,
+        "definition": definition_digest(task.test.key),
+        "rows": rows,
         "track": asdict(find_track(cell.track)),
         "start": cell.start,
         "shots": cell.shots,
         "seed": cell.seed,
+        "recipe": None if recipe is None else {"name": cell.recipe, **asdict(recipe)},
         "deterministic": cell.deterministic,
-        "torch": torch.__version__,
-        "numpy": library_version("numpy"),
-        "device": device.type,
-        # on a CPU, sums over a batch are split by threads
-        "threads": torch.get_num_threads() if device.type == "cpu" else None,
     }
-    definition = definition_digest(task.test.key)
-    if definition is not None:
-        inputs["definition"] = definition
-    recipe = cell.adaptation
-    if recipe is not None:
-        inputs["recipe"] = {"name": cell.recipe, **asdict(recipe)}
-        inputs["train"] = [task.train.size, task.train.content_digest]
-        if cell.recipe == PAPER_RECIPE:
-            inputs["validation"] = [task.validation.size, task.validation.content_digest]
-    return inputs
 
 
 def cell_key(cell: Cell) -> str | None:
-    """Return the SHA-256 of everything a cell's outcome depends on; None if its model cannot be known again."""
-    if cell.candidate.fingerprint is None:
-        return None
-    return hashlib.sha256(json.dumps(cell_inputs(cell), sort_keys=True).encode()).hexdigest()
+    """Return the SHA-256 of everything a cell's outcome depends on; None if that cannot be known again."""
+    inputs = cell_inputs(cell)
+    return None if inputs is None else key_of(inputs)
+
+
+def key_of(inputs: Mapping[str, JsonValue]) -> str:
+    """Return the SHA-256 of what an outcome depends on, as `cell_inputs` gives it or as it was read from a file."""
+    return hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()
+
+
+def _rows_inputs(rows: SplitRows) -> JsonValue:
+    """Return what a split's rows are known by, wherever they lie; None for rows of a kind that cannot be known."""
+    known: dict[str, JsonValue] = {
+        "size": rows.size,
+        "resolution": rows.resolution,
+        "content_digest": rows.content_digest,
+    }
+    if type(rows) is not RecipeRows and rows.content_digest is None:  # made by somebody's own code
+        identity = identity_of(rows)
+        if identity.fingerprint is None:
+            return None
+        known["made_by"] = identity.fingerprint
+    return known

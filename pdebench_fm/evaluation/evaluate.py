@@ -135,7 +135,7 @@ def evaluate_suite(
         recipe=recipe,
         deterministic=deterministic,
     )
-    for note in suite.notes():
+    for note in suite.notes(kept=cache is not None):
         on_note(note)
     with open_executor(scheduler=scheduler) as executor:
         references = {c: m for c, m in zip(candidates, models, strict=True) if isinstance(m, str)}

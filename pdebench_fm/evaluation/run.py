@@ -10,6 +10,7 @@ from pdebench_fm.evaluation.evaluation import Evaluation, evaluation_of
 from pdebench_fm.evaluation.progress import Pace, SuiteProgress
 from pdebench_fm.evaluation.runners import LocalRunner, Runner
 from pdebench_fm.evaluation.suite import Suite
+from pdebench_fm.models.candidate import Candidate
 
 _logger = logging.getLogger("pdebench_fm")
 
@@ -79,6 +80,8 @@ class _SuiteRun:
                 self._tell(cell, outcome)
             elif self.cache is not None:
                 self.cache.store(cell, outcome)
+                if not outcome.known:
+                    self._tell_unknown(cell.candidate)
             self._emit_whole_groups()
             self.pace.record(cell.candidate.name, cell.work, seconds)
             self.remaining[cell.candidate.name] -= cell.work
@@ -97,6 +100,13 @@ class _SuiteRun:
         details = f"\n{failed.details.rstrip()}" if failed.details and known not in self.told else ""
         self.told.add(known)
         _logger.warning("%s failed: %s%s", cell, failed.reason, details)
+
+    def _tell_unknown(self, candidate: Candidate) -> None:
+        """Log, once for each model, that it was another one after it was used."""
+        known = (candidate.name, "changed")
+        if known not in self.told:
+            _logger.warning("%s changed while it was used (its state, or what it imports): not kept", candidate.name)
+        self.told.add(known)
 
     def _report(self, cell: Cell | None, step: int = 0, loss: float | None = None) -> None:
         remaining = dict(self.remaining)

@@ -14,6 +14,7 @@ from pdebench_fm.evaluation.cell import Cell, Failed, Outcome, Scored
 from pdebench_fm.evaluation.held import HeldTask
 from pdebench_fm.extensions.calling import user_code
 from pdebench_fm.models.candidate import Candidate
+from pdebench_fm.models.candidates import watch
 from pdebench_fm.models.prediction import ModelOutputError, predict
 from pdebench_fm.physics.operator import Symbol
 from pdebench_fm.protocol.metrics import Errors, sample_errors
@@ -48,6 +49,7 @@ def compute(cell: Cell, rows: HeldTask, on_step: OnStep = lambda _step, _loss: N
     began = time.perf_counter()
     device = cell.candidate.device
     symbol = rows.task.task.dataset.system.symbol
+    unchanged = watch(cell.candidate)
     try:
         with standard(deterministic=cell.deterministic), seeded(cell.seed, device):
             test = _prepared(cell, rows)
@@ -61,7 +63,8 @@ def compute(cell: Cell, rows: HeldTask, on_step: OnStep = lambda _step, _loss: N
         if device.type == "cuda":
             torch.cuda.empty_cache()
         return Failed(_reason(error), _details(error), time.perf_counter() - began)
-    return Scored(errors, time.perf_counter() - began)
+    seconds = time.perf_counter() - began
+    return Scored(errors, seconds, known=unchanged())
 
 
 def score_samples(candidate: Candidate, test: Batch, symbol: Symbol) -> Errors:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pdebench_fm.errors import UsageError
 from pdebench_fm.evaluation.cell import Cell
 from pdebench_fm.models.candidate import Candidate
+from pdebench_fm.models.candidates import as_it_is_now
 from pdebench_fm.protocol.recipes import PROTOCOL_RECIPE, find_recipe
 from pdebench_fm.protocol.task import EvaluationTask
 from pdebench_fm.protocol.tracks import SEEDS, Track, check_shots, find_track
@@ -55,10 +56,17 @@ class Suite:
             for seed in range(self.seeds if shots else 1)
         ]
 
-    def notes(self) -> list[str]:
-        """Return what is left out of what was asked for, and why, a line each."""
+    def notes(self, *, kept: bool = False) -> list[str]:
+        """Return what is left out of what was asked for, and why, a line each.
+
+        Args:
+            kept: whether finished cells are kept, so that it is said of which models they cannot be.
+        """
         notes = []
         for candidate in self.candidates:
+            if kept and candidate.fingerprint is None:
+                why = f" ({candidate.unknown})" if candidate.unknown else ""
+                notes.append(f"{candidate.name} cannot be known again{why}, so its runs are not kept")
             if not candidate.pretrained:
                 notes.append(f"{candidate.name} has random weights: only its training from scratch is scored")
             elif self.scratch and any(self.shots) and candidate.fresh is None:
@@ -100,6 +108,7 @@ def plan(
         raise UsageError(f"task {again[0]} is there twice: name it once")
     if same := duplicates((c.name, c.revision, c.weights_sha256) for c in candidates):
         raise UsageError(f"two models are called {same[0][0]}, and their results would replace each other: rename one")
+    candidates = [as_it_is_now(candidate) for candidate in candidates]
     for candidate in candidates:
         _check_trainable(candidate, wanted)
     track_name, recipe_name = find_track(track).name, find_recipe(recipe)

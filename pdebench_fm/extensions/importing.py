@@ -8,8 +8,18 @@ from collections.abc import Collection
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from traceback import StackSummary, TracebackException, extract_tb
+from types import ModuleType
 
 from pdebench_fm.errors import UsageError, UserCodeError
+from pdebench_fm.extensions.local_files import (
+    beside,
+    imported_names,
+    is_installed,
+    is_local,
+    is_local_file,
+    place_of,
+    spec_of,
+)
 
 _OURS = (f"{Path(__file__).parents[1]}{os.sep}", f"{Path(importlib.__file__).parent}{os.sep}", "<frozen importlib")
 
@@ -26,20 +36,88 @@ def import_file(path: Path) -> None:
     if not path.is_file():
         raise UsageError(f"there is no file {path}")
     path = path.resolve()
-    if _is_imported(path):
-        return
+    if not _is_imported(path):
+        run_file(path)
+
+
+def run_file(path: Path) -> ModuleType:
+    """Run a Python file as a module, whether or not it has been run before, and return it.
+
+    It can import others that lie beside it. These go before those that lie beside files that were run earlier, but
+    after all that is installed, so that a user's `datasets.py` cannot take the place of an installed package.
+
+    Raises:
+        UsageError: if its name does not end in .py, or a file that it imports from beside it is hidden by another one.
+        Exception: what the file raises; it counts as not imported then.
+    """
+    path = path.resolve()
+    # a name of its own, the same for each run, under which classes can be found again when they are unpickled
     name = f"pdefm_user_{path.stem}_{hashlib.sha256(str(path).encode()).hexdigest()[:8]}"
     spec = spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
         raise UsageError(f"{path} is not a Python file: its name must end in .py")
-    if str(path.parent) not in sys.path:
-        sys.path.append(str(path.parent))  # last, so that nothing installed is hidden by it
+    _place_on_path(path.parent)
+    _forget_namesakes(path.parent)
+    _check_hidden(path)
     sys.modules[name] = module = module_from_spec(spec)
     try:
         spec.loader.exec_module(module)
     except BaseException:
         del sys.modules[name]
         raise
+    return module
+
+
+def _last_installed() -> int:
+    """Return how many of the places where Python looks for modules go before those of files that were run."""
+    return max((i + 1 for i, place in enumerate(sys.path) if place and is_installed(Path(place))), default=0)
+
+
+def _place_on_path(folder: Path) -> None:
+    """Let modules be found in a folder: after those that are installed, before those beside files that were run."""
+    text = str(folder)
+    if text in sys.path[_last_installed() :]:
+        sys.path.remove(text)
+    if text not in sys.path:
+        sys.path.insert(_last_installed(), text)
+
+
+def _forget_namesakes(folder: Path) -> None:
+    """Have modules from beside other files that were run imported anew where a file of the same name lies here.
+
+    What the program itself has imported from its own places stays.
+    """
+    its_own = {str(Path(place).resolve()) for place in sys.path[: _last_installed()]}
+    for name, module in list(sys.modules.items()):
+        top, places = name.split(".", maxsplit=1)[0], _places(name, module)
+        elsewhere = bool(places) and not its_own.intersection(map(str, places)) and places != {folder}
+        if elsewhere and beside(top, folder) is not None:
+            for known in [known for known in sys.modules if known == top or known.startswith(f"{top}.")]:
+                del sys.modules[known]
+
+
+def _places(name: str, module: ModuleType | None) -> set[Path]:
+    """Return the folders in which Python found a local module, or the package that it is in."""
+    file = getattr(module, "__file__", None)
+    if file is None:  # a package without a file gathers what lies in folders of its name anywhere
+        return {Path(place).resolve().parent for place in getattr(module, "__path__", ()) if is_local(Path(place))}
+    if not is_local_file(file):
+        return set()
+    path = Path(file).resolve()
+    above = name.count(".") + (path.name == "__init__.py")
+    return {path.parents[min(above, len(path.parents) - 1)]}
+
+
+def _check_hidden(path: Path) -> None:
+    """Check that what a file imports from beside it is what Python will find."""
+    for top in {name.split(".", maxsplit=1)[0] for name in imported_names(path)}:
+        here, found = beside(top, path.parent), place_of(spec_of(top))
+        if here and found and found != here and is_local(found) and not _are_equal(found, here):
+            raise UsageError(f"{path.name} imports {top}, but {found} hides {here}: rename one of the two")
+
+
+def _are_equal(one: Path, other: Path) -> bool:
+    return one.is_file() and other.is_file() and one.read_bytes() == other.read_bytes()
 
 
 def failure(what: str, error: BaseException, plumbing: Collection[str] = ()) -> UserCodeError:

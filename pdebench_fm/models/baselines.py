@@ -1,24 +1,21 @@
 """Models that need no files: the floor, the ceilings, and architectures to be trained from scratch."""
 
-import hashlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
 from pdebench_fm.data.batches import batch_of
-from pdebench_fm.data.catalogue import DATA_VERSION
 from pdebench_fm.models.candidate import Candidate, Operator
-from pdebench_fm.models.candidates import candidate_of, fingerprint_of
+from pdebench_fm.models.candidates import known_as
+from pdebench_fm.models.identity import identity_of
 from pdebench_fm.models.neuraloperator import neuraloperator_fno
 from pdebench_fm.models.unet import unet
 from pdebench_fm.physics import REFERENCE_RESOLUTION, SampleKey, sample, solve
 from pdebench_fm.physics.operator import Symbol, advective_symbol
 from pdebench_fm.surroundings import seeded
-from pdebench_fm.version import __version__
 
 MEAN_ROWS = 256
 """Rows of each pretraining distribution's train split that the mean predictor averages."""
@@ -108,7 +105,8 @@ class Baseline:
         with seeded(0, device):
             operator = self.build()
         if not isinstance(operator, nn.Module):
-            return replace(candidate_of(operator, self.name, device=device, fingerprint=_of_code()), revision="package")
+            candidate = Candidate(operator, self.name, device, revision="package")
+            return known_as(candidate, lambda: identity_of(operator, name=self.name))
         module = operator.to(device).eval()
 
         def fresh(seed: int) -> nn.Module:
@@ -117,15 +115,8 @@ class Baseline:
             assert isinstance(built, nn.Module)  # noqa: S101 (as the first one was)
             return built.to(device)
 
-        return Candidate(
-            operator=module,
-            name=self.name,
-            device=device,
-            revision="package",
-            fingerprint=fingerprint_of(module),
-            fresh=fresh,
-            pretrained=False,
-        )
+        candidate = Candidate(module, self.name, device, revision="package", fresh=fresh, pretrained=False)
+        return known_as(candidate, lambda: identity_of(module, name=self.name))
 
 
 BASELINES: Mapping[str, Baseline] = {
@@ -144,9 +135,3 @@ BASELINES: Mapping[str, Baseline] = {
     )
 }
 """Every baseline by name: `oracle`, `zero` and `mean` only predict; the others have random weights."""
-
-
-def _of_code() -> str:
-    """Return a SHA-256 of what the predictors' outputs depend on: this package's physics, versioned as a whole."""
-    parts = f"{__version__}\x1f{DATA_VERSION}\x1f{MEAN_ROWS}\x1f".encode()
-    return hashlib.sha256(parts + Path(__file__).read_bytes()).hexdigest()

@@ -1,7 +1,5 @@
 """Models that a user's own function builds: from a Python file, or from an installed plug-in."""
 
-import hashlib
-import importlib.util
 import inspect
 import re
 import sys
@@ -9,17 +7,18 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
-from types import ModuleType
 
 import torch
 from torch import nn
 
 from pdebench_fm.errors import UsageError, unknown_name
 from pdebench_fm.extensions.calling import user_code
-from pdebench_fm.files import sha256_of
+from pdebench_fm.extensions.importing import run_file
 from pdebench_fm.models.candidate import Candidate, Operator
-from pdebench_fm.models.candidates import candidate_of, fingerprint_of, safe_name
+from pdebench_fm.models.candidates import candidate_of, known_as, safe_name
 from pdebench_fm.models.fresh import initialised
+from pdebench_fm.models.identity import Identity, identity_of
+from pdebench_fm.models.operator import NeuralOperator
 from pdebench_fm.surroundings import seeded
 
 PLUGIN_GROUP = "pdebench_fm.models"
@@ -28,7 +27,6 @@ PLUGIN_GROUP = "pdebench_fm.models"
 DEFAULT_FUNCTION = "build"
 _FILE_REFERENCE = re.compile(r"(?P<path>.+\.py)(?::(?P<function>\w+))?", re.DOTALL)
 _GIVEN = ("device", "pretrained")
-_PACKAGE = Path(__file__).parents[1]
 
 
 @dataclass(frozen=True)
@@ -38,12 +36,14 @@ class Builder:
     Attributes:
         function: Called with no argument but, where it has parameters of these names, `device` and `pretrained`.
         title: Names it in messages, such as "build in mine.py".
-        files: The files that it consists of, as far as they are known.
+        files: Files that it consists of, apart from what its code says itself.
+        own: Files and folders of the installed package that it belongs to, whose code is looked at as a user's own.
     """
 
     function: Callable[..., object]
     title: str
-    files: tuple[Path, ...]
+    files: tuple[Path, ...] = ()
+    own: tuple[Path, ...] = ()
 
     def __post_init__(self) -> None:
         """Check that the function can be called.
@@ -91,13 +91,12 @@ class Builder:
         """
         with seeded(0, device):  # a model that draws its weights is the same one each time it is opened
             operator = self.build(device)
-        if not isinstance(operator, nn.Module):
-            return candidate_of(operator, name, device=device, fingerprint=self._fingerprint())
-        candidate = candidate_of(operator, name)
+        candidate = candidate_of(operator, name, device=device)
+        operator = candidate.operator
         if candidate.weights_sha256 is not None:  # a NeuralOperator, loaded from a file and unchanged
             return candidate
-        candidate = replace(candidate, fingerprint=fingerprint_of(operator, *self.files))
-        if "pretrained" not in self._parameters():
+        candidate = known_as(candidate, lambda: self._identity(operator))
+        if "pretrained" not in self._parameters() or not isinstance(operator, nn.Module):
             return candidate
         shapes = _shapes(operator)
 
@@ -116,11 +115,17 @@ class Builder:
         except (TypeError, ValueError):  # some built-in functions have no signature
             return {}
 
-    def _fingerprint(self) -> str | None:
-        """Return a SHA-256 of the files' contents, in whatever order; None if there are none."""
-        if not self.files:
-            return None
-        return hashlib.sha256("".join(sorted(sha256_of(path) for path in self.files)).encode()).hexdigest()
+    def _identity(self, operator: Operator) -> Identity:
+        """Return what a built model is known by: all of it, and the function by which fresh ones are made."""
+        source = operator.source if isinstance(operator, NeuralOperator) else None
+        return identity_of(
+            operator,
+            builder=self.function,
+            name=getattr(self.function, "__qualname__", self.title),
+            files=self.files,
+            own=self.own,
+            leave_out=(source,),
+        )
 
 
 def split_file_reference(text: str) -> tuple[Path, str] | None:
@@ -141,7 +146,8 @@ def open_file(path: Path, function: str, device: torch.device) -> Candidate:
     """
     if not path.is_file():
         raise UsageError(f"no file {path}: a model of your own is given as path/to/file.py:function")
-    module, files = _run(path)
+    with user_code(path.name):
+        module = run_file(path)
     functions = {name: value for name, value in vars(module).items() if callable(value) and not name.startswith("_")}
     if function not in vars(module):
         if not functions:
@@ -151,7 +157,8 @@ def open_file(path: Path, function: str, device: torch.device) -> Candidate:
         kind = type(vars(module)[function]).__name__
         raise UsageError(f"{function} in {path.name} is of type {kind}: name a function that returns the model")
     name = path.stem if function == DEFAULT_FUNCTION else f"{path.stem}-{function}"
-    return Builder(functions[function], f"{function} in {path.name}", files).candidate(safe_name(name), device)
+    builder = Builder(functions[function], f"{function} in {path.name}", (path.resolve(),))
+    return builder.candidate(safe_name(name), device)
 
 
 def plugins() -> dict[str, EntryPoint]:
@@ -180,41 +187,14 @@ def open_plugin(entry: EntryPoint, device: torch.device) -> Candidate:
         function = entry.load()
     if not callable(function) or isinstance(function, nn.Module):
         raise UsageError(f"{title} is of type {type(function).__name__}: it must be a function that returns the model")
-    module = sys.modules[entry.module]
-    files = (Path(module.__file__),) if module.__file__ else ()
-    candidate = Builder(function, title, files).candidate(safe_name(entry.name), device)
+    names = (entry.module, entry.module.split(".", maxsplit=1)[0])
+    file, package = (Path(found).resolve() if (found := sys.modules[name].__file__) else None for name in names)
+    own = package.parent if package and package.name == "__init__.py" else file
+    builder = Builder(function, title, (file,) if file else (), (own,) if own else ())
+    candidate = builder.candidate(safe_name(entry.name), device)
     if candidate.revision is None and entry.dist is not None:
         candidate = replace(candidate, revision=f"{entry.dist.name} {entry.dist.version}")
     return candidate
-
-
-def _run(path: Path) -> tuple[ModuleType, tuple[Path, ...]]:
-    """Run a file as a module; return it with the files it consists of: itself and those it imports from beside it."""
-    path = path.resolve()
-    folder = path.parent
-    # Last, so that a user's `datasets.py` cannot take the place of an installed package that is imported later.
-    if str(folder) not in sys.path:
-        sys.path.append(str(folder))
-    # A name of its own, the same for each run, under which classes can be found again when they are unpickled.
-    name = f"pdefm_user_{path.stem}_{hashlib.sha256(str(path).encode()).hexdigest()[:8]}"
-    spec = importlib.util.spec_from_file_location(name, path)
-    if spec is None or spec.loader is None:
-        raise UsageError(f"{path.name} cannot be read as a Python file")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    with user_code(path.name):
-        spec.loader.exec_module(module)
-    files = {path}
-    for imported in list(sys.modules.values()):
-        origin = getattr(imported, "__file__", None)
-        if origin and Path(origin).is_relative_to(folder) and not _is_installed(Path(origin)):
-            files.add(Path(origin))
-    return module, tuple(sorted(files))
-
-
-def _is_installed(path: Path) -> bool:
-    """Return whether a module's file belongs to an installed package, or to this one, whatever folder those are in."""
-    return "site-packages" in path.parts or path.is_relative_to(_PACKAGE)
 
 
 def _shapes(module: nn.Module) -> list[tuple[str, tuple[int, ...]]]:

@@ -7,6 +7,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
+from pdebench_fm.models.identity import Identity
+
 Operator = Callable[[Tensor, Tensor], Tensor]
 """`operator(source (B, n, n), coefficients (B, 6)) -> solution (B, n, n)`, float32 tensors on one device."""
 
@@ -20,9 +22,10 @@ class Candidate:
         name: What results call it: a zoo name, a Hub id, or a name of the user's own.
         device: Where inputs must lie.
         revision: Commit on the Hub, `"package"` for what came with this package, None where there is none.
-        fingerprint: SHA-256 of everything its outputs depend on: of the weights file where there is one, else of the
-            module's tensors, else of the file that defines it. None if it cannot be known; nothing of such a model
-            is kept in the cache.
+        fingerprint: SHA-256 of everything its outputs depend on, this package's own code apart. None if that cannot be
+            known; nothing of such a model is kept in the cache.
+        unknown: Why it cannot be known, as in "it cannot be known again (…)"; None where it can.
+        identify: Returns what the model is known by now; None where somebody else answers for the fingerprint.
         weights_sha256: SHA-256 of the weights file, where there is one.
         family: Label of the pretraining data, if any.
         size: Label of the size, if any.
@@ -36,6 +39,8 @@ class Candidate:
     device: torch.device
     revision: str | None = None
     fingerprint: str | None = None
+    unknown: str | None = None
+    identify: Callable[[], Identity] | None = None
     weights_sha256: str | None = None
     family: str | None = None
     size: str | None = None

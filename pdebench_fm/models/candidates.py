@@ -1,8 +1,8 @@
 """From a model in Python (ours, any module, or a plain function) to what the evaluation needs to know of it."""
 
 import hashlib
-import inspect
 import re
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,16 +11,17 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from pdebench_fm.errors import UsageError
-from pdebench_fm.files import sha256_of
+from pdebench_fm.extensions.local_files import loaded_files
 from pdebench_fm.models.candidate import Candidate, Operator, parameters_of
 from pdebench_fm.models.config import ModelConfig
 from pdebench_fm.models.fresh import fresh_by_reset, initialised
+from pdebench_fm.models.identity import Identity, identity_of, structure_of
 from pdebench_fm.models.operator import NeuralOperator
 from pdebench_fm.models.weights import WEIGHTS_NAME
 from pdebench_fm.surroundings import seeded, standard
 
 _LONGEST_NAME = 96
-_ADDRESS = re.compile(r"0x[0-9a-f]+")
+_UNSAVED = "unsaved"
 
 
 @standard()
@@ -41,7 +42,7 @@ def candidate_of(
             function.
         device: Where a function takes its inputs, the CPU by default. A module's is where its parameters lie.
         fingerprint: SHA-256, in hexadecimal, of everything that a function's outputs depend on, if you know it; by it
-            finished evaluations are found again. A module's is that of its tensors and of the files that define it.
+            finished evaluations are found again. A module's is found by `identity_of`, unless you give it.
 
     Returns:
         The candidate. It holds the model itself, no copy.
@@ -56,23 +57,25 @@ def candidate_of(
     if isinstance(model, type) or not callable(model):
         what = f"the class {model.__name__}" if isinstance(model, type) else f"of type {type(model).__name__}"
         raise UsageError(f"a model is a torch.nn.Module or a function of (source, coefficients); this is {what}")
-    if isinstance(model, NeuralOperator):
-        candidate = _of_neural_operator(model)
-        return candidate if name is None else replace(candidate, name=name)
+    if type(model) is NeuralOperator:
+        return _of_neural_operator(model, name)
     if isinstance(model, nn.Module):
         model = initialised(model, module_device(model))
-        return Candidate(
+        candidate = Candidate(
             operator=model,
             name=name or safe_name(type(model).__name__),
             device=module_device(model),
-            fingerprint=fingerprint or _known_fingerprint(model),
+            fingerprint=fingerprint,
             fresh=fresh_by_reset(model),
         )
+        source = getattr(model, "source", None) if isinstance(model, NeuralOperator) else None
+        return candidate if fingerprint else known_as(candidate, lambda: identity_of(model, leave_out=(source,)))
     return Candidate(
         operator=model,
         name=name or safe_name(getattr(model, "__name__", type(model).__name__)),
         device=torch.device(device or "cpu"),
         fingerprint=fingerprint,
+        unknown=None if fingerprint else "it is a function given without a fingerprint",
     )
 
 
@@ -101,77 +104,100 @@ def module_device(module: nn.Module) -> torch.device:
     return tensors[0].device if tensors else torch.device("cpu")
 
 
-def _known_fingerprint(module: nn.Module) -> str | None:
-    """Return a module's fingerprint; None if it cannot be looked at."""
-    try:
-        return fingerprint_of(module)
-    except Exception:  # noqa: BLE001 (the module's own code may refuse in any way)
-        return None
+def known_as(candidate: Candidate, identify: Callable[[], Identity]) -> Candidate:
+    """Return a candidate with what it is known by, now and, by the same function, later."""
+    identity = identify()
+    return replace(candidate, fingerprint=identity.fingerprint, unknown=identity.unknown, identify=identify)
 
 
-def fingerprint_of(module: nn.Module, *more_files: Path) -> str | None:
-    """Return a SHA-256 of what a module's outputs depend on.
+def as_it_is_now(candidate: Candidate) -> Candidate:
+    """Return a candidate whose model may have changed since it was made, as what the model is now.
 
-    It covers every parameter and buffer (name, dtype, shape, bytes), the kind and settings of every part, and the files
-    that define their classes, PyTorch's own excepted. It does not depend on where files or tensors lie.
-
-    Args:
-        module: The module.
-        more_files: Files that take part in it otherwise, such as the one with the function that builds it.
-
-    Returns:
-        64 hexadecimal digits; None if a class has no file, as in a notebook, where its code can change unseen.
+    A changed model keeps its name, unless that is the one its unchanged weights go by.
     """
-    files = _defining_files(module)
-    if files is None:
-        return None
-    digest = hashlib.sha256()
-    for name, part in module.named_modules(remove_duplicate=False):
-        settings = _ADDRESS.sub("", part.extra_repr())
-        digest.update(f"{name}\x1f{type(part).__qualname__}\x1f{settings}\x1e".encode())
-    tensors = [*module.named_parameters(remove_duplicate=False), *module.named_buffers(remove_duplicate=False)]
-    for name, tensor in tensors:
-        digest.update(f"{name}\x1f{tensor.dtype}\x1f{tuple(tensor.shape)}\x1e".encode())
-        values = tensor.detach().cpu().contiguous().reshape(-1)
-        digest.update(values.view(torch.uint8).numpy().data)
-    for content in sorted(sha256_of(path) for path in files.union(more_files)):
-        digest.update(content.encode())
-    return digest.hexdigest()
+    if candidate.identify is None or candidate.identify().fingerprint == candidate.fingerprint:
+        return candidate
+    source = getattr(candidate.operator, "source", None)
+    names = (source.model_id, safe_name(source.directory.resolve().name)) if source is not None else ()
+    changed = replace(candidate, name=_UNSAVED) if candidate.name in names else candidate
+    if changed.weights_sha256 is not None:
+        changed = replace(changed, weights_sha256=None, revision=None)
+    return known_as(changed, candidate.identify)
 
 
-def _defining_files(module: nn.Module) -> set[Path] | None:
-    """Return the files that define the classes of a module's parts, PyTorch's own excepted; None if one has none."""
-    kinds = {type(part) for part in module.modules()}
-    try:
-        files = {Path(inspect.getfile(kind)) for kind in kinds if kind.__module__.split(".")[0] != "torch"}
-    except (OSError, TypeError):
-        return None
-    return files if all(path.is_file() for path in files) else None
+def watch(candidate: Candidate) -> Callable[[], bool]:
+    """Return a function that tells whether a model is still what its fingerprint says, after it was used.
+
+    It is not if its state has changed, or if local files were imported in the meantime that its fingerprint does not
+    cover; then what it returned may depend on how often, and after what, it was asked.
+    """
+    if candidate.fingerprint is None or candidate.identify is None:
+        return lambda: True
+    identify, before = candidate.identify, loaded_files()
+
+    def unchanged() -> bool:
+        now = identify()
+        if now.fingerprint != candidate.fingerprint:
+            return False
+        # a model without code of a user's imports nothing of a user's, whatever else goes on in the process
+        return not now.files or loaded_files() - before <= now.files
+
+    return unchanged
 
 
-def _of_neural_operator(model: NeuralOperator) -> Candidate:
-    """Return one of ours: with its provenance, unless its weights have been changed since they were loaded."""
+def _of_neural_operator(model: NeuralOperator, name: str | None) -> Candidate:
+    """Return one of ours: with its provenance, unless it has been changed since it was loaded."""
     device = module_device(model)
 
     def fresh(seed: int) -> nn.Module:
         with seeded(seed, device):
             return NeuralOperator(model.config).to(device)
 
-    source = model.source
     candidate = Candidate(
-        operator=model, name="unsaved", device=device, family=model.config.family, size=model.config.size, fresh=fresh
+        operator=model,
+        name=name or _UNSAVED,
+        device=device,
+        family=model.config.family,
+        size=model.config.size,
+        fresh=fresh if _is_stock(model) else fresh_by_reset(model),
     )
-    if source is None or not _has_weights_of(model, source.directory / WEIGHTS_NAME):
-        return replace(candidate, fingerprint=fingerprint_of(model))
+    candidate = known_as(candidate, lambda: _identity(model))
+    source = model.source
+    if source is None or not _is_as_loaded(model):
+        return candidate
     # A directory is known by its name alone: where it lay on somebody's disk is nobody's business.
     local = source.revision is None
     return replace(
         candidate,
-        name=safe_name(source.directory.resolve().name) if local else source.model_id,
+        name=name or (safe_name(source.directory.resolve().name) if local else source.model_id),
         revision=source.revision,
-        fingerprint=_fingerprint_of_files(model.config, source.weights_sha256),
         weights_sha256=source.weights_sha256,
     )
+
+
+def _identity(model: NeuralOperator) -> Identity:
+    """Return what one of ours is known by: its files, if it is what they say, else all that it consists of."""
+    if model.source is not None and _is_as_loaded(model):
+        return Identity(_fingerprint_of_files(model.config, model.source.weights_sha256))
+    return identity_of(model, leave_out=(model.source,))
+
+
+def _is_as_loaded(model: NeuralOperator) -> bool:
+    """Return whether a model is still what its files say, in its weights and in everything else."""
+    assert model.source is not None  # noqa: S101 (the callers have looked)
+    return _is_stock(model) and _has_weights_of(model, model.source.directory / WEIGHTS_NAME)
+
+
+@standard()
+def _is_stock(model: NeuralOperator) -> bool:
+    """Return whether nothing but the values of its tensors tells a model from a new one of its configuration."""
+    if type(model) is not NeuralOperator:
+        return False
+    with torch.device("meta"):
+        twin = NeuralOperator(model.config)
+    twin.source = model.source
+    structure = structure_of(twin.train(model.training))
+    return structure is not None and structure == structure_of(model)
 
 
 def _fingerprint_of_files(config: ModelConfig, weights_sha256: str) -> str:

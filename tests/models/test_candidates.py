@@ -8,7 +8,8 @@ from torch import nn
 
 from pdebench_fm.errors import UsageError
 from pdebench_fm.models import HomogeneousNormaliser, ModelConfig, NeuralOperator, candidate_of, load_model
-from pdebench_fm.models.candidates import fingerprint_of, safe_name
+from pdebench_fm.models.candidates import safe_name
+from pdebench_fm.models.identity import identity_of
 
 SOURCE, COEFFICIENTS = torch.randn(2, 16, 16), torch.rand(2, 6)
 
@@ -123,14 +124,17 @@ def test_no_fresh_start_where_a_parameter_would_keep_its_value_or_is_frozen():
 def test_the_fingerprint_covers_tensors_buffers_and_kinds_of_parts():
     torch.manual_seed(0)
     model = Scaled()
-    fingerprint = fingerprint_of(model)
+    fingerprint = identity_of(model).fingerprint
     assert len(fingerprint) == 64
-    assert fingerprint_of(copy.deepcopy(model)) == fingerprint
+    assert identity_of(copy.deepcopy(model)).fingerprint == fingerprint
     other_bit, other_buffer, other_dtype = copy.deepcopy(model), copy.deepcopy(model), copy.deepcopy(model).double()
     other_bit.map.bias.data = torch.nextafter(other_bit.map.bias.data, torch.tensor(9.0))
     other_buffer.scale += 1
     gelu, tanh = (nn.Sequential(copy.deepcopy(model), nn.GELU(kind)) for kind in ("none", "tanh"))
-    all_different = [fingerprint, *map(fingerprint_of, (other_bit, other_buffer, other_dtype, gelu, tanh))]
+    all_different = [
+        fingerprint,
+        *(identity_of(other).fingerprint for other in (other_bit, other_buffer, other_dtype, gelu, tanh)),
+    ]
     assert len(set(all_different)) == 6
 
 
@@ -138,7 +142,8 @@ def test_a_class_without_a_file_has_no_fingerprint():
     names = {}
     exec("from torch import nn\nclass Typed(nn.Linear):\n    pass", names)  # noqa: S102 (as a notebook does)
     names["Typed"].__module__ = "nowhere"
-    assert fingerprint_of(names["Typed"](1, 1)) is None
+    identity = identity_of(names["Typed"](1, 1))
+    assert (identity.fingerprint, identity.unknown) == (None, "the class Typed has no file")
 
 
 def test_complex_parameters_count_twice():

@@ -1,0 +1,273 @@
+"""Models from files: everything that a file consists of tells it apart, whenever and by whomever it was imported."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+import torch
+
+from pdebench_fm.data.batches import Batch
+from pdebench_fm.errors import UsageError
+from pdebench_fm.models import open_candidate, predict
+
+BATCH = Batch(torch.ones(1, 4, 4), torch.rand(1, 6), torch.ones(1, 4, 4))
+
+
+@pytest.fixture(autouse=True)
+def fresh_imports(monkeypatch, tmp_path):
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    before = set(sys.modules)
+    monkeypatch.chdir(tmp_path)
+    yield
+    for name in set(sys.modules) - before:
+        file = getattr(sys.modules[name], "__file__", None) or ""
+        if file.startswith(str(tmp_path)):
+            del sys.modules[name]
+
+
+@pytest.fixture
+def write(tmp_path):
+    def write(folder, **files):
+        for name, text in files.items():
+            path = tmp_path / folder / f"{name.replace('_in_', '/')}.py"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text)
+        return str(tmp_path / folder / "mine.py")
+
+    return write
+
+
+def fingerprint(reference):
+    candidate = open_candidate(reference, "cpu")
+    predict(candidate, BATCH)
+    return candidate.fingerprint
+
+
+def forget(folder):
+    """Forget what was imported, as a new process would."""
+    for name, module in list(sys.modules.items()):
+        if (getattr(module, "__file__", None) or "").startswith(str(folder)):
+            del sys.modules[name]
+
+
+FUNCTIONS = """
+import functools
+import torch
+from torch import nn
+
+class Model(nn.Module):
+    def __init__(self, shape):
+        super().__init__()
+        self.gain = nn.Parameter(torch.ones(()))
+        self.shape = shape
+
+    def forward(self, source, coefficients):
+        return self.gain * self.shape(source)
+
+def tanh():
+    return Model(torch.tanh)
+
+def relu():
+    return Model(torch.relu)
+
+def times_two():
+    return lambda source, _: 2 * source
+
+def times_three():
+    return lambda source, _: 3 * source
+
+def made(factor):
+    def build():
+        return lambda source, _: factor * source
+    return build
+
+four, five = made(4), made(5)
+
+def six(device=None):
+    factor = 6
+    def predict(source, coefficients, by=factor):
+        return by * source
+    return predict
+
+seven = functools.partial(lambda device, by: lambda source, _: by * source, by=7)
+eight = functools.partial(lambda device, by: lambda source, _: by * source, by=8)
+
+def scratch(factor):
+    def build(pretrained):
+        model = Model(torch.tanh)
+        if not pretrained:
+            nn.init.constant_(model.gain, factor)
+        return model
+    return build
+
+nine, ten = scratch(9), scratch(10)
+
+class Solver:
+    def __init__(self, factor):
+        self.factor = factor
+    def __call__(self, source, coefficients):
+        return self.factor * source
+
+def eleven():
+    return Solver(11)
+
+def twelve():
+    return Solver(12)
+
+def sine():
+    return lambda source, _: torch.sin(source)
+
+def cosine():
+    return lambda source, _: torch.cos(source)
+"""
+NAMES = ["tanh", "relu", "times_two", "times_three", "four", "five", "six", "seven", "eight", "nine", "ten"]
+NAMES += ["eleven", "twelve", "sine", "cosine"]
+
+
+def test_each_function_of_a_file_is_another_model(write):
+    path = write("a", mine=FUNCTIONS)
+    first = {name: fingerprint(f"{path}:{name}") for name in NAMES}
+    assert None not in first.values()
+    assert len(set(first.values())) == len(NAMES)
+    assert {name: fingerprint(f"{path}:{name}") for name in NAMES} == first
+    assert {name: fingerprint(f"{write('b', mine=FUNCTIONS)}:{name}") for name in NAMES} == first
+
+
+IMPORTING = {
+    "at the top": "import helper\ndef build():\n    return lambda source, _: helper.scaled(source)\n",
+    "in build": "def build():\n    import helper\n    return lambda source, _: helper.scaled(source)\n",
+    "from, in build": "def build():\n    from helper import scaled\n    return lambda source, _: scaled(source)\n",
+    "when it predicts": "def build():\n    def predict(source, _):\n        import helper\n"
+    "        return helper.scaled(source)\n    return predict\n",
+    "from, when it predicts": "def build():\n    def predict(source, _):\n        from helper import scaled\n"
+    "        return scaled(source)\n    return predict\n",
+    "in forward": """
+import torch
+from torch import nn
+class Model(nn.Module):
+    def forward(self, source, coefficients):
+        import helper as other
+        return other.scaled(source)
+def build():
+    return Model()
+""",
+    "by another file": "import second\ndef build():\n    return lambda source, _: second.helper.scaled(source)\n",
+    "of a package": "from pack import inside\ndef build():\n    return lambda source, _: inside.scaled(source)\n",
+    "of a package, late": "def build():\n    def predict(source, _):\n        import pack.inside\n"
+    "        return pack.inside.scaled(source)\n    return predict\n",
+    "of a package without __init__": "from space import inside\ndef build():\n"
+    "    return lambda source, _: inside.scaled(source)\n",
+    "by its name as text": "import importlib\ndef build():\n    module = importlib.import_module('helper')\n"
+    "    return lambda source, _: module.scaled(source)\n",
+}
+BESIDE = {
+    "second": "import helper\n",
+    "pack_in___init__": "",
+    "pack_in_inside": "from helper import scaled\n",
+    "space_in_inside": "from helper import scaled\n",
+}
+
+
+def helper(factor):
+    return f"FACTOR = {factor}\ndef scaled(values):\n    return FACTOR * values\n"
+
+
+@pytest.mark.parametrize("way", IMPORTING)
+def test_a_file_that_is_imported_takes_part(way, write, tmp_path):
+    files = {"mine": IMPORTING[way], **BESIDE}
+    two = fingerprint(write("a", helper=helper(2), **files))
+    assert two is not None
+    assert fingerprint(write("a")) == two
+    forget(tmp_path)
+    assert fingerprint(write("a")) == two
+    assert fingerprint(write("elsewhere", helper=helper(2), **files)) == two
+    forget(tmp_path)
+    assert fingerprint(write("a")) == two
+    stale = fingerprint(write("a", helper=helper(31)))  # of which the old text still runs
+    forget(tmp_path)
+    assert len({two, stale, fingerprint(write("a"))}) == 3
+
+
+@pytest.mark.parametrize("way", IMPORTING)
+def test_files_of_one_name_in_two_folders_are_each_models_own(way, write):
+    references = [write(f"a{factor}", mine=IMPORTING[way], helper=helper(factor), **BESIDE) for factor in (2, 3)]
+    found = []
+    for reference, factor in zip(references, (2, 3), strict=True):
+        candidate = open_candidate(reference, "cpu")
+        assert torch.equal(predict(candidate, BATCH), factor * BATCH.source)
+        found.append(candidate.fingerprint)
+    assert None not in found
+    assert found[0] != found[1]
+    assert [fingerprint(reference) for reference in references] == found
+
+
+def test_a_file_that_another_model_has_imported_before_takes_part(write, tmp_path):
+    write("shared", common=helper(2).replace("scaled", "shaped"))
+    sys.path.append(str(tmp_path / "shared"))
+    text = "import common\ndef build():\n    return lambda source, _: common.shaped(source)\n"
+    write("one", mine="import common\ndef build():\n    return lambda source, _: source\n")
+    assert fingerprint(str(tmp_path / "one" / "mine.py"))
+    before = fingerprint(write("two", mine=text))
+    write("shared", common=helper(3).replace("scaled", "shaped"))
+    forget(tmp_path)
+    fingerprint(str(tmp_path / "one" / "mine.py"))
+    assert fingerprint(write("two")) not in (before, None)
+
+
+def test_a_model_whose_late_import_would_find_anothers_file_is_not_known(write):
+    late = IMPORTING["when it predicts"]
+    first = open_candidate(write("a", mine=late, helper=helper(2)), "cpu")
+    open_candidate(write("b", mine=late, helper=helper(3)), "cpu")
+    now = first.identify()
+    assert now.fingerprint is None
+    assert "another helper is loaded" in now.unknown
+
+
+def test_a_file_that_the_programs_own_hides_is_refused(write, tmp_path, monkeypatch):
+    write("program", helper=helper(5))
+    monkeypatch.syspath_prepend(str(tmp_path / "program"))
+    with pytest.raises(UsageError, match=r"mine.py imports helper, but .* hides .*: rename one of the two"):
+        open_candidate(write("a", mine=IMPORTING["at the top"], helper=helper(2)), "cpu")
+
+
+def test_a_value_set_in_an_imported_module_takes_part(write):
+    text = "import helper\nhelper.FACTOR = {}\ndef build():\n    return lambda source, _: helper.scaled(source)\n"
+    seven = fingerprint(write("a", mine=text.format(7), helper=helper(2)))
+    candidate = open_candidate(write("a"), "cpu")
+    sys.modules["helper"].FACTOR = 8
+    assert candidate.identify().fingerprint not in (seven, None)
+
+
+def test_the_versions_of_the_libraries_that_a_file_uses_take_part(write, monkeypatch):
+    from pdebench_fm.extensions import local_files
+
+    def under(version):
+        monkeypatch.setattr(local_files, "library", lambda module: f"{module}=={version}")
+        return fingerprint(write("a", mine="import yaml\ndef build():\n    return lambda source, _: source\n"))
+
+    assert under("1.0") == under("1.0") != under("2.0")
+
+
+def test_a_function_that_cannot_be_known_says_why(write):
+    candidate = open_candidate(
+        write("a", mine="import time\ndef build():\n    return lambda source, _: source * time.time()\n"), "cpu"
+    )
+    assert candidate.fingerprint is None
+    assert "time" in candidate.unknown
+
+
+def test_a_file_is_known_again_in_another_process(write):
+    path = write("a", mine=FUNCTIONS)
+    program = (
+        "import sys\nfrom pdebench_fm.models import open_candidate\n"
+        f"for name in {NAMES}:\n    print(open_candidate(f'{{sys.argv[1]}}:{{name}}', 'cpu').fingerprint)\n"
+    )
+    printed = subprocess.run(
+        [sys.executable, "-c", program, path],
+        env={**os.environ, "PYTHONHASHSEED": "3"},
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.split()
+    assert printed == [fingerprint(f"{path}:{name}") for name in NAMES]
