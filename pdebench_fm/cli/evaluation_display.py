@@ -108,7 +108,7 @@ def _cell(result: "Result", run: "Run | None", failed: bool) -> str | Text:
 
 
 def _of_recipe(result: "Result") -> str:
-    return "" if result.recipe.startswith("v") else f", recipe “{result.recipe}”"
+    return "" if result.method.startswith("v") else f", recipe “{result.method}”"
 
 
 def _duration(seconds: float) -> str:

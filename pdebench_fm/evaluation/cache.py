@@ -11,8 +11,8 @@ from pydantic import JsonValue, ValidationError
 from pdebench_fm.evaluation.cell import Cell, Scored, cell_inputs, cell_key
 from pdebench_fm.files import atomic_path, write_atomically
 from pdebench_fm.protocol.metrics import METRIC_NAMES
-from pdebench_fm.results.fields import NonNegative, Record
-from pdebench_fm.results.result import Metrics
+from pdebench_fm.results.fields import Record
+from pdebench_fm.results.result import Metrics, Provenance
 
 ENVIRONMENT_VARIABLE = "PDEFM_CACHE"
 
@@ -22,7 +22,7 @@ class _Entry(Record):
 
     inputs: dict[str, JsonValue]
     metrics: Metrics
-    seconds: NonNegative
+    provenance: Provenance
 
 
 class CellCache:
@@ -48,7 +48,7 @@ class CellCache:
             table = pq.read_table(self._path(key, "parquet"), columns=list(METRIC_NAMES))
         except (OSError, ValidationError, pa.ArrowException):
             return None
-        scored = Scored({name: table.column(name).to_numpy() for name in METRIC_NAMES}, entry.seconds)
+        scored = Scored({name: table.column(name).to_numpy() for name in METRIC_NAMES}, entry.provenance)
         whole = table.num_rows == cell.task.test_rows(cell.track) and scored.metrics == entry.metrics
         return scored if whole else None
 
@@ -64,7 +64,7 @@ class CellCache:
         with atomic_path(self._path(key, "parquet")) as path:
             pq.write_table(pa.table({name: pa.array(scored.errors[name]) for name in METRIC_NAMES}), path)
         entry = _Entry.model_validate(
-            {"inputs": dict(cell_inputs(cell)), "metrics": scored.metrics, "seconds": scored.seconds}
+            {"inputs": dict(cell_inputs(cell)), "metrics": scored.metrics, "provenance": scored.provenance}
         )
         write_atomically(self._path(key, "json"), entry.model_dump_json(indent=2) + "\n")
 

@@ -68,7 +68,7 @@ class Cell:
     @property
     def mean_metrics(self) -> Metrics:
         """Every metric, averaged over the seeds."""
-        seeds = [scores.metrics.model_dump() for scores in self.run.seeds]
+        seeds = [cell.metrics.model_dump() for cell in self.entry.result.cells_of(self.run)]
         return Metrics(**{name: sum(s[name] for s in seeds) / len(seeds) for name in Metrics.model_fields})
 
 
@@ -192,7 +192,7 @@ def _with_best_marked(rows: Sequence[Row], columns: int) -> tuple[Row, ...]:
         for i, row in enumerate(rows):
             cell = row.cells[column]
             if cell and not cell.remark:
-                groups[row.shots, row.result.recipe if row.shots else ""].append(i)
+                groups[row.shots, row.result.method if row.shots else ""].append(i)
         for members in groups.values():
             lowest = min(_mean(rows[i], column) for i in members)
             for i in members:
@@ -218,11 +218,11 @@ def _column_key(entry: Entry) -> tuple[str, int]:
 
 def _row_key(entry: Entry, run: Run) -> tuple[object, ...]:
     model = entry.result.model
-    identity = (entry.organisation, model.model_id, model.revision, model.weights_sha256, entry.result.recipe)
+    identity = (entry.organisation, model.model_id, model.revision, model.weights_sha256, entry.result.method)
     return (*identity, run.start, run.shots)
 
 
 def _row_order(row: Row) -> tuple[object, ...]:
     model = row.result.model
-    named = (row.organisation, row.name, model.revision or "", model.weights_sha256 or "", row.result.recipe)
+    named = (row.organisation, row.name, model.revision or "", model.weights_sha256 or "", row.result.method)
     return (row.shots, row.start, *named)
