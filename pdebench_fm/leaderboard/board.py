@@ -11,12 +11,12 @@ from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
 
-from pdebench_fm.data.catalogue import SPLIT_SIZES, TASKS
+from pdebench_fm.data.catalogue import TASKS
 from pdebench_fm.leaderboard.store import Entry
-from pdebench_fm.protocol.tracks import LITE_TEST_ROWS, Start, Track
+from pdebench_fm.protocol.tracks import Start, Track
+from pdebench_fm.results.remarks import is_of_one_seed, rows_remark
 from pdebench_fm.results.result import Metrics, Result, Run, Summary
 
-STANDARD_ROWS = {"full": SPLIT_SIZES["test"], "lite": LITE_TEST_ROWS}
 STANDARD_RESOLUTION = {"full": 128, "lite": 64}
 
 
@@ -52,7 +52,7 @@ class Column:
 
 
 @dataclass(frozen=True)
-class Cell:
+class TableCell:
     """The score of one row on one column, and the entry it comes from."""
 
     entry: Entry
@@ -64,6 +64,11 @@ class Cell:
     def summary(self) -> Summary:
         """The headline score over seeds."""
         return self.run.summary
+
+    @property
+    def is_of_one_seed(self) -> bool:
+        """Whether its interval holds for its one seed alone."""
+        return is_of_one_seed(self.run)
 
     @property
     def mean_metrics(self) -> Metrics:
@@ -80,7 +85,7 @@ class Row:
     result: Result
     start: Start
     shots: int
-    cells: tuple[Cell | None, ...]
+    cells: tuple[TableCell | None, ...]
 
     @property
     def name(self) -> str:
@@ -132,12 +137,12 @@ def make_boards(entries: Iterable[Entry]) -> list[Board]:
 def _make_board(protocol_version: int, track: Track, entries: Sequence[Entry]) -> Board:
     columns = _columns(entries)
     remarks = _remarks(entries)
-    found: dict[tuple[object, ...], dict[int, Cell]] = defaultdict(dict)
+    found: dict[tuple[object, ...], dict[int, TableCell]] = defaultdict(dict)
     # Minor versions of a dataset hold the same bits: of a model's results in one column the newest one is shown.
     for entry in sorted(entries, key=lambda entry: (_version(entry.result), entry.result.date)):
         column = next(i for i, c in enumerate(columns) if (c.task, c.major) == _column_key(entry))
         for run in complete_runs(entry.result):
-            found[_row_key(entry, run)][column] = Cell(entry, run, remarks[entry.path])
+            found[_row_key(entry, run)][column] = TableCell(entry, run, remarks[entry.path])
     rows = [
         Row(cell.entry.organisation, cell.entry.result, cell.run.start, cell.run.shots, cells)
         for by_column in found.values()
@@ -162,7 +167,7 @@ def _columns(entries: Sequence[Entry]) -> tuple[Column, ...]:
 
 def _remarks(entries: Sequence[Entry]) -> dict[Path, str]:
     """Return why each entry cannot be compared with the others of its column; "" if it can."""
-    remarks = {entry.path: _size_remark(entry.result) for entry in entries}
+    remarks = {entry.path: rows_remark(entry.result) for entry in entries}
     digests: dict[tuple[str, int], Counter[str]] = defaultdict(Counter)
     comparable = [entry for entry in entries if not remarks[entry.path]]
     for entry in sorted(comparable, key=lambda entry: entry.result.date):
@@ -172,16 +177,6 @@ def _remarks(entries: Sequence[Entry]) -> dict[Path, str]:
         if entry.result.dataset.recipe_digest != usual:
             remarks[entry.path] = "other test rows than the rest of this column (recipe digest)"
     return remarks
-
-
-def _size_remark(result: Result) -> str:
-    rows, resolution = STANDARD_ROWS[result.track], STANDARD_RESOLUTION[result.track]
-    parts = []
-    if result.test_rows != rows:
-        parts.append(f"{result.test_rows} test rows instead of {rows}")
-    if result.resolution != resolution:
-        parts.append(f"resolution {result.resolution} instead of {resolution}")
-    return ", ".join(parts)
 
 
 def _with_best_marked(rows: Sequence[Row], columns: int) -> tuple[Row, ...]:

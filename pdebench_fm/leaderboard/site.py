@@ -14,16 +14,16 @@ from pdebench_fm.errors import UsageError
 from pdebench_fm.files import write_atomically
 from pdebench_fm.leaderboard.board import (
     STANDARD_RESOLUTION,
-    STANDARD_ROWS,
     Board,
-    Cell,
     Row,
+    TableCell,
     make_boards,
 )
 from pdebench_fm.leaderboard.efficiency import Needed, comparisons
 from pdebench_fm.leaderboard.store import Entry, load
 from pdebench_fm.physics import REGIMES, SYSTEMS
-from pdebench_fm.results.result import Environment, Metrics, Run
+from pdebench_fm.results.remarks import STANDARD_ROWS, is_of_one_seed
+from pdebench_fm.results.result import Environment, Metrics
 
 PAGE = "index.html"
 GENERATOR = '<meta name="generator" content="pdebench_fm leaderboard">'
@@ -179,7 +179,7 @@ def _details(boards: Sequence[Board], entries: Sequence[Entry]) -> dict[str, Any
     }
 
 
-def _scores(cell: Cell, entry: int) -> dict[str, Any]:
+def _scores(cell: TableCell, entry: int) -> dict[str, Any]:
     summary = cell.summary
     metrics: Metrics = cell.mean_metrics
     return {
@@ -187,23 +187,19 @@ def _scores(cell: Cell, entry: int) -> dict[str, Any]:
         "entry": entry,
         "mean": number(summary.mean, 5),
         "deviation": "–" if summary.standard_deviation is None else number(summary.standard_deviation, 2),
-        "interval": f"{number(summary.interval_low, 4)} – {number(summary.interval_high, 4)}{_one_seed(cell.run)}",
+        "interval": f"{number(summary.interval_low, 4)} – {number(summary.interval_high, 4)}{' *' if is_of_one_seed(cell.run) else ''}",
         "seeds": ", ".join(map(str, cell.run.seeds)),
         "metrics": [number(getattr(metrics, name)) for name in METRIC_TITLES],
         "remark": cell.remark,
     }
 
 
-def _one_seed(run: Run) -> str:
-    """Return a remark on an interval that knows of one seed only, though another one would give other weights."""
-    return " (this seed)" if run.shots and run.summary.covers == "samples" else ""
-
-
 def _environment(environment: Environment) -> str:
     """Return what cells were computed with, in a line."""
     threads = f", {environment.threads} threads" if environment.threads else ""
     libraries = ", ".join(f"{name} {version}" for name, version in environment.libraries.items())
-    return f"{environment.device}{threads}, package {environment.package_version}, Python {environment.python}, {libraries}"
+    versions = f"package {environment.package_version}, Python {environment.python}, {libraries}"
+    return f"{environment.device}{threads}, {versions}"
 
 
 def _model_facts(row: Row) -> list[tuple[str, str]]:

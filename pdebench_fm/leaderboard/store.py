@@ -61,7 +61,8 @@ def submit(
         other = rows.setdefault(target, evaluation)
         if conflicts(evaluation.result, other.result):
             raise UsageError(
-                f"{source} and another file submitted with it are both {_described(evaluation.result)}, with other scores"
+                f"{source} and another file submitted with it are both {_described(evaluation.result)}, with other "
+                "scores"
             )
         rows[target] = other.merged_with(evaluation)
     changed = {target: row for target, new in rows.items() if (row := _changed(target, new, replace=replace))}

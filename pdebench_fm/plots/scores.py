@@ -163,7 +163,8 @@ def _rows(result: Result) -> tuple[str, int]:
 
 
 def _identity(result: Result) -> tuple[object, ...]:
-    return result.model.model_id, result.model.revision, result.model.weights_sha256, result.method
+    model = result.model
+    return model.model_id, model.revision, model.weights_sha256, model.fingerprint, result.method
 
 
 def _names(found: Sequence[Found]) -> dict[tuple[object, ...], str]:
