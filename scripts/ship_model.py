@@ -20,6 +20,7 @@ from pdebench_fm.memory import keep_freed_memory
 from pdebench_fm.models.loading import zoo_directory
 from pdebench_fm.results.evaluation import Evaluation, read_evaluation
 from pdebench_fm.results.paths import row_path
+from pdebench_fm.results.result import Result
 from pdebench_fm.training.record import RECORD_NAME, read_training_record
 from pdebench_fm.zoo.card import write_card
 
@@ -38,13 +39,16 @@ def main() -> None:
     keep_freed_memory()
     name = options.baseline or options.name or take_in(options.folder)
     home = zoo_directory() / name
-    written: list[Path] = []
+    results: list[Result] = []
 
     def keep(evaluation: Evaluation) -> None:
-        path = evaluation.write(options.results.joinpath(*row_path(evaluation.result).parts[1:]))
-        written.append(path)
+        result = evaluation.result
+        if result.task in TASKS:  # the others are for the card alone
+            path = evaluation.write(options.results.joinpath(*row_path(result).parts[1:]))
+            result = read_evaluation(path).result  # with the cells that were there
+        results.append(result)
         scores = ", ".join(f"{run.start} {run.shots}: {run.summary.mean:.4g}" for run in evaluation.runs)
-        print(f"{evaluation.result.task}: {scores} ({evaluation.result.seconds:.0f} s), {path}", flush=True)
+        print(f"{evaluation.result.task}: {scores} ({evaluation.result.seconds:.0f} s)", flush=True)
 
     def score(tasks: list[str], shots: list[int]) -> None:
         cache = CellCache(default_cache_folder())
@@ -57,7 +61,7 @@ def main() -> None:
         score([f"{system}/pretrain" for system in FAMILIES[family]], [0])
     score(list(TASKS), shots)
     if not options.baseline:
-        write_card(home, [read_evaluation(path).result for path in written])
+        write_card(home, results)
         print(f"shipped {home}")
 
 

@@ -156,3 +156,20 @@ def make_evaluation(task="poisson/in-domain", model="fno-poisson-1m", runs=None,
 def make_result(*arguments, **changes) -> Result:
     """The result of `make_evaluation`."""
     return make_evaluation(*arguments, **changes).result
+
+
+def with_samples(result: Result) -> Evaluation:
+    """A made result with the per-sample scores that it was made of."""
+    parameters = make_parameters(result.task, result.test_rows)
+    return Evaluation(
+        result,
+        samples_table(
+            CellScores(*cell.key, parameters, make_errors(cell.metrics.relative_l2_mean, result.test_rows))
+            for cell in result.cells
+        ),
+    )
+
+
+def write_made(result: Result, path) -> None:
+    """Write a made result with its per-sample scores."""
+    assert with_samples(result).write(path) == path

@@ -22,7 +22,7 @@ from pdebench_fm.leaderboard.board import (
 from pdebench_fm.leaderboard.efficiency import Needed, comparisons
 from pdebench_fm.leaderboard.store import Entry, load
 from pdebench_fm.physics import REGIMES, SYSTEMS
-from pdebench_fm.results.remarks import STANDARD_ROWS, is_of_one_seed
+from pdebench_fm.results.remarks import STANDARD_ROWS
 from pdebench_fm.results.result import Environment, Metrics
 
 PAGE = "index.html"
@@ -187,7 +187,8 @@ def _scores(cell: TableCell, entry: int) -> dict[str, Any]:
         "entry": entry,
         "mean": number(summary.mean, 5),
         "deviation": "–" if summary.standard_deviation is None else number(summary.standard_deviation, 2),
-        "interval": f"{number(summary.interval_low, 4)} – {number(summary.interval_high, 4)}{' *' if is_of_one_seed(cell.run) else ''}",
+        "interval": f"{number(summary.interval_low, 4)} – {number(summary.interval_high, 4)}"
+        + (" *" if cell.is_of_one_seed else ""),
         "seeds": ", ".join(map(str, cell.run.seeds)),
         "metrics": [number(getattr(metrics, name)) for name in METRIC_TITLES],
         "remark": cell.remark,

@@ -19,8 +19,8 @@ most 1, and 0 where A is no more than C:
 
 With g itself for a weight this is Cochran and Cox's rule (Experimental Designs, 1957, section 4.14), which is too wide;
 Satterthwaite's degrees of freedom for seeds and samples together are too many where few seeds dominate: with three
-seeds they cover 92 %. The power was chosen by simulation, which covers 93.5 to 97 % with three seeds or more and normal
-parts in any proportion.
+seeds they cover 92 %. The power was chosen by simulation: with three seeds or more, parts in any proportion and 300
+samples, normal or lognormal, the interval covers 93 to 97 %.
 """
 
 from collections.abc import Sequence

@@ -5,9 +5,10 @@ from datetime import UTC, datetime
 from factories import make_dataset, make_model, make_result, make_run
 
 from pdebench_fm.data.catalogue import SPLIT_SIZES, TASKS
-from pdebench_fm.leaderboard.board import STANDARD_RESOLUTION, STANDARD_ROWS, make_boards
+from pdebench_fm.leaderboard.board import STANDARD_RESOLUTION, make_boards
 from pdebench_fm.leaderboard.store import Entry, row_path
 from pdebench_fm.protocol.tracks import TRACKS
+from pdebench_fm.results.remarks import STANDARD_ROWS
 
 
 def boards_of(*results):
@@ -70,7 +71,7 @@ def test_best_is_the_lowest_with_as_many_shots():
 
 
 def test_recipes_are_compared_only_where_nothing_was_adapted():
-    paper = make_result(model="acme/a", recipe="paper", runs=[make_run((0.1,), shots=0), make_run((0.01,))])
+    paper = make_result(model="acme/a", method="paper", runs=[make_run((0.1,), shots=0), make_run((0.01,))])
     [board] = boards_of(make_result(runs=[make_run((0.2,), shots=0), make_run((0.5,))]), paper)
     assert best_of(board) == {("a", "pretrained", 0), ("a", "pretrained", 8), ("fno-poisson-1m", "pretrained", 8)}
 
