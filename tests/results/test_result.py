@@ -137,7 +137,7 @@ def test_cells_are_in_one_order_however_they_were_put_together():
         (
             ("runs", 1, "seeds"),
             [0, 1],
-            r"seeds of pretrained, 8 shots are \[0, 1\], but those of the cells are \[0, 1, 2",
+            r"seeds of pretrained, 8 shots are \[0, 1\], but those of the cells are",
         ),
         (("runs", 1, "shots"), 0, "runs should be those of the cells, pretrained with 0 shots and pretrained with 8"),
         (("runs",), [], "runs should be those of the cells, .* not none"),
