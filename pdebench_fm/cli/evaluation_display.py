@@ -56,7 +56,7 @@ def single_table(result: "Result") -> Table:
     failed = {(failure.start, failure.shots) for failure in result.failures}
     title = f"{result.model.model_id} on {result.task} ({result.track}): relative ℓ² error{_of_method(result)}"
     table = Table(title=title, title_justify="left", caption=_caption([result]), caption_justify="left")
-    for column in ("shots", "pretrained", "from scratch", "error against scratch"):
+    for column in ("shots", "pretrained", "from scratch", "against scratch"):
         table.add_column(column, justify="right")
     for shots in sorted({shots for _, shots in _settings(result)}):
         pretrained, scratch = runs.get(("pretrained", shots)), runs.get(("scratch", shots))
