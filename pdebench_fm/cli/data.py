@@ -19,7 +19,8 @@ app.command("publish")(publish.publish)
 
 @app.command("list")
 def list_datasets() -> None:
-    """List every dataset with its regimes and the range of its varied parameter, a plug-in's with its origin."""
+    """List every dataset with its regimes and the law of its varied parameter, a plug-in's with its origin."""
+    from pdebench_fm.data.acceptance import law_in_words
     from pdebench_fm.data.catalogue import DATA_VERSION, all_datasets
     from pdebench_fm.physics import BUILT_IN
 
@@ -31,10 +32,16 @@ def list_datasets() -> None:
         label = f"[bold]{dataset.name}[/]\n{escape(system.equation)}"
         if dataset.origin != BUILT_IN:
             label += f"\nfrom {escape(os.path.relpath(dataset.origin))}"
-        names = [name + (" (default)" if name == dataset.default_regime else "") for name in dataset.regimes]
-        ranges = [f"{system.parameter_symbol} ∈ {system.regimes[name]}" for name in dataset.regimes]
-        overlaps = [dataset.regime(name).overlap for name in dataset.regimes]
-        table.add_row(label, "\n".join(names), "\n".join(ranges), "\n".join(overlaps), end_section=True)
+        labels = label.split("\n")
+        for i, name in enumerate(dataset.regimes):
+            last = name == dataset.regimes[-1]
+            table.add_row(
+                "\n".join(labels[i:] if last else labels[i : i + 1]),
+                name + (" (default)" if name == dataset.default_regime else ""),
+                f"{system.parameter_symbol} {'' if system.condition else '∈ '}{law_in_words(system, name)}",
+                dataset.regime(name).overlap,
+                end_section=last,
+            )
     console.print(table)
 
 

@@ -18,7 +18,9 @@ def verify(
         str, typer.Argument(help="A built folder, or a dataset on the Hub: org/name, org/name@revision.")
     ],
     revision: Annotated[str | None, typer.Option(help="Of a Hub dataset: a tag such as v1.0.0, or a commit.")] = None,
-    sample: Annotated[int, typer.Option(min=0, help="Rows of each split that are made again.")] = 256,
+    sample: Annotated[
+        int, typer.Option(min=0, help="Rows of each split that are made again, one of every shard at least.")
+    ] = 256,
     seed: Annotated[int, typer.Option(min=0, help="Of the choice of those rows.")] = 0,
 ) -> None:
     """Check a dataset: every file and every row against the manifest and the recipes, a sample of fields remade."""

@@ -1,6 +1,7 @@
 """Reading finished shards a block of rows at a time: passes over data of any size in constant memory."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -26,19 +27,44 @@ def read_blocks(path: Path, key: SampleKey, resolution: int) -> Iterator[Samples
     Raises:
         DamagedShardError: if the file is not Parquet, is cut short or does not have the columns of the row schema.
     """
+    with _explained(), pq.ParquetFile(path) as file:
+        check_columns(file.schema_arrow, resolution)
+        for batch in file.iter_batches(batch_size=row_group(resolution), use_threads=False):
+            yield _samples(batch, key, resolution)
+
+
+def table_blocks(table: pa.Table, key: SampleKey, resolution: int, *, whole_chunks: bool = False) -> Iterator[Samples]:
+    """Yield the rows of a table in memory, or mapped into it, as `read_blocks` does those of a shard.
+
+    Args:
+        table: of the row schema.
+        key: the names of its rows' stream.
+        resolution: of their fields.
+        whole_chunks: yield as many rows at once as lie beside each other, for views of the whole table.
+
+    Raises:
+        DamagedShardError: if it does not have the columns of the row schema.
+    """
+    with _explained():
+        check_columns(table.schema, resolution)
+        for batch in table.to_batches(max_chunksize=None if whole_chunks else row_group(resolution)):
+            yield _samples(batch, key, resolution)
+
+
+@contextmanager
+def _explained() -> Iterator[None]:
+    """Turn what a file that is not as it should be leads to into an error that says so."""
     try:
-        with pq.ParquetFile(path) as file:
-            _check_columns(file.schema_arrow, features(resolution).arrow_schema)
-            for batch in file.iter_batches(batch_size=row_group(resolution), use_threads=False):
-                yield _samples(batch, key, resolution)
+        yield
     except (OSError, ValueError, TypeError, LookupError, MemoryError, pa.ArrowException) as error:
         # beside Arrow's own: what damaged metadata of an extension type lead to
         lines = str(error).strip().splitlines()
         raise DamagedShardError(lines[0] if lines else type(error).__name__) from error
 
 
-def _check_columns(held: pa.Schema, wanted: pa.Schema) -> None:
-    """Refuse a file whose columns are not those of the row schema, by name and type."""
+def check_columns(held: pa.Schema, resolution: int) -> None:
+    """Raise a `DamagedShardError` unless these are the columns of the row schema, by name and type."""
+    wanted = features(resolution).arrow_schema
     for name in wanted.names:
         if name not in held.names:
             raise DamagedShardError(f"it has no column {name!r}")
@@ -65,18 +91,23 @@ def _samples(batch: pa.RecordBatch, key: SampleKey, resolution: int) -> Samples:
         "sparsity": (),
         "weights": (12, 12),
     }
-    values = {name: _values(batch.column(name), (rows, *shape), name) for name, shape in shapes.items()}
+    return samples_of({name: _values(batch.column(name), (rows, *shape), name) for name, shape in shapes.items()}, key)
+
+
+def samples_of(columns: Mapping[str, NDArray[Any]], key: SampleKey) -> Samples:
+    """Return the columns of the row schema as samples; what rows do not store is empty in the draws."""
+    rows = len(columns["index"])
     draws = Draws(
         key=key,
-        indices=values["index"],
+        indices=columns["index"],
         attempts=np.zeros(rows, np.int64),
-        weights=values["weights"],
-        sparsity=values["sparsity"],
-        parameter=values["parameter"],
+        weights=columns["weights"],
+        sparsity=columns["sparsity"],
+        parameter=columns["parameter"],
         latents=np.empty((rows, 0)),
-        coefficients=values["coefficients"],
+        coefficients=columns["coefficients"],
     )
-    return Samples(draws, values["source"], values["solution"])
+    return Samples(draws, columns["source"], columns["solution"])
 
 
 def _values(column: pa.Array, shape: tuple[int, ...], name: str) -> NDArray[Any]:

@@ -7,6 +7,7 @@ from datasets.info import DatasetInfosDict
 from datasets.utils.metadata import MetadataConfigs
 from huggingface_hub import DatasetCardData
 
+from pdebench_fm.data.acceptance import law_in_words, law_table
 from pdebench_fm.data.catalogue import find_dataset
 from pdebench_fm.data.manifest import Manifest
 from pdebench_fm.data.rows import features
@@ -63,6 +64,7 @@ def dataset_card(manifest: Manifest, namespace: str = NAMESPACE, folder: Path | 
     dataset = find_dataset(manifest.dataset)
     held = [dataset.regime(name) for name in dataset.regimes if any(split.regime == name for split in manifest.splits)]
     statistics = read_statistics(folder) if folder is not None else None
+    measured = statistics.regimes if statistics else ()
     drawn = folder is not None and _has_figures(folder)
     return (
         card_templates()
@@ -76,6 +78,8 @@ def dataset_card(manifest: Manifest, namespace: str = NAMESPACE, folder: Path | 
             regimes=held,
             shown=_shown_configuration(manifest),
             statistics=statistics,
+            words={item.name: law_in_words(dataset.system, item.name, measured) for item in held},
+            laws=law_table(dataset.system, [item.name for item in held], measured),
             figures=FIGURES if drawn else {},
             number=_number,
             namespace=namespace,

@@ -68,6 +68,8 @@ def check_on_tensors(system: System) -> None:
     """Raise a `UsageError` unless a plug-in's symbol takes PyTorch tensors too, as scores and streams to a GPU need."""
     import torch
 
+    from pdebench_fm.surroundings import standard
+
     if ORIGINS[system.name] == BUILT_IN:
         return
     key = SampleKey(system.name, next(iter(system.regimes)), "train")
@@ -76,7 +78,8 @@ def check_on_tensors(system: System) -> None:
     expected, tensor = system.symbol(k, coefficients), torch.from_numpy(coefficients)
     advice = "use operators and the functions of array_api_compat.array_namespace(coefficients), not NumPy's"
     try:
-        found = system.symbol(k.like(tensor), tensor)
+        with standard():
+            found = system.symbol(k.like(tensor), tensor)
     except Exception as error:
         raise UsageError(f"the symbol of {system.name!r} cannot take PyTorch tensors ({error}): {advice}") from error
     if not isinstance(found, torch.Tensor) or not np.allclose(found.numpy(), expected):

@@ -134,7 +134,7 @@ class RegimeMeter:
 
     def __post_init__(self) -> None:
         """Start an empty histogram."""
-        self._counts = np.zeros(len(_edges(self.key.range)) - 1, np.int64)
+        self._counts = np.zeros(len(parameter_edges(self.key.range)) - 1, np.int64)
 
     def add(self, samples: Samples) -> None:
         """Take in a block of rows."""
@@ -145,7 +145,7 @@ class RegimeMeter:
         self._total += float(parameter.sum())
         self._minimum = min(self._minimum, float(parameter.min()))
         self._maximum = max(self._maximum, float(parameter.max()))
-        self._counts += np.histogram(parameter, _edges(self.key.range))[0]
+        self._counts += np.histogram(parameter, parameter_edges(self.key.range))[0]
         if self.key.definition.solution_bound is not None:
             self._redrawn += int(was_redrawn(samples).sum())
 
@@ -162,7 +162,7 @@ class RegimeMeter:
                 mean=self._total / self.rows,
                 minimum=self._minimum,
                 maximum=self._maximum,
-                edges=tuple(_edges(self.key.range).tolist()),
+                edges=tuple(parameter_edges(self.key.range).tolist()),
                 counts=tuple(self._counts.tolist()),
             ),
             redrawn=self._redrawn / self.rows,
@@ -262,7 +262,7 @@ def _read_into(meter: RegimeMeter, folder: Path, shards: Sequence[str], resoluti
             raise PdefmError(f"cannot measure {folder / shard}: {error}") from error
 
 
-def _edges(parameter: Range) -> NDArray[np.float64]:
+def parameter_edges(parameter: Range) -> NDArray[np.float64]:
     """Return the histogram's edges: one bin for each integer, or equal bins of the float32 range."""
     if parameter.integer:
         return np.arange(parameter.low, parameter.high + 2.0) - 0.5

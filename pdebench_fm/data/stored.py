@@ -2,11 +2,16 @@
 
 The `Array2D` feature gives stock users (n, n) arrays, but decodes each through Python lists. Here the same
 memory-mapped Arrow values are viewed as one array and rows are gathered from it.
+
+The shards are those of the manifest, not those that a card's metadata may map a split to; and the cache's key holds
+their digest, as the library's own key of a folder is the same for two folders of one name.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property, partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -14,47 +19,118 @@ import torch
 from numpy.typing import NDArray
 
 from pdebench_fm.data.batches import Batch
+from pdebench_fm.data.blocks import samples_of, table_blocks
 from pdebench_fm.data.catalogue import Dataset
-from pdebench_fm.data.manifest import MANIFEST_NAME, Manifest, read_manifest
+from pdebench_fm.data.digest import stored_columns
+from pdebench_fm.data.manifest import MANIFEST_NAME, Manifest, Split, read_manifest
+from pdebench_fm.data.verification.before_use import check_fields, check_files, check_split, refusal
+from pdebench_fm.data.verification.checks import Block
+from pdebench_fm.data.verification.file_checks import manifest_check
 from pdebench_fm.errors import PdefmError
-from pdebench_fm.physics import SampleKey
+from pdebench_fm.physics import SampleKey, Samples
+
+_CHUNK = 8  # rows whose fields are made again together, as in `physics.sampling`
 
 
 @dataclass(frozen=True)
 class StoredRows:
-    """The rows of a stored split, memory-mapped.
+    """The rows of a stored split, memory-mapped, none of which is handed out before it was checked.
+
+    Nothing is read, or downloaded, before the first row or the content digest is asked for. Then the whole split's
+    recipes, digests and files are checked, and after that the fields of each row that is read for the first time.
+    `verification.before_use` says what each check stops.
 
     Attributes:
-        key, resolution, content_digest: from the manifest; the rest as in `SplitRows`.
-        columns: chunks of each column's values, row by row.
-        starts: (chunks + 1,) first row of each chunk.
+        key, resolution: from the manifest; `held`: what it says of the split.
+        location, revision: as in `SplitRows`.
+        locate: returns the file here that is this shard's, by its path in the dataset.
     """
 
     key: SampleKey
     resolution: int
-    content_digest: str
+    held: Split
     location: str
     revision: str | None
-    columns: dict[str, list[NDArray[np.float32]]]
-    starts: NDArray[np.int64]
+    locate: Callable[[str], Path]
 
     @property
     def size(self) -> int:
         """Number of rows."""
-        return int(self.starts[-1])
+        return self.held.rows
+
+    @property
+    def content_digest(self) -> str:
+        """Digest of the stored values: the manifest's, once the values were found to have it.
+
+        Raises:
+            AlteredRowsError: if the split is not what it should be.
+        """
+        self._table  # noqa: B018 (checks it)
+        return self.held.content_digest
 
     def batch(self, indices: Sequence[int]) -> Batch:
-        """Return the rows with these indices, in this order."""
-        rows = np.asarray(indices, dtype=np.int64)
-        return Batch(*(self._gather(name, rows) for name in ("source", "coefficients", "solution")))
+        """Return the rows with these indices, in this order.
 
-    def _gather(self, name: str, rows: NDArray[np.int64]) -> torch.Tensor:
-        chunks = self.columns[name]
-        out = np.empty((len(rows), *chunks[0].shape[1:]), np.float32)
-        of_chunk = np.searchsorted(self.starts, rows, side="right") - 1
+        Raises:
+            AlteredRowsError: if the split, or a field of one of these rows, is not what it should be.
+        """
+        rows = np.asarray(indices, dtype=np.int64)
+        self._check_fields(np.unique(rows[~self._remade[rows]]))
+        return Batch(*(torch.from_numpy(self._gather(name, rows)) for name in ("source", "coefficients", "solution")))
+
+    @cached_property
+    def _table(self) -> pa.Table:
+        """All rows, in the columns of the row schema, after everything but their fields was checked."""
+        files = [self.locate(shard.path) for shard in self.held.shards]
+        damaged = check_files(self.held, files)
+        try:
+            table = _read(self.held, files)
+        except PdefmError as error:
+            raise refusal(self.location, self.held, damaged or [str(error)]) from error
+        check_split(self.location, self.held, self.key, self.resolution, table, damaged)
+        return table
+
+    @cached_property
+    def _remade(self) -> NDArray[np.bool_]:
+        """Which rows' fields were made again and found to be right."""
+        return np.zeros(self.size, np.bool_)
+
+    @cached_property
+    def _columns(self) -> dict[str, list[NDArray[Any]]]:
+        """Views of the columns' values, chunk by chunk."""
+        blocks = list(table_blocks(self._table, self.key, self.resolution, whole_chunks=True))
+        columns = [stored_columns(block) for block in blocks]
+        return {name: [block[name] for block in columns] for name in columns[0]}
+
+    @cached_property
+    def _starts(self) -> NDArray[np.int64]:
+        """The first row of each chunk, and the number of rows."""
+        return np.cumsum([0, *map(len, self._columns["index"])], dtype=np.int64)
+
+    def _check_fields(self, rows: NDArray[np.int64]) -> None:
+        """Make the fields of rows again, (R,) ascending, and remember which were found to be right."""
+        ends = np.cumsum([shard.rows for shard in self.held.shards])
+        for shard, end in zip(self.held.shards, ends, strict=True):
+            of_shard = rows[(end - shard.rows <= rows) & (rows < end)]
+            for start in range(0, len(of_shard), _CHUNK):
+                some = of_shard[start : start + _CHUNK]
+                stored = self._samples(some)
+                places = [int(row) for row in some - (end - shard.rows)]
+                check_fields(self.location, self.held, [Block(shard.path, places, stored, stored.draws)])
+                self._remade[some] = True
+
+    def _samples(self, rows: NDArray[np.int64]) -> Samples:
+        """Return these rows whole."""
+        columns = {name: self._gather(name, rows) for name in self._columns}
+        return samples_of(columns, self.key)
+
+    def _gather(self, name: str, rows: NDArray[np.int64]) -> NDArray[Any]:
+        chunks = self._columns[name]
+        out = np.empty((len(rows), *chunks[0].shape[1:]), chunks[0].dtype)
+        of_chunk = np.searchsorted(self._starts, rows, side="right") - 1
         for i, (chunk, row) in enumerate(zip(of_chunk, rows, strict=True)):
-            out[i] = chunks[chunk][row - self.starts[chunk]]
-        return torch.from_numpy(out)
+            out[i] = chunks[chunk][row - self._starts[chunk]]
+        return out
 
 
 def open_split(location: str, dataset: Dataset, regime: str, split: str) -> StoredRows:
@@ -74,19 +150,20 @@ def open_split(location: str, dataset: Dataset, regime: str, split: str) -> Stor
         if not (folder / MANIFEST_NAME).exists() and (folder / dataset.name).is_dir():
             folder = folder / dataset.name
         manifest = read_manifest(folder / MANIFEST_NAME)
-        path, revision, shown = str(folder), None, folder.name
+        revision, shown = None, folder.name
+        locate = folder.__truediv__
     else:
         path, _, named = location.partition("@")
         manifest, revision = _manifest_from_hub(path, named or None)
         shown = path
+        locate = partial(_file_from_hub, path, revision)
     if manifest.dataset != dataset.name:
         raise PdefmError(f"{location} holds {manifest.dataset}, not {dataset.name}")
+    if not (sound := manifest_check(manifest)).passed:
+        raise PdefmError(f"the {MANIFEST_NAME} of {location} makes no sense: {sound.detail}")
     held = manifest.find(regime, split)
-    columns, starts = _read(path, regime, split, revision, manifest.resolution)
-    if starts[-1] != held.rows:
-        raise PdefmError(f"{location} has {starts[-1]} rows of {regime}/{split}, its manifest says {held.rows}")
     key = dataset.key(regime, split, manifest.version, manifest.seed)
-    return StoredRows(key, manifest.resolution, held.content_digest, shown, revision, columns, starts)
+    return StoredRows(key, manifest.resolution, held, shown, revision, locate)
 
 
 def _manifest_from_hub(repository: str, revision: str | None) -> tuple[Manifest, str]:
@@ -106,34 +183,30 @@ def _manifest_from_hub(repository: str, revision: str | None) -> tuple[Manifest,
     return read_manifest(Path(path)), commit
 
 
-def _read(
-    path: str, regime: str, split: str, revision: str | None, resolution: int
-) -> tuple[dict[str, list[NDArray[np.float32]]], NDArray[np.int64]]:
-    """Return views of the columns' values, chunk by chunk, and the first row of each chunk."""
+def _file_from_hub(repository: str, commit: str, path: str) -> Path:
+    """Return the copy here of a repository's file at a commit, downloaded if it is not here yet."""
+    from huggingface_hub import hf_hub_download
+
+    from pdebench_fm.hub.failures import HUB_ERRORS, explain
+
+    try:
+        return Path(hf_hub_download(repository, path, repo_type="dataset", revision=commit))
+    except HUB_ERRORS as error:
+        raise PdefmError(f"cannot read {path} of {repository}: {explain(error, repository)}") from error
+
+
+def _read(split: Split, files: Sequence[Path]) -> pa.Table:
+    """Return the rows of a split's shards, memory-mapped by the `datasets` library.
+
+    Raises:
+        PdefmError: if they cannot be read.
+    """
     from datasets import load_dataset
     from datasets.exceptions import DatasetsError
 
-    from pdebench_fm.hub.failures import HUB_ERRORS
-
+    name, paths = f"{split.regime}-{split.content_digest[:32]}", {split.split: [str(file) for file in files]}
     try:
-        table = load_dataset(path, regime, split=split, revision=revision).with_format("arrow").data.table
-    except (*HUB_ERRORS, DatasetsError, pa.ArrowException) as error:
+        return load_dataset("parquet", name, data_files=paths, split=split.split).with_format("arrow").data.table
+    except (DatasetsError, OSError, ValueError, pa.ArrowException) as error:
         reason = str(error.__cause__ or error).strip() or type(error).__name__
-        raise PdefmError(f"cannot read {regime}/{split} of {path}: {reason.splitlines()[0]}") from error
-    shapes = {"source": (resolution, resolution), "solution": (resolution, resolution), "coefficients": (6,)}
-    columns = {
-        name: [_values(chunk).reshape(-1, *shape) for chunk in table.column(name).chunks]
-        for name, shape in shapes.items()
-    }
-    lengths = [len(chunk) for chunk in columns["source"]]
-    return columns, np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
-
-
-def _values(array: pa.Array) -> NDArray[np.float32]:
-    """Return the innermost values of nested lists, without a copy."""
-    if isinstance(array, pa.ExtensionArray):
-        array = array.storage
-    while pa.types.is_list(array.type) or pa.types.is_fixed_size_list(array.type):
-        array = array.flatten()
-    values: NDArray[np.float32] = array.to_numpy(zero_copy_only=True)
-    return values
+        raise PdefmError(f"its shards cannot be read: {reason.splitlines()[0]}") from error

@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, as_completed
 from dataclasses import dataclass
 from functools import lru_cache
-from threading import Lock
 from typing import Protocol
 
 import torch
@@ -20,6 +19,7 @@ from pdebench_fm.models.references import open_candidate
 from pdebench_fm.physics import BUILT_IN
 from pdebench_fm.protocol.task import EvaluationTask, load_task
 from pdebench_fm.protocol.tracks import Start, Track
+from pdebench_fm.surroundings import one_at_a_time
 
 OnStep = Callable[[Cell, int, float], None]
 """`on_step(cell, steps done, loss)`, from runners that see steps."""
@@ -134,16 +134,13 @@ class ClusterRunner:
         )
 
 
-_one_at_a_time = Lock()  # PyTorch's settings and generators are those of the whole process
-
-
 def compute_order(order: CellOrder) -> Outcome:
     """Compute a cell in a worker.
 
     Raises:
         PdefmError: if the model or data cannot be opened, or are other ones than those that were asked for.
     """
-    with _one_at_a_time:
+    with one_at_a_time:
         threads = torch.get_num_threads()
         torch.set_num_threads(order.threads)
         try:

@@ -11,14 +11,14 @@ from torch import nn
 from pdebench_fm.data.batches import Batch
 from pdebench_fm.errors import PdefmError, UsageError
 from pdebench_fm.evaluation.cell import Cell, Failed, Outcome, Scored
-from pdebench_fm.evaluation.determinism import algorithms
 from pdebench_fm.evaluation.held import HeldTask
 from pdebench_fm.evaluation.provenance import provenance_here
+from pdebench_fm.extensions.calling import user_code
 from pdebench_fm.models.candidate import Candidate
-from pdebench_fm.models.fresh import seeded
 from pdebench_fm.models.prediction import ModelOutputError, predict
 from pdebench_fm.physics.operator import Symbol
 from pdebench_fm.protocol.metrics import Errors, sample_errors
+from pdebench_fm.surroundings import seeded, standard
 from pdebench_fm.training.adapt import AdaptationRecipe, adapt
 from pdebench_fm.training.search import SearchRecipe, adapt_by_search
 
@@ -35,6 +35,9 @@ OnStep = Callable[[int, float], None]
 def compute(cell: Cell, rows: HeldTask, on_step: OnStep = lambda _step, _loss: None) -> Outcome:
     """Adapt and score; a model that fails gives a `Failed`, whatever it did.
 
+    The outcome does not depend on the caller's surroundings (`surroundings.standard`) or generators, nor are they
+    changed; two threads that compute cells do so in turn.
+
     Args:
         cell: what to compute.
         rows: of the cell's task and track, on the candidate's device.
@@ -47,8 +50,8 @@ def compute(cell: Cell, rows: HeldTask, on_step: OnStep = lambda _step, _loss: N
     device = cell.candidate.device
     symbol = rows.task.task.dataset.system.symbol
     try:
-        test = _prepared(cell, rows)
-        with algorithms(deterministic=cell.deterministic), seeded(cell.seed, device):
+        with standard(deterministic=cell.deterministic), seeded(cell.seed, device):
+            test = _prepared(cell, rows)
             errors = score_samples(adapted(cell, rows, on_step), test, symbol)
     except _RowsError as error:
         raise error.why from error
@@ -133,7 +136,8 @@ class _RowsError(Exception):
 def _starting_module(cell: Cell) -> nn.Module:
     candidate = cell.candidate
     if cell.start == "scratch" and candidate.fresh is not None:
-        return candidate.fresh(cell.seed)
+        with user_code(f"making {candidate.name} with fresh weights"):
+            return candidate.fresh(cell.seed)
     module = candidate.module
     if cell.start == "scratch" or module is None:
         raise UsageError(f"{candidate.name} cannot be trained")

@@ -1,6 +1,5 @@
 """The smoke test: every task on a handful of samples, to tell in seconds what a real evaluation would stumble over."""
 
-import copy
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -13,8 +12,10 @@ from pdebench_fm.data.catalogue import TASKS
 from pdebench_fm.errors import PdefmError
 from pdebench_fm.extensions.calling import user_code
 from pdebench_fm.models.candidate import Candidate
-from pdebench_fm.models.prediction import checked, predict
+from pdebench_fm.models.fresh import copied
+from pdebench_fm.models.prediction import asked, checked, predict
 from pdebench_fm.protocol.task import load_task
+from pdebench_fm.surroundings import is_deterministic, seeded, standard
 from pdebench_fm.training.adapt import AdaptationRecipe, adapt
 from pdebench_fm.training.loss import relative_l2
 
@@ -26,6 +27,8 @@ RECIPE = AdaptationRecipe(learning_rate=2e-5, steps=2, batch_size=SAMPLES, warmu
 
 TOLERANCE = 1e-4
 """Relative difference of predictions that should be the same: far above rounding, far below any score."""
+
+_SEED = 0x5EED  # one that no model is likely to have drawn its weights with: drawn anew, they have to differ
 
 Outcome = Literal["ok", "would fail", "note"]
 
@@ -82,10 +85,14 @@ def smoke_test(candidate: Candidate, on_check: Callable[[Check], None] = lambda 
 
 def _checks(candidate: Candidate) -> Iterator[Check]:
     tasks = {name: load_task(name) for name in TASKS}
-    rows = {name: task.test.batch(range(SAMPLES)).to(candidate.device) for name, task in tasks.items()}
-    # One sample of each task: what goes wrong for a mixed batch alone is found as well.
-    fine = concatenate([batch[:1] for batch in rows.values()])
-    probe = _coarser(fine)
+    with standard():
+        rows = {name: task.test.batch(range(SAMPLES)).to(candidate.device) for name, task in tasks.items()}
+        supports = {
+            name: _coarser(task.train.batch(range(SAMPLES)).to(candidate.device)) for name, task in tasks.items()
+        }
+        # One sample of each task: what goes wrong for a mixed batch alone is found as well.
+        fine = concatenate([batch[:1] for batch in rows.values()])
+        probe = _coarser(fine)
     coarse_output = _attempt("output at 64×64", _output, candidate, probe)
     yield coarse_output
     yield _attempt("output at 128×128", _output, candidate, fine)
@@ -104,15 +111,16 @@ def _checks(candidate: Candidate) -> Iterator[Check]:
         yield _attempt("gradients", _gradients, candidate, probe)
     if candidate.module is not None or candidate.fresh is not None:
         yield _attempt("fresh start", _fresh_start, candidate, probe)
-    for name, task in tasks.items():
-        support = _coarser(task.train.batch(range(SAMPLES)).to(candidate.device))
-        yield _attempt(name, _task, candidate, _coarser(rows[name]), support)
+    for name in tasks:
+        yield _attempt(name, _task, candidate, rows[name], supports[name])
 
 
-def _attempt(name: str, check: Callable[..., Check], *arguments: object) -> Check:
-    """Run one check; whatever is raised becomes its finding."""
+def _attempt(name: str, check: Callable[..., Check], candidate: Candidate, *rows: Batch) -> Check:
+    """Run one check in the surroundings of an evaluation; whatever is raised becomes its finding."""
+    device = candidate.device
     try:
-        return replace(check(*arguments), name=name)
+        with standard(deterministic=is_deterministic(None, device)), seeded(_SEED, device):
+            return replace(check(candidate, *rows), name=name)
     except PdefmError as error:
         return Check(name, "would fail", str(error), "every evaluation of this model ends here", error.details)
     except Exception as error:  # noqa: BLE001 (the whole point is to report what would stop an evaluation)
@@ -157,8 +165,7 @@ def _repeating(candidate: Candidate, batch: Batch) -> Check:
 
 def _inputs(candidate: Candidate, batch: Batch) -> Check:
     source, coefficients = batch.source.clone(), batch.coefficients.clone()
-    with torch.no_grad(), user_code(candidate.name):
-        candidate.operator(source, coefficients)
+    asked(candidate.operator, source, coefficients, candidate.name)
     changed = [
         name
         for name, given, kept in (
@@ -179,7 +186,7 @@ def _inputs(candidate: Candidate, batch: Batch) -> Check:
 
 def _copying(candidate: Candidate, batch: Batch) -> Check:
     with user_code("copy.deepcopy of the model"):
-        twin = copy.deepcopy(candidate.operator)
+        twin = copied(_module(candidate))
     difference = _difference(predict(replace(candidate, operator=twin), batch), predict(candidate, batch))
     if difference <= TOLERANCE:
         return Check("", "ok", "copy.deepcopy predicts the same")
@@ -192,9 +199,9 @@ def _copying(candidate: Candidate, batch: Batch) -> Check:
 
 
 def _gradients(candidate: Candidate, batch: Batch) -> Check:
-    module = copy.deepcopy(_module(candidate)).train()
-    trained = {name: parameter for name, parameter in module.named_parameters() if parameter.requires_grad}
     with torch.enable_grad(), user_code(candidate.name):
+        module = copied(_module(candidate)).train()
+        trained = {name: parameter for name, parameter in module.named_parameters() if parameter.requires_grad}
         output = checked(module(batch.source.clone(), batch.coefficients.clone()), batch.source, candidate.name)
         if not output.requires_grad:
             return Check(
@@ -233,7 +240,8 @@ def _fresh_start(candidate: Candidate, batch: Batch) -> Check:
             "'from scratch' and the data-efficiency gain will be left out: give `build` a parameter `pretrained`, or "
             "every part that has parameters a reset_parameters()",
         )
-    one, again, other = (candidate.fresh(seed) for seed in (0, 0, 1))
+    with user_code(f"making {candidate.name} with fresh weights"):
+        one, again, other = (candidate.fresh(seed) for seed in (0, 0, 1))
     predictions = [predict(replace(candidate, operator=module), batch) for module in (one, again, other)]
     if _difference(predictions[0], predictions[1]) > TOLERANCE:
         return Check(
@@ -253,6 +261,7 @@ def _fresh_start(candidate: Candidate, batch: Batch) -> Check:
 
 
 def _task(candidate: Candidate, test: Batch, support: Batch) -> Check:
+    test = _coarser(test)
     found = f"error {_error(candidate, test):.3g}"
     start = _start(candidate)
     if start is None:
@@ -274,7 +283,8 @@ def _start(candidate: Candidate) -> nn.Module | None:
     """Return what an evaluation would train: the model itself, or a fresh one if its weights are random."""
     if candidate.pretrained or candidate.fresh is None:
         return candidate.module
-    return candidate.fresh(0)
+    with user_code(f"making {candidate.name} with fresh weights"):
+        return candidate.fresh(0)
 
 
 def _module(candidate: Candidate) -> nn.Module:

@@ -5,12 +5,12 @@ from dataclasses import dataclass
 
 from pdebench_fm.errors import UsageError
 from pdebench_fm.evaluation.cell import Cell
-from pdebench_fm.evaluation.determinism import is_deterministic
 from pdebench_fm.models.candidate import Candidate
 from pdebench_fm.protocol.recipes import PROTOCOL_RECIPE, find_recipe
 from pdebench_fm.protocol.task import EvaluationTask
 from pdebench_fm.protocol.tracks import SEEDS, Track, check_shots, find_track
 from pdebench_fm.results.fields import duplicates
+from pdebench_fm.surroundings import is_deterministic
 
 
 @dataclass(frozen=True, eq=False)

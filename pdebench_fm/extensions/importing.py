@@ -50,7 +50,10 @@ def failure(what: str, error: BaseException, plumbing: Collection[str] = ()) -> 
         error: what it raised.
         plumbing: how the file names of further frames begin that are not the user's, beside this package's.
     """
-    text = " ".join(str(error).split())
+    try:
+        text = " ".join(str(error).split())
+    except Exception:  # noqa: BLE001 (an exception of the user's own, which cannot even be printed)
+        text = "(it has no message that can be printed)"
     return UserCodeError(f"{what} raised {type(error).__name__}: {text}", _users_traceback(error, (*_OURS, *plumbing)))
 
 

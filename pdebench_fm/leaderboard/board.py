@@ -5,7 +5,7 @@ results that were not scored on the track's standard test rows (shown, marked, n
 failed has no cell: the rest would be no fair sample.
 """
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
@@ -45,10 +45,8 @@ class Column:
 
     @property
     def parameter(self) -> str:
-        """The varied parameter and its range, such as "ω 16–20"."""
-        system = TASKS[self.task].dataset.system
-        span = system.regimes[self.regime]
-        return f"{system.parameter_symbol} {span.low:g}–{span.high:g}"
+        """The varied parameter and its range, such as "e 1–2.5" or "ω 16–20, given |u| ≤ 2"."""
+        return TASKS[self.task].dataset.system.range_of(self.regime)
 
 
 @dataclass(frozen=True)
@@ -167,16 +165,7 @@ def _columns(entries: Sequence[Entry]) -> tuple[Column, ...]:
 
 def _remarks(entries: Sequence[Entry]) -> dict[Path, str]:
     """Return why each entry cannot be compared with the others of its column; "" if it can."""
-    remarks = {entry.path: rows_remark(entry.result) for entry in entries}
-    digests: dict[tuple[str, int], Counter[str]] = defaultdict(Counter)
-    comparable = [entry for entry in entries if not remarks[entry.path]]
-    for entry in sorted(comparable, key=lambda entry: entry.result.date):
-        digests[_column_key(entry)][entry.result.dataset.recipe_digest] += 1
-    for entry in comparable:
-        usual = digests[_column_key(entry)].most_common(1)[0][0]
-        if entry.result.dataset.recipe_digest != usual:
-            remarks[entry.path] = "other test rows than the rest of this column (recipe digest)"
-    return remarks
+    return {entry.path: rows_remark(entry.result) for entry in entries}
 
 
 def _with_best_marked(rows: Sequence[Row], columns: int) -> tuple[Row, ...]:

@@ -22,7 +22,7 @@ from pdebench_fm.leaderboard.board import (
 from pdebench_fm.leaderboard.efficiency import Needed, comparisons
 from pdebench_fm.leaderboard.store import Entry, load
 from pdebench_fm.physics import REGIMES, SYSTEMS
-from pdebench_fm.results.remarks import STANDARD_ROWS
+from pdebench_fm.protocol.standard_rows import STANDARD_TEST_ROWS
 from pdebench_fm.results.result import Environment, Metrics
 
 PAGE = "index.html"
@@ -79,7 +79,7 @@ def render(entries: Sequence[Entry]) -> str:
         boards=boards,
         comparisons={board.identifier: comparisons(board) for board in boards},
         details=_details(boards, entries),
-        rows=STANDARD_ROWS,
+        rows=STANDARD_TEST_ROWS,
         resolution=STANDARD_RESOLUTION,
         systems=_systems(boards),
         regimes=_regimes(boards),

@@ -13,11 +13,11 @@ from pdebench_fm.data.batches import batch_of
 from pdebench_fm.data.catalogue import DATA_VERSION
 from pdebench_fm.models.candidate import Candidate, Operator
 from pdebench_fm.models.candidates import candidate_of, fingerprint_of
-from pdebench_fm.models.fresh import seeded
 from pdebench_fm.models.neuraloperator import neuraloperator_fno
 from pdebench_fm.models.unet import unet
 from pdebench_fm.physics import REFERENCE_RESOLUTION, SampleKey, sample, solve
 from pdebench_fm.physics.operator import Symbol, advective_symbol
+from pdebench_fm.surroundings import seeded
 from pdebench_fm.version import __version__
 
 MEAN_ROWS = 256

@@ -19,7 +19,8 @@ from pdebench_fm.extensions.calling import user_code
 from pdebench_fm.files import sha256_of
 from pdebench_fm.models.candidate import Candidate, Operator
 from pdebench_fm.models.candidates import candidate_of, fingerprint_of, safe_name
-from pdebench_fm.models.fresh import seeded
+from pdebench_fm.models.fresh import initialised
+from pdebench_fm.surroundings import seeded
 
 PLUGIN_GROUP = "pdebench_fm.models"
 """The entry-point group by which an installed package offers models: each entry is a function like a file's `build`."""
@@ -73,7 +74,7 @@ class Builder:
         with user_code(self.title):
             built = self.function(**{name: values[name] for name in _GIVEN if name in self._parameters()})
             if isinstance(built, nn.Module):
-                return built.to(device).eval()
+                return initialised(built.to(device).eval(), device)
         if isinstance(built, type) or not callable(built):
             what = f"the class {built.__name__}" if isinstance(built, type) else repr(type(built).__name__)
             raise UsageError(

@@ -5,14 +5,15 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 
 Operator = Callable[[Tensor, Tensor], Tensor]
 """`operator(source (B, n, n), coefficients (B, 6)) -> solution (B, n, n)`, float32 tensors on one device."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Candidate:
-    """A model as the evaluation sees it.
+    """A model as the evaluation sees it. It equals nothing but itself: models need not be comparable or hashable.
 
     Attributes:
         operator: The model itself. A `torch.nn.Module` with parameters can be fine-tuned; anything else only predicts.
@@ -45,7 +46,7 @@ class Candidate:
     def module(self) -> nn.Module | None:
         """The module to fine-tune, or None for a model that only predicts."""
         operator = self.operator
-        if isinstance(operator, nn.Module) and any(p.requires_grad for p in operator.parameters()):
+        if isinstance(operator, nn.Module) and any(p.requires_grad for p in parameters_of(operator)):
             return operator
         return None
 
@@ -54,4 +55,18 @@ class Candidate:
         """The number of parameters, counting a complex one as two; None for what is no module."""
         if not isinstance(self.operator, nn.Module):
             return None
-        return sum(p.numel() * (2 if p.is_complex() else 1) for p in self.operator.parameters())
+        sizes = (0 if is_lazy(p) else p.numel() * (2 if p.is_complex() else 1) for p in parameters_of(self.operator))
+        return sum(sizes)
+
+
+def parameters_of(module: nn.Module) -> list[nn.Parameter]:
+    """Return a module's parameters; if its own code for that raises, those that it holds as PyTorch keeps them."""
+    try:
+        return list(module.parameters())
+    except Exception:  # noqa: BLE001 (the module's own code, whose failure is told when it is trained)
+        held, parts = [], [module]
+        while parts:
+            part = vars(parts.pop())
+            held += [parameter for parameter in part["_parameters"].values() if parameter is not None]
+            parts += [child for child in part["_modules"].values() if child is not None]
+        return held

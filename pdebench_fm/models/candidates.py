@@ -12,16 +12,18 @@ from torch import Tensor, nn
 
 from pdebench_fm.errors import UsageError
 from pdebench_fm.files import sha256_of
-from pdebench_fm.models.candidate import Candidate, Operator
+from pdebench_fm.models.candidate import Candidate, Operator, parameters_of
 from pdebench_fm.models.config import ModelConfig
-from pdebench_fm.models.fresh import fresh_by_reset, seeded
+from pdebench_fm.models.fresh import fresh_by_reset, initialised
 from pdebench_fm.models.operator import NeuralOperator
 from pdebench_fm.models.weights import WEIGHTS_NAME
+from pdebench_fm.surroundings import seeded, standard
 
 _LONGEST_NAME = 96
 _ADDRESS = re.compile(r"0x[0-9a-f]+")
 
 
+@standard()
 def candidate_of(
     model: Operator | Candidate,
     name: str | None = None,
@@ -58,11 +60,12 @@ def candidate_of(
         candidate = _of_neural_operator(model)
         return candidate if name is None else replace(candidate, name=name)
     if isinstance(model, nn.Module):
+        model = initialised(model, module_device(model))
         return Candidate(
             operator=model,
             name=name or safe_name(type(model).__name__),
             device=module_device(model),
-            fingerprint=fingerprint or fingerprint_of(model),
+            fingerprint=fingerprint or _known_fingerprint(model),
             fresh=fresh_by_reset(model),
         )
     return Candidate(
@@ -90,9 +93,20 @@ def check_name(name: str) -> None:
 
 
 def module_device(module: nn.Module) -> torch.device:
-    """Return where a module's parameters and buffers lie; the CPU if it has none."""
-    tensors = [*module.parameters(), *module.buffers()]
+    """Return where a module's parameters and buffers lie; the CPU if it has none, or if its own code does not say."""
+    try:
+        tensors = [*parameters_of(module), *module.buffers()]
+    except Exception:  # noqa: BLE001 (the module's own code, whose failure is told when it is evaluated)
+        tensors = []
     return tensors[0].device if tensors else torch.device("cpu")
+
+
+def _known_fingerprint(module: nn.Module) -> str | None:
+    """Return a module's fingerprint; None if it cannot be looked at."""
+    try:
+        return fingerprint_of(module)
+    except Exception:  # noqa: BLE001 (the module's own code may refuse in any way)
+        return None
 
 
 def fingerprint_of(module: nn.Module, *more_files: Path) -> str | None:

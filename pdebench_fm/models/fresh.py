@@ -1,19 +1,15 @@
 """Fresh starts: the same architecture with random weights fixed by a seed, for modules that are not ours."""
 
 import copy
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 
 import torch
 from torch import nn
+from torch.nn.parameter import is_lazy
 
-
-@contextmanager
-def seeded(seed: int, device: torch.device) -> Iterator[None]:
-    """Seed PyTorch's generators of the CPU and of `device` in this context, and put them back after it."""
-    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-        torch.manual_seed(seed)
-        yield
+from pdebench_fm.errors import UserCodeError
+from pdebench_fm.extensions.calling import user_code
+from pdebench_fm.surroundings import seeded
 
 
 def fresh_by_reset(model: nn.Module) -> Callable[[int], nn.Module] | None:
@@ -26,14 +22,17 @@ def fresh_by_reset(model: nn.Module) -> Callable[[int], nn.Module] | None:
         A function of the seed; None if some parameter would keep its value, or if some are frozen: whether those
         belong to the architecture or to the pretraining, only the module's author knows.
     """
-    parameters = list(model.parameters())
-    if not parameters or not all(parameter.requires_grad for parameter in parameters) or not _resets_all(model):
+    try:
+        parameters = list(model.parameters())
+        if not parameters or not all(parameter.requires_grad for parameter in parameters) or not _resets_all(model):
+            return None
+        device = parameters[0].device
+    except Exception:  # noqa: BLE001 (a module of the user's own may refuse to be looked at in any way)
         return None
-    device = parameters[0].device
 
     def fresh(seed: int) -> nn.Module:
-        with seeded(seed, device):
-            return _reset(copy.deepcopy(model))
+        with seeded(seed, device), user_code("making the model with fresh weights"):
+            return _reset(copied(model))
 
     return fresh
 
@@ -48,13 +47,46 @@ def _reset(module: nn.Module) -> nn.Module:
 
 
 def _resets_all(model: nn.Module) -> bool:
-    """Return whether resetting draws every parameter anew, by trying it on a copy filled with NaN."""
+    """Return whether resetting draws every parameter anew, by trying it on a copy filled with NaN.
+
+    Raises:
+        Exception: if a part cannot be copied, or its `reset_parameters` wants arguments.
+    """
+    with seeded(0, next(model.parameters()).device), torch.no_grad():
+        probe = copied(model)
+        for parameter in probe.parameters():
+            parameter.fill_(torch.nan)
+        _reset(probe)
+        return all(bool(parameter.isfinite().all()) for parameter in probe.parameters())
+
+
+def copied(model: nn.Module) -> nn.Module:
+    """Return a copy of a module whose parameters can be trained if its own can.
+
+    `copy.deepcopy` alone gives a `torch.jit.ScriptModule` parameters that are computed from those of the first.
+    """
+    with torch.no_grad():
+        twin = copy.deepcopy(model)
+    for parameter, own in zip(model.parameters(), twin.parameters(), strict=False):  # a copy may be its author's work
+        if parameter.requires_grad and not own.requires_grad and own.is_leaf:
+            own.requires_grad_()
+    return twin
+
+
+def initialised(model: nn.Module, device: torch.device) -> nn.Module:
+    """Return a module whose lazy parts have their parameters: itself if there are none, else a copy that was called.
+
+    Args:
+        model: left as it is; returned if it cannot be copied or called, which its evaluation then tells.
+        device: where its inputs must lie.
+    """
     try:
-        with torch.no_grad(), seeded(0, next(model.parameters()).device):
-            probe = copy.deepcopy(model)
-            for parameter in probe.parameters():
-                parameter.fill_(torch.nan)
-            _reset(probe)
-            return all(bool(parameter.isfinite().all()) for parameter in probe.parameters())
-    except (AttributeError, NotImplementedError, RuntimeError, TypeError, ValueError):
-        return False  # a part that cannot be copied, or whose reset_parameters wants arguments
+        with seeded(0, device), user_code("the model"):
+            if not any(is_lazy(tensor) for tensor in (*model.parameters(), *model.buffers())):
+                return model
+            twin = copied(model).eval()
+            with torch.no_grad():
+                twin(torch.ones(1, 64, 64, device=device), torch.ones(1, 6, device=device))
+            return twin.train(model.training)
+    except UserCodeError:
+        return model

@@ -15,6 +15,7 @@ from pdebench_fm.models.fno import COEFFICIENTS, FNO
 from pdebench_fm.models.normalisers import normalise
 from pdebench_fm.models.sources import CONFIG_NAME, ModelSource, read_config, source_in, source_on_hub
 from pdebench_fm.models.weights import WEIGHTS_NAME, read_weights, specs_of, write_weights
+from pdebench_fm.surroundings import standard
 
 MODEL_CARD = """---
 {{ card_data }}
@@ -123,10 +124,11 @@ class NeuralOperator(  # type: ignore[call-arg]
         """
         place = choose_device(device)
         # Built without memory or random numbers; the weights read then take the empty parameters' place.
-        with torch.device("meta"):
+        with standard(), torch.device("meta"):
             model = cls(read_config(source.directory))
         expected = specs_of(model.state_dict())
-        model.load_state_dict(read_weights(source.directory / WEIGHTS_NAME, expected, place), assign=True)
+        with standard():
+            model.load_state_dict(read_weights(source.directory / WEIGHTS_NAME, expected, place), assign=True)
         model.source = source
         return model.eval()
 

@@ -1,10 +1,10 @@
 """The one place where a model is asked for solutions, and where what it returns is checked."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import torch
-from torch import Tensor, nn
+from torch import _C, Tensor, nn
 
 from pdebench_fm.data.batches import Batch
 from pdebench_fm.errors import PdefmError
@@ -16,31 +16,72 @@ class ModelOutputError(PdefmError):
     """A model returned something else than finite float32 solutions of the sources' shape; says what."""
 
 
-@torch.no_grad()
 def predict(candidate: Candidate, batch: Batch) -> Tensor:
+    """Return a model's solutions of a batch; see `predicted`."""
+    return predicted(candidate.operator, batch, candidate.name)
+
+
+def predicted(operator: Operator, batch: Batch, name: str) -> Tensor:
     """Return a model's solutions of a batch.
 
     A module is put into evaluation mode for the call and back afterwards. The model is given copies, so that one that
-    writes into its inputs spoils nothing.
+    writes into its inputs spoils nothing, and the solutions are a copy, so that one that uses the same memory again
+    doesn't either.
 
     Args:
-        candidate: Any model.
-        batch: On the candidate's device; its solutions are not looked at.
+        operator: Any model.
+        batch: On the model's device; its solutions are not looked at.
+        name: Names the model in messages.
 
     Returns:
-        (B, n, n) float32 on that device, all finite.
+        (B, n, n) float32 on that device, all finite, contiguous, without a gradient.
 
     Raises:
         ModelOutputError: If the model returns anything else.
         UserCodeError: If it raises.
     """
-    with _evaluating(candidate.operator), user_code(candidate.name):
-        output = candidate.operator(batch.source.clone(), batch.coefficients.clone())
-    return checked(output, batch.source, candidate.name)
+    output = asked(operator, batch.source.clone(), batch.coefficients.clone(), name)
+    with user_code(name):
+        output = checked(output, batch.source, name)
+        return output.detach().clone(memory_format=torch.contiguous_format)
+
+
+def asked(operator: Operator, source: Tensor, coefficients: Tensor, name: str) -> object:
+    """Return what a model returns, in evaluation mode, without gradients; with them if it raises without.
+
+    A model may differentiate something itself, with `torch.autograd.grad` say, which raises where no gradients are
+    recorded. Recording them for every model would hold all intermediate fields of most in memory for nothing.
+
+    Args:
+        operator: Any model.
+        source: (B, n, n), which the model may write into.
+        coefficients: (B, 6), likewise.
+        name: Names the model in messages.
+
+    Raises:
+        UserCodeError: If it raises.
+    """
+    with user_code(name), _evaluating(operator):
+        before = source.clone(), coefficients.clone()
+        try:
+            with torch.no_grad():
+                return operator(source, coefficients)
+        except (MemoryError, torch.OutOfMemoryError):
+            raise
+        except Exception as error:  # noqa: BLE001 (raised again below if it was not for want of gradients)
+            failed = error
+        with suppress(Exception), torch.enable_grad():
+            return operator(*before)
+        try:
+            raise failed
+        finally:
+            del failed  # whose traceback holds this frame, and with it the batch
 
 
 def checked(output: object, source: Tensor, name: str) -> Tensor:
-    """Return what a model gave for sources, if that is what it should be.
+    """Return what a model gave for sources, if that is what it should be, as a plain tensor.
+
+    To be called among the user's code: asking a subclass of `torch.Tensor` anything may raise.
 
     Args:
         output: What the model returned.
@@ -54,6 +95,12 @@ def checked(output: object, source: Tensor, name: str) -> Tensor:
     expected = f"it must return solutions of shape {tuple(source.shape)}, {source.dtype}, on {source.device}"
     if not isinstance(output, Tensor):
         raise ModelOutputError(f"{name} returned {_described(output)}, not a torch.Tensor: {expected}")
+    if type(output) is not Tensor:
+        with _C.DisableTorchFunctionSubclass():
+            output = output.as_subclass(Tensor)
+    if output.is_nested or output.layout is not torch.strided:
+        kind = "nested" if output.is_nested else f"{output.layout}".removeprefix("torch.")
+        raise ModelOutputError(f"{name} returned a {kind} tensor, not a dense one: {expected}")
     if output.shape != source.shape:
         raise ModelOutputError(
             f"{name} returned the shape {tuple(output.shape)}: {expected}{_shape_hint(output, source)}"
@@ -79,14 +126,17 @@ def _evaluating(operator: Operator) -> Iterator[None]:
     if not isinstance(operator, nn.Module):
         yield
         return
-    training = [module for module in operator.modules() if module.training]
-    if training:
-        operator.eval()
+    modes = [(module, module.training) for module in operator.modules()]
+    if not any(training for _, training in modes):
+        yield
+        return
+    operator.eval()
     try:
         yield
     finally:
-        for module in training:
-            module.training = True
+        operator.train(modes[0][1])  # a module may do more in its own `train` than set the mode
+        for module, training in modes:
+            module.training = training
 
 
 def _described(output: object) -> str:

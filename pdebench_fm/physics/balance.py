@@ -23,6 +23,9 @@ _CUTOFF = 24
 
 _MAXIMUM_ITERATIONS = 200
 
+_LOST = 1e-10
+"""Share of the source's power left to Σ A²w, below which the difference that gives it is rounding: Ψ is above 1e5."""
+
 
 def source_power(weights: Float64) -> Float64:
     """Return |f̂|² of the source's modes, (B, 2·24+1, 24+1), both of each conjugate pair counted, without the mean."""
@@ -67,7 +70,8 @@ def speed_for_ratio(
         done[active] = np.abs(error) < 2.0 * RATIO_TOLERANCE
         low[active] = np.where(error < 0, x[active], low[active])
         high[active] = np.where(error > 0, x[active], high[active])
-        step = x[active] - error / slope
+        with np.errstate(invalid="ignore"):
+            step = x[active] - error / slope
         inside = (step > low[active]) & (step < high[active])
         bisected = 0.5 * (low[active] + high[active])
         x[active] = np.where(done[active], x[active], np.where(inside, step, bisected))
@@ -91,7 +95,11 @@ def _resistance(diffusion: Float64, velocity: Float64) -> Float64:
 
 
 def _log_ratio_squared(x: Float64, resistance: Float64, power: Float64, total: Float64) -> tuple[Float64, Float64]:
-    """Return log Ψ² and its derivative with respect to x = log r, each (B,)."""
+    """Return log Ψ² and its derivative with respect to x = log r, each (B,).
+
+    Log Ψ² is infinite where r is so large that Σ A²w is lost in rounding: larger than that of any wanted Ψ, so that a
+    step which overshoots narrows the bracket from the right side.
+    """
     q = np.exp(2.0 * x)
     t = 1.0 / (resistance + q[:, None])
     once = power * t
@@ -99,6 +107,8 @@ def _log_ratio_squared(x: Float64, resistance: Float64, power: Float64, total: F
     numerator_fall = (once * t).sum(axis=1)
     denominator = total - q * numerator
     denominator_fall = numerator - q * numerator_fall
-    value = 2.0 * x + np.log(numerator / denominator)
-    slope = 2.0 * (1.0 + q * (denominator_fall / denominator - numerator_fall / numerator))
+    denominator = np.where(denominator > _LOST * total, denominator, 0.0)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        value = 2.0 * x + np.log(numerator / denominator)
+        slope = 2.0 * (1.0 + q * (denominator_fall / denominator - numerator_fall / numerator))
     return value, slope

@@ -110,6 +110,31 @@ class System:
     terms: str = ""
     sampling: str = ""
 
+    @property
+    def condition(self) -> str:
+        """What a sample is accepted by, such as "given |u| ≤ 2"; "" where every one is."""
+        return "" if self.solution_bound is None else f"given |u| ≤ {self.solution_bound:g}"
+
+    def ends_of(self, regime: str) -> str:
+        """Return a regime's range of the varied parameter, such as "ω 1–5", where the condition is stated beside it."""
+        span = self.regimes[regime]
+        return f"{self.parameter_symbol} {span.low:g}–{span.high:g}"
+
+    def range_of(self, regime: str) -> str:
+        """Return a regime's range of the varied parameter with the condition, such as "ω 1–5, given |u| ≤ 2"."""
+        return f"{self.ends_of(regime)}, {self.condition}" if self.condition else self.ends_of(regime)
+
+    def law_of(self, regime: str) -> str:
+        """Return what the varied parameter is drawn from, such as "U(1, 5)" or "integers 1–5, given |u| ≤ 2".
+
+        Where samples are refused it is uniform before that, and not after: see `data.acceptance`.
+        """
+        span = self.regimes[regime]
+        if not self.condition:
+            return str(span)
+        kind = "integers " if span.integer else ""
+        return f"{kind}{span.low:g}–{span.high:g}, {self.condition}"
+
 
 def rotated_diffusion(eigenvalue: Float64, rotation: Float64) -> Float64:
     """Return R(θ)ᵀ diag(1, e) R(θ) as (B, 3): k11, k22, k12."""
@@ -223,7 +248,11 @@ PAPER_SYSTEMS = (
             "K = 0.01·I, and ω ≥ 0 is constant: the operator is indefinite, its solutions oscillate, and near a "
             "resonance they are large."
         ),
-        sampling="ω is an integer, uniform in its range, which varies by regime.",
+        sampling=(
+            "ω is an integer, drawn uniformly from a range that varies by regime, together with the source, until "
+            "|u| ≤ 2. So its law is uniform *given* |u| ≤ 2 only: next to a resonance, ω ≈ 0.395·|k|², an integer all "
+            "but disappears."
+        ),
     ),
 )
 """The systems of the benchmark."""

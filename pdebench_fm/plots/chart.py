@@ -169,10 +169,8 @@ def task_subtitle(task: Task) -> str:
 
 
 def parameter_range(task: Task) -> str:
-    """Return the range of a task's varied parameter, such as "ω 16–20"."""
-    system = task.dataset.system
-    span = system.regimes[task.regime.name]
-    return f"{system.parameter_symbol} {span.low:g}–{span.high:g}"
+    """Return the range of a task's varied parameter, such as "e 1–2.5" or "ω 16–20, given |u| ≤ 2"."""
+    return task.dataset.system.range_of(task.regime.name)
 
 
 def rows_by_system(tasks: Sequence[Task]) -> list[list[Task]]:

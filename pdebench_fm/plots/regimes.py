@@ -11,7 +11,6 @@ from pdebench_fm.plots.chart import (
     Series,
     error_axis,
     interval_words,
-    parameter_range,
     point_of,
     shots_words,
     start_words,
@@ -75,7 +74,7 @@ def _offset(place: int, count: int) -> float:
 
 def _regime_axis(tasks: list[Task]) -> Axis:
     system: System = tasks[0].dataset.system
-    ticks = tuple((float(i), f"{task.regime.name}\n{parameter_range(task)}") for i, task in enumerate(tasks))
-    return Axis(
-        f"{system.parameter_symbol}: {system.parameter_name}", (-0.5, len(tasks) - 0.5), ticks, logarithmic=False
-    )
+    ticks = tuple((float(i), f"{task.regime.name}\n{system.ends_of(task.regime.name)}") for i, task in enumerate(tasks))
+    condition = f", {system.condition}" if system.condition else ""
+    title = f"{system.parameter_symbol}: {system.parameter_name}{condition}"
+    return Axis(title, (-0.5, len(tasks) - 0.5), ticks, logarithmic=False)

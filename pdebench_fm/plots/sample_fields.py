@@ -11,11 +11,9 @@ from numpy.typing import NDArray
 from pdebench_fm.data.digest import recipe_digest
 from pdebench_fm.errors import PdefmError, UsageError
 from pdebench_fm.evaluation.cell import Cell
-from pdebench_fm.evaluation.determinism import algorithms, is_deterministic
 from pdebench_fm.evaluation.held import HeldTask
 from pdebench_fm.evaluation.scoring import adapted
 from pdebench_fm.models.candidate import Candidate
-from pdebench_fm.models.fresh import seeded
 from pdebench_fm.models.prediction import predict
 from pdebench_fm.models.references import open_candidate
 from pdebench_fm.physics import draw
@@ -26,6 +24,7 @@ from pdebench_fm.protocol.metrics import sample_errors
 from pdebench_fm.protocol.task import EvaluationTask, load_task, rows_at
 from pdebench_fm.results.result import Result, Run
 from pdebench_fm.results.samples import errors_of, read_own_samples
+from pdebench_fm.surroundings import is_deterministic, seeded, standard
 
 ZERO_SHOT_AGREEMENT = 1e-3
 """Relative difference allowed between a sample's error in the file and here; across machines it is 1e-4 or less."""
@@ -114,7 +113,7 @@ def fields_picture(paths: Iterable[Path], selection: Selection, reference: str |
         result.method,
         is_deterministic(result.deterministic, candidate.device),
     )
-    with algorithms(deterministic=cell.deterministic), seeded(seed, candidate.device):
+    with standard(deterministic=cell.deterministic), seeded(seed, candidate.device):
         model = adapted(cell, HeldTask(task, result.track, candidate.device))
         prediction = predict(model, truth)
     errors = sample_errors(prediction, truth, task.task.dataset.system.symbol)["relative_l2"].tolist()

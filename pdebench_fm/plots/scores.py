@@ -11,6 +11,7 @@ from pdebench_fm.errors import UsageError
 from pdebench_fm.physics import SYSTEMS
 from pdebench_fm.plots.selection import Found, Selection, find_results
 from pdebench_fm.protocol.recipes import PROTOCOL_RECIPE
+from pdebench_fm.protocol.standard_rows import is_standard
 from pdebench_fm.protocol.tracks import Start, find_track
 from pdebench_fm.results.result import ModelRecord, Result, Run, Summary
 
@@ -105,7 +106,10 @@ def task_order(task: Task) -> tuple[int, int]:
 
 
 def _comparable(found: Sequence[Found], notes: list[str]) -> list[Found]:
-    """Return the results of the newest protocol that were scored on the rows that most of their task were."""
+    """Return the results of the newest protocol that were scored on the same rows of their task.
+
+    Those are the standard rows if any result has them, and else those of most results.
+    """
     protocol = max(each.result.protocol_version for each in found)
     kept = []
     by_task: dict[str, list[Found]] = defaultdict(list)
@@ -118,7 +122,8 @@ def _comparable(found: Sequence[Found], notes: list[str]) -> list[Found]:
             )
     for of_task in by_task.values():
         newest_first = sorted(of_task, key=lambda each: each.result.date, reverse=True)
-        usual = Counter(_rows(each.result) for each in newest_first).most_common(1)[0][0]
+        most = Counter(_rows(each.result) for each in newest_first).most_common(1)[0][0]
+        usual = next((_rows(each.result) for each in newest_first if _has_standard_rows(each.result)), most)
         for each in of_task:
             if _rows(each.result) == usual:
                 kept.append(each)
@@ -156,6 +161,11 @@ def _sound_runs(result: Result, selection: Selection, notes: list[str]) -> list[
         else:
             notes.append(f"{_subject(result)}, {run.start}, {run.shots} shots: left out, its error is 0")
     return kept
+
+
+def _has_standard_rows(result: Result) -> bool:
+    data = result.dataset
+    return is_standard(result.task, result.track, data.version, result.test_rows, data.recipe_digest)
 
 
 def _rows(result: Result) -> tuple[str, int]:

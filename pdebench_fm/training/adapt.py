@@ -1,6 +1,5 @@
 """Adaptation: fine-tuning a module on a support set, by a recipe fixed in advance."""
 
-import copy
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -12,7 +11,9 @@ from torch import Tensor, nn
 from pdebench_fm.data.batches import Batch
 from pdebench_fm.errors import PdefmError
 from pdebench_fm.extensions.calling import user_code
+from pdebench_fm.models.fresh import copied
 from pdebench_fm.models.prediction import ModelOutputError, checked
+from pdebench_fm.surroundings import unchanged
 from pdebench_fm.training.loss import relative_l2
 from pdebench_fm.training.schedule import warmup_cosine
 
@@ -62,14 +63,15 @@ class FineTuning:
         """Copy the module.
 
         Raises:
-            UserCodeError: if it cannot be copied.
+            UserCodeError: if it cannot be copied, or has no parameters that Adam can train.
         """
         with user_code("copying the model"):
-            self.module = copy.deepcopy(module).train()
-        self._trained = [parameter for parameter in self.module.parameters() if parameter.requires_grad]
-        # the fused optimizer, one pass over all parameters a step, knows real numbers only
-        real = all(parameter.is_floating_point() for parameter in self._trained)
-        self._optimizer = torch.optim.Adam(self._trained, fused=real or None)
+            self.module = copied(module).train()
+        with user_code("training the model's parameters"):
+            self._trained = [parameter for parameter in self.module.parameters() if parameter.requires_grad]
+            # the fused optimizer, one pass over all parameters a step, knows real numbers only
+            real = all(parameter.is_floating_point() for parameter in self._trained)
+            self._optimizer = torch.optim.Adam(self._trained, fused=real or None)
         self._clip = gradient_clip
 
     def step(self, batch: Batch, learning_rate: float) -> float:
@@ -81,7 +83,9 @@ class FineTuning:
             UserCodeError: if the module raises.
         """
         with torch.enable_grad(), user_code("the model"):
-            prediction = checked(self.module(batch.source, batch.coefficients), batch.source, "the model")
+            with unchanged():  # what the model's code turns is back before the loss is computed
+                output = self.module(batch.source, batch.coefficients)
+            prediction = checked(output, batch.source, "the model")
             loss = relative_l2(prediction, batch.solution).mean()
             value = loss.item()
             if not math.isfinite(value):
@@ -126,7 +130,8 @@ def adapt(
         except (DivergenceError, ModelOutputError) as error:
             raise type(error)(f"{error}, at step {step + 1} of the adaptation") from error
         on_step(step + 1, loss)
-    return tuning.module.eval()
+    with user_code("the model"):
+        return tuning.module.eval()
 
 
 def visiting_order(rows: int, batch_size: int, seed: int) -> Iterator[Tensor]:

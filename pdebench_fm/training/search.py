@@ -11,7 +11,8 @@ from torch import Tensor, nn
 from pdebench_fm.data.batches import Batch
 from pdebench_fm.extensions.calling import user_code
 from pdebench_fm.models.candidate import Operator
-from pdebench_fm.models.prediction import ModelOutputError, checked
+from pdebench_fm.models.fresh import copied
+from pdebench_fm.models.prediction import ModelOutputError, predicted
 from pdebench_fm.training.adapt import DivergenceError, FineTuning, Rows
 from pdebench_fm.training.loss import relative_l2
 
@@ -76,20 +77,20 @@ def adapt_by_search(
                     loss = tuning.step(support[rows], rate)
                     step += 1
                     on_step(step, loss)
-                error = mean_error(tuning.module.eval(), validation)
+                error = mean_error(tuning.module, validation)
                 if best is None or error < best[0]:
-                    best = error, copy.deepcopy(tuning.module.state_dict())
-                tuning.module.train()
+                    with user_code("keeping the model's state"):
+                        best = error, copy.deepcopy(tuning.module.state_dict())
         except (DivergenceError, ModelOutputError) as diverged:
             failure = type(diverged)(f"{diverged}, with learning rate {learning_rate:g}")
     if best is None:
         raise failure or DivergenceError("the recipe has no epochs")
-    found = copy.deepcopy(module)
-    found.load_state_dict(best[1])
-    return found.eval()
+    with user_code("loading the model's state"):
+        found = copied(module)
+        found.load_state_dict(best[1])
+        return found.eval()
 
 
-@torch.no_grad()
 def mean_error(operator: Operator, rows: Batch) -> float:
     """Return the mean relative ℓ² error of a model on rows.
 
@@ -100,7 +101,6 @@ def mean_error(operator: Operator, rows: Batch) -> float:
     total = 0.0
     for start in range(0, len(rows), _BATCH):
         batch = rows[start : start + _BATCH]
-        with user_code("the model"):
-            prediction = checked(operator(batch.source, batch.coefficients), batch.source, "the model")
+        prediction = predicted(operator, batch, "the model")
         total += float(relative_l2(prediction.double(), batch.solution.double()).sum())
     return total / len(rows)

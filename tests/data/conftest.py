@@ -33,6 +33,20 @@ def built(make_build, tmp_path):
     return shutil.copytree(make_build(), tmp_path / "helmholtz-ood")
 
 
+@pytest.fixture(scope="session")
+def _in_shards(tmp_path_factory):
+    plan = BuildPlan(DATASETS["helmholtz-ood"], ("medium",), ROWS, 64)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("pdebench_fm.data.build._SHARD_VALUES", 8 * 64 * 64)
+        return build(plan, tmp_path_factory.mktemp("shards"))
+
+
+@pytest.fixture
+def built_in_shards(_in_shards, tmp_path):
+    """A finished build of one regime, eight rows a shard, of this test alone."""
+    return shutil.copytree(_in_shards, tmp_path / "in-shards" / "helmholtz-ood")
+
+
 @pytest.fixture
 def send(hub):
     """Publish on the test's Hub as Alice; `send.waits` lists the seconds that were waited."""

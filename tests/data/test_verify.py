@@ -6,15 +6,17 @@ import shutil
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+import yaml
+from altered import rehash, rewrite
 from hub_server import run_client
+from hypothesis import given
+from hypothesis import strategies as st
 
 from pdebench_fm.cli import main
-from pdebench_fm.data.manifest import read_manifest, write_manifest
-from pdebench_fm.data.rows import features
+from pdebench_fm.data.manifest import Shard, Split, read_manifest
 from pdebench_fm.data.verification import checks
-from pdebench_fm.data.verification.verify import Check, verify
+from pdebench_fm.data.verification.verify import Check, sampled_rows, verify
 from pdebench_fm.errors import PdefmError, UsageError
-from pdebench_fm.files import sha256_of
 from pdebench_fm.physics import SampleKey, Samples, relative_residual, sample
 
 TRAIN = "medium/train-00000-of-00001.parquet"
@@ -24,36 +26,6 @@ TEST = "medium/test-00000-of-00001.parquet"
 def failures(folder, **options):
     """The details of the checks that fail, by name."""
     return {check.name: check.detail for check in verify(str(folder), **options).failures}
-
-
-def update_manifest(folder, change):
-    """Replace each shard and split of the manifest by what `change` makes of it."""
-    manifest = read_manifest(folder / "manifest.json")
-    splits = tuple(
-        change(split.model_copy(update={"shards": tuple(change(shard) for shard in split.shards)}))
-        for split in manifest.splits
-    )
-    write_manifest(manifest.model_copy(update={"splits": splits}), folder)
-
-
-def rehash(folder, path):
-    """Write a shard's present size and hash into the manifest."""
-    now = {"bytes": (folder / path).stat().st_size, "sha256": sha256_of(folder / path)}
-    update_manifest(folder, lambda item: item.model_copy(update=now) if getattr(item, "path", "") == path else item)
-
-
-def rewrite(folder, path, change):
-    """Change a shard's columns, given as arrays that can be written to, and make the manifest agree with the file."""
-    table = pq.read_table(folder / path)
-    columns = {name: np.array(table.column(name).to_pylist()) for name in table.column_names}
-    change(columns)
-    schema = features(64)
-    arrays = {name: list(values.astype("i8" if name == "index" else "f4")) for name, values in columns.items()}
-    encoded = schema.encode_batch(arrays)
-    with pq.ParquetWriter(folder / path, table.schema) as writer:
-        rows = {name: [np.asarray(v).tolist() for v in values] for name, values in encoded.items()}
-        writer.write_table(type(table).from_pydict(rows, schema=table.schema))
-    rehash(folder, path)
 
 
 @pytest.mark.parametrize(
@@ -309,6 +281,116 @@ def test_the_sample_is_chosen_by_its_seed(built):
     found = ["fields remade" in failures(built, sample=12, seed=seed) for seed in (0, 0, 1, 2, 3)]
     assert found[0] == found[1]
     assert set(found) == {True, False}
+
+
+@given(
+    rows=st.lists(st.integers(1, 9), min_size=1, max_size=6), sample=st.integers(0, 40), seed=st.integers(0, 2**32 - 1)
+)
+def test_every_shard_has_a_row_in_the_sample(rows, sample, seed):
+    nothing = "0" * 64
+    shards = tuple(Shard(path=f"{i}", rows=count, bytes=1, sha256=nothing) for i, count in enumerate(rows))
+    split = Split(
+        regime="mild", split="test", rows=sum(rows), recipe_digest=nothing, content_digest=nothing, shards=shards
+    )
+    chosen = sampled_rows(split, sample, np.random.default_rng(seed)).tolist()
+    assert chosen == sorted(set(chosen))
+    ends = np.cumsum(rows)
+    of_shards = {int(np.searchsorted(ends, row, side="right")) for row in chosen}
+    assert of_shards == (set(range(len(rows))) if sample else set())
+    assert len(chosen) == (min(max(sample, len(rows)), sum(rows)) if sample else 0)
+
+
+def with_card(folder, change):
+    """Change the metadata of a dataset's card."""
+    path = folder / "README.md"
+    _, metadata, text = path.read_text().split("---\n", 2)
+    data = yaml.safe_load(metadata)
+    change(data)
+    path.write_text(f"---\n{yaml.safe_dump(data)}---\n{text}")
+
+
+def mapped(paths, regime="medium", split="test"):
+    """A change of a card's metadata: this split is these files."""
+
+    def change(data):
+        [config] = [config for config in data["configs"] if config["config_name"] == regime]
+        [files] = [files for files in config["data_files"] if files["split"] == split]
+        files["path"] = paths
+
+    return change
+
+
+def without_a_split(data):
+    del data["configs"][0]["data_files"][2]
+
+
+def with_a_split(data):
+    data["configs"][0]["data_files"].append({"split": "more", "path": "medium/test-*.parquet"})
+
+
+def another_default(data):
+    for config in data["configs"]:
+        config["default"] = config["config_name"] == "mild"
+
+
+@pytest.mark.parametrize(
+    ("change", "what"),
+    [
+        (mapped("medium/train-*.parquet"), f"README.md maps medium/test to {TRAIN}, not its shards"),
+        (mapped("medium/*.parquet"), "README.md maps medium/test to medium/t"),
+        (mapped("mild/test-*.parquet"), "maps medium/test to mild/test-00000-of-00001.parquet, not its shards"),
+        (mapped([TEST, TEST]), "maps medium/test to 2 files, not its 1 shards"),
+        (mapped("medium/nothing-*.parquet"), "maps medium/test to 'medium/nothing-*.parquet', which is no file"),
+        (mapped("https://example.org/test.parquet"), "maps medium/test to 'https://example.org/test.parquet', outside"),
+        (mapped("../other/test.parquet"), "maps medium/test to '../other/test.parquet', outside"),
+        (mapped("/etc/hosts"), "maps medium/test to '/etc/hosts', outside"),
+        (without_a_split, "README.md maps medium/test to no files"),
+        (with_a_split, "README.md has a split medium/more that the manifest does not"),
+        (another_default, "the default configuration of helmholtz-ood is medium"),
+        (lambda data: data["configs"].pop(), "README.md has no configuration 'mild'"),
+        (lambda data: data.pop("configs"), "README.md has no configuration 'mild'"),
+        (lambda data: data["configs"][0].update(data_dir="mild"), "README.md sets 'data_dir' of medium"),
+        (lambda data: data["configs"][0].update(config_name="new"), "a configuration 'new' that the manifest does not"),
+    ],
+)
+def test_a_card_that_gives_users_other_files_than_the_manifest_is_found(built, change, what):
+    with_card(built, change)
+    wrong = failures(built, sample=0)
+    assert set(wrong) == {"configurations"}
+    assert what in wrong["configurations"]
+
+
+def test_a_card_that_reverses_the_shards_is_found(built_in_shards):
+    shards = [shard.path for shard in read_manifest(built_in_shards / "manifest.json").find("medium", "train").shards]
+    with_card(built_in_shards, mapped(shards, split="train"))
+    assert not failures(built_in_shards, sample=0)
+    with_card(built_in_shards, mapped(shards[::-1], split="train"))
+    [wrong] = failures(built_in_shards, sample=0).values()
+    assert wrong == f"README.md maps medium/train to its shards in another order, {shards[-1]} first"
+
+
+def test_a_card_that_is_missing_or_no_yaml_is_found(built):
+    (built / "README.md").write_text("---\nconfigs: [\n---\n")
+    assert "README.md cannot be read" in failures(built, sample=0)["configurations"]
+    (built / "README.md").unlink()
+    assert failures(built, sample=0) == {"configurations": "README.md is missing"}
+
+
+def test_a_folder_whose_name_is_a_pattern_is_verified(built, tmp_path):
+    folder = shutil.move(built, tmp_path / "r[lr=1e-3]*")
+    assert verify(str(folder), sample=1).passed
+
+
+def test_a_row_of_every_shard_is_remade_however_small_the_sample(built_in_shards):
+    manifest = read_manifest(built_in_shards / "manifest.json")
+    shards = manifest.find("medium", "train").shards
+    assert len(shards) == 3
+
+    def change(columns):
+        columns["solution"][:, 0, 0] += 1e-4
+
+    rewrite(built_in_shards, shards[1].path, change)
+    assert f"{shards[1].path} row" in failures(built_in_shards, sample=1)["fields remade"]
 
 
 def test_a_folder_of_several_datasets_is_verified_whole(make_build, built):

@@ -7,8 +7,8 @@ from factories import make_dataset, make_model, make_result, make_run
 from pdebench_fm.data.catalogue import SPLIT_SIZES, TASKS
 from pdebench_fm.leaderboard.board import STANDARD_RESOLUTION, make_boards
 from pdebench_fm.leaderboard.store import Entry, row_path
+from pdebench_fm.protocol.standard_rows import STANDARD_TEST_ROWS
 from pdebench_fm.protocol.tracks import TRACKS
-from pdebench_fm.results.remarks import STANDARD_ROWS
 
 
 def boards_of(*results):
@@ -37,7 +37,7 @@ def test_columns_follow_the_catalogue():
     [board] = boards_of(*(zero_shot(0.1, task=task) for task in sorted(TASKS)))
     assert [column.task for column in board.columns] == list(TASKS)
     assert [len(group) for group in board.systems] == [4, 4, 4]
-    assert board.columns[-1].parameter == "ω 16–20"
+    assert board.columns[-1].parameter == "ω 16–20, given |u| ≤ 2"
 
 
 def test_a_row_is_one_setting_of_one_revision_over_all_tasks():
@@ -80,7 +80,7 @@ def test_a_major_dataset_version_has_a_column_of_its_own():
     old, new = make_dataset(version="1.2.0"), make_dataset(version="2.0.0")
     [board] = boards_of(zero_shot(0.1, dataset=old), zero_shot(0.2, "acme/a", dataset=new))
     assert [(column.major, column.superseded) for column in board.columns] == [(2, False), (1, True)]
-    assert best_of(board) == {("fno-poisson-1m", "pretrained", 0), ("a", "pretrained", 0)}
+    assert best_of(board) == {("fno-poisson-1m", "pretrained", 0)}  # nothing is known of data 2.0.0's rows
 
 
 def test_of_minor_dataset_versions_the_newest_is_shown():
@@ -94,7 +94,7 @@ def test_of_minor_dataset_versions_the_newest_is_shown():
 def test_the_standard_rows_are_those_of_the_protocol():
     for name, track in TRACKS.items():
         assert STANDARD_RESOLUTION[name] == track.resolution
-        assert STANDARD_ROWS[name] == (track.test_rows or SPLIT_SIZES["test"])
+        assert STANDARD_TEST_ROWS[name] == (track.test_rows or SPLIT_SIZES["test"])
 
 
 def test_results_off_the_standard_rows_are_marked_and_never_best():
@@ -111,6 +111,14 @@ def test_results_off_the_standard_rows_are_marked_and_never_best():
     assert "other test rows" in remarks["private"]
     assert remarks["fno-poisson-1m"] == remarks["a"] == ""
     assert best_of(board) == {("fno-poisson-1m", "pretrained", 0)}
+
+
+def test_many_results_on_other_rows_do_not_make_them_standard():
+    others = [zero_shot(0.01, f"acme/m{i}", dataset=make_dataset(recipe_digest="ab" * 32)) for i in range(5)]
+    [board] = boards_of(*others, zero_shot(0.2))
+    assert best_of(board) == {("fno-poisson-1m", "pretrained", 0)}
+    marked = [row.name for row in board.rows if "other test rows than the standard ones" in row.cells[0].remark]
+    assert sorted(marked) == [f"m{i}" for i in range(5)]
 
 
 def test_a_rows_date_is_that_of_its_newest_score():

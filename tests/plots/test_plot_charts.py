@@ -185,6 +185,7 @@ def test_regimes_stand_from_easy_to_hard_with_a_panel_for_each_system(folder):
     assert [texts[0] for texts in panels] == ["Poisson", "Helmholtz"]
     assert [tick.get_text() for tick in poisson.get_xticklabels()] == ["in-domain\ne 1–2.5", "hard\ne 10–20"]
     assert [tick.get_text() for tick in helmholtz.get_xticklabels()] == ["medium\nω 11–15"]
+    assert helmholtz.get_xlabel() == "ω: wavenumber parameter, given |u| ≤ 2"
     lines = lines_of(poisson)
     assert len(lines) == 4
     places = []

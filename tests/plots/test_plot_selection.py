@@ -79,6 +79,11 @@ def test_what_was_scored_on_other_rows_or_by_an_older_protocol_is_left_out_with_
     )
 
 
+def test_the_standard_rows_are_drawn_however_many_results_have_others(keep):
+    others = [make_result(model=model, dataset=make_dataset(recipe_digest=DIGEST)) for model in ("a", "b", "c")]
+    assert read_scores([keep(make_result(model="d"), *others)], Selection(shots=(0,))).names == ["d"]
+
+
 def test_models_of_one_name_are_told_apart(keep):
     models = [
         make_model("a", weights_sha256=digit * 64, revision=revision)

@@ -57,15 +57,15 @@ class Check:
 
 @dataclass(frozen=True)
 class Block:
-    """Consecutive rows of one shard.
+    """Rows of one shard.
 
     Attributes:
-        shard: path in the dataset's folder; `first_row`: where the block begins in it.
+        shard: path in the dataset's folder; `rows`: (B,) the rows' places in it.
         stored: what the shard holds; `expected`: the recipes that belong to those positions.
     """
 
     shard: str
-    first_row: int
+    rows: Sequence[int]
     stored: Samples
     expected: Draws
 
@@ -82,7 +82,7 @@ class Block:
         """Return one row as a block, for calculations that need memory."""
         one = slice(row, row + 1)
         stored = Samples(_row_of(self.stored.draws, one), self.stored.source[one], self.stored.solution[one])
-        return Block(self.shard, self.first_row + row, stored, _row_of(self.expected, one))
+        return Block(self.shard, self.rows[one], stored, _row_of(self.expected, one))
 
 
 @dataclass(frozen=True)
@@ -143,7 +143,7 @@ class Tally:
         self.failures += len(failed)
         for row in failed[: _EXAMPLES - len(self.examples)]:
             wrong = finding.wording.format(value=finding.values[row], limit=limits[row])
-            self.examples.append(f"{block.shard} row {block.first_row + row}, column {finding.column}: {wrong}")
+            self.examples.append(f"{block.shard} row {block.rows[row]}, column {finding.column}: {wrong}")
         used = np.where(limits > 0, finding.values / np.where(limits > 0, limits, 1.0), 0.0)
         row = int(np.argmax(used))
         self.worst = max(self.worst, (float(used[row]), float(finding.values[row]), float(limits[row])))
@@ -241,15 +241,20 @@ def _ratio(block: Block) -> Iterator[Finding]:
     yield Finding("parameter", off, RATIO_TOLERANCE, "Ψ of the stored solution differs from it by {value:.3g} of it")
 
 
+INDEX = RowCheck("index", _order, "0, 1, 2, … in every split")
+SPARSITY = RowCheck("sparsity", _sparsity, "the level of the index modulo 4")
+DRAWS = RowCheck("draws", _draws, "weights and parameter exactly, coefficients to {limit:.0e}")
+REMADE = RowCheck("fields remade", _remade, "to {value:.1e} of the maximum ({limit:.0e} allowed)", sampled=True)
+
 ROW_CHECKS: tuple[RowCheck, ...] = (
-    RowCheck("index", _order, "0, 1, 2, … in every split"),
+    INDEX,
     RowCheck("finite values", _finite, "no NaN and no infinity"),
     RowCheck("constant fields", _constant, "no field is constant"),
     RowCheck("outlying fields", _outlying, "every source and solution has the size that its recipe explains"),
     RowCheck("parameter range", _parameter_range, "all inside their regime's range"),
-    RowCheck("sparsity", _sparsity, "the level of the index modulo 4"),
-    RowCheck("draws", _draws, "weights and parameter exactly, coefficients to {limit:.0e}"),
-    RowCheck("fields remade", _remade, "to {value:.1e} of the maximum ({limit:.0e} allowed)", sampled=True),
+    SPARSITY,
+    DRAWS,
+    REMADE,
     RowCheck("residual", _residual, "‖Lu − f‖/‖f‖ at most {value:.1e} ({limit:.1e} allowed there)", sampled=True),
     RowCheck("ratio Ψ", _ratio, "to {value:.1e} ({limit:.0e} allowed)", sampled=True, systems=("advection-diffusion",)),
 )

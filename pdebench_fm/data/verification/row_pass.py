@@ -13,7 +13,7 @@ from pdebench_fm.data.digest import combine, content_hashes, recipe_digest, reci
 from pdebench_fm.data.manifest import Shard, Split
 from pdebench_fm.data.statistics import RegimeMeter
 from pdebench_fm.data.verification.checks import Block, Tally
-from pdebench_fm.physics import SampleKey, Samples, draw
+from pdebench_fm.physics import SampleKey, draw
 
 
 @dataclass
@@ -75,7 +75,8 @@ class RowPass:
             for stored in read_blocks(self.folder / shard.path, self.key, self.resolution):
                 first = start + rows
                 expected = draw(self.key, range(first, first + len(stored)))
-                self._check(Block(shard.path, rows, stored, expected), self.sampled - first)
+                block = Block(shard.path, range(rows, rows + len(stored)), stored, expected)
+                self._check(block, self.sampled - first)
                 rows += len(stored)
                 on_rows(len(stored))
         except DamagedShardError as error:
@@ -88,18 +89,19 @@ class RowPass:
         self._recipes += recipe_hashes(block.expected)
         self._contents += content_hashes(block.stored)
         self.meter.add(block.stored)
-        self._find_shared(block.shard, block.first_row, block.stored)
+        self._find_shared(block)
         of_block = [block.row(int(row)) for row in sampled if 0 <= row < len(block)]
         for tally in self.tallies:
             for part in of_block if tally.check.sampled else [block]:
                 tally.add(part)
 
-    def _find_shared(self, shard: str, first_row: int, stored: Samples) -> None:
+    def _find_shared(self, block: Block) -> None:
         """Look every row's weights and coefficients up among those met before."""
-        for row in range(len(stored)):
-            recipe = hashlib.sha256(stored.draws.weights[row].data)
-            recipe.update(stored.draws.coefficients[row].data)
-            place = f"{shard} row {first_row + row}"
+        draws = block.stored.draws
+        for row in range(len(block)):
+            recipe = hashlib.sha256(draws.weights[row].data)
+            recipe.update(draws.coefficients[row].data)
+            place = f"{block.shard} row {block.rows[row]}"
             before = self.seen.setdefault(recipe.digest()[:16], place)
             if before != place:
                 self.shared.append(f"{place} has the weights and coefficients of {before}")

@@ -5,13 +5,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from pdebench_fm.data.catalogue import find_dataset
-from pdebench_fm.data.manifest import MANIFEST_NAME, Manifest, read_manifest
+from pdebench_fm.data.manifest import MANIFEST_NAME, Manifest, Split, read_manifest
 from pdebench_fm.data.statistics import STATISTICS_NAME, first_difference, read_statistics
 from pdebench_fm.data.verification.checks import ROW_CHECKS, Check, Tally
 from pdebench_fm.data.verification.file_checks import file_checks, manifest_check
+from pdebench_fm.data.verification.readme_check import readme_check
 from pdebench_fm.data.verification.row_pass import RowPass
 from pdebench_fm.errors import PdefmError, UsageError
 from pdebench_fm.physics import SYSTEMS
@@ -49,12 +51,12 @@ def verify(
     """Check a built dataset in full, and remake a sample of its rows.
 
     Every file is hashed and every row is read: digests, draws, ranges and sizes are checked of all rows, the fields of
-    `sample` rows of each split are built again. Memory does not grow with the rows.
+    `sample` rows of each split, at least one of every shard, are built again. Memory does not grow with the rows.
 
     Args:
         location: a dataset's folder, a folder of several, or a Hub dataset `org/name`, which is downloaded.
         revision: tag, branch or commit of a Hub dataset (or write `org/name@revision`).
-        sample: rows of each split that are built again.
+        sample: rows of each split that are built again; 0 builds none.
         seed: of the choice of those rows.
         on_check: called with each check as it is done.
         on_rows: called with the number of rows read so far and in all.
@@ -117,6 +119,7 @@ def _checks(
     if not first.passed:
         return
     yield from file_checks(manifest, folder)
+    yield readme_check(manifest, folder)
     system = find_dataset(manifest.dataset).system_name
     tallies = [Tally(check) for check in ROW_CHECKS if system in (check.systems or SYSTEMS)]
     with threadpool_limits(1):  # as in builds: the products are small
@@ -156,11 +159,22 @@ def _read_rows(
 
     for i, split in enumerate(manifest.splits):
         random = np.random.default_rng((seed, i))
-        sampled = random.choice(split.rows, min(sample, split.rows), replace=False)
+        sampled = sampled_rows(split, sample, random)
         key = dataset.key(split.regime, split.split, manifest.version, manifest.seed)
-        passes.append(RowPass(split, key, folder, manifest.resolution, np.sort(sampled), tallies, seen))
+        passes.append(RowPass(split, key, folder, manifest.resolution, sampled, tallies, seen))
         passes[-1].run(advance)
     return passes
+
+
+def sampled_rows(split: Split, sample: int, random: np.random.Generator) -> NDArray[np.int64]:
+    """Return which rows of a split are made again, ascending: one of every shard at least, unless none is wanted."""
+    if sample == 0:
+        return np.empty(0, np.int64)
+    rows = [shard.rows for shard in split.shards]
+    of_shards = np.cumsum([0, *rows[:-1]]) + random.integers(rows)
+    others = np.setdiff1d(np.arange(split.rows), of_shards)
+    more = random.choice(others, min(max(0, sample - len(of_shards)), len(others)), replace=False)
+    return np.sort(np.concatenate([of_shards, more]))
 
 
 def _statistics_check(passes: Sequence[RowPass], folder: Path) -> Check:
