@@ -4,7 +4,8 @@
 
     task = pf.load_task("helmholtz-ood/medium")
     model = pf.load_model("fno-mixed-64k", device="auto")
-    result = pf.evaluate(model, task, shots=32)
+    evaluation = pf.evaluate(model, task, shots=32)
+    evaluation.runs[0].summary.mean
 
 The public names below are imported when they are first used, so that importing the package is quick.
 """
@@ -20,9 +21,11 @@ if TYPE_CHECKING:
     from pdebench_fm.models.loading import load_model
     from pdebench_fm.models.references import open_candidate
     from pdebench_fm.protocol.task import load_task
-    from pdebench_fm.results.result import Result, read_result, write_result
+    from pdebench_fm.results.evaluation import Evaluation, read_evaluation
+    from pdebench_fm.results.result import Result, read_result
 
 __all__ = [
+    "Evaluation",
     "Result",
     "__version__",
     "candidate_of",
@@ -31,11 +34,12 @@ __all__ = [
     "load_model",
     "load_task",
     "open_candidate",
+    "read_evaluation",
     "read_result",
-    "write_result",
 ]
 
 _HOMES = {
+    "Evaluation": "pdebench_fm.results.evaluation",
     "Result": "pdebench_fm.results.result",
     "candidate_of": "pdebench_fm.models.candidates",
     "evaluate": "pdebench_fm.evaluation.evaluate",
@@ -43,8 +47,8 @@ _HOMES = {
     "load_model": "pdebench_fm.models.loading",
     "load_task": "pdebench_fm.protocol.task",
     "open_candidate": "pdebench_fm.models.references",
+    "read_evaluation": "pdebench_fm.results.evaluation",
     "read_result": "pdebench_fm.results.result",
-    "write_result": "pdebench_fm.results.result",
 }
 
 

@@ -1,9 +1,12 @@
 """Put a pretrained model into the package: its weights, its scores on every task, its card.
 
-    python scripts/ship_model.py runs/mixed-64k/fno-mixed-64k --shots 0,32
+    python scripts/ship_model.py runs/mixed-64k/fno-mixed-64k --shots 0,32 --results results/
+    pdefm submit results/ --to leaderboard/
 
 Scores every ranked task with these shots, and the family's pretraining distributions zero-shot, on the lite track. The
-results of ranked tasks are kept under results/, ready for `pdefm submit`; those already there are not made again.
+results, with their per-sample scores, are kept under `--results`; finished cells are in the cache, so that the same
+command goes on where it was stopped. Without a folder to ship from, `--name fno-mixed-64k` does so for weights that are
+in the package already, and `--baseline oracle` for one of the baselines, which has no card.
 """
 
 import argparse
@@ -11,61 +14,65 @@ import shutil
 from pathlib import Path
 
 from pdebench_fm.data.catalogue import FAMILIES, TASKS
-from pdebench_fm.errors import PdefmError
-from pdebench_fm.evaluation.evaluate import evaluate
-from pdebench_fm.files import sha256_of
-from pdebench_fm.leaderboard.store import row_path
+from pdebench_fm.evaluation.cache import CellCache, default_cache_folder
+from pdebench_fm.evaluation.evaluate import evaluate_suite
 from pdebench_fm.memory import keep_freed_memory
-from pdebench_fm.models import load_model
 from pdebench_fm.models.loading import zoo_directory
-from pdebench_fm.protocol.task import load_task
-from pdebench_fm.results.result import Result, read_result, write_result
+from pdebench_fm.results.evaluation import Evaluation, read_evaluation
+from pdebench_fm.results.paths import row_path
+from pdebench_fm.results.result import Result
 from pdebench_fm.training.record import RECORD_NAME, read_training_record
 from pdebench_fm.zoo.card import write_card
 
 
-def existing_result(out: Path, task: str, name: str, digest: str, shots: list[int]) -> Result | None:
-    """Return the result of these weights on this task with these shots, if it was made before."""
-    for path in out.rglob(f"{name}/{task.replace('/', '--')}-lite-*.json"):
-        try:
-            result = read_result(path)
-        except PdefmError:
-            continue
-        done = {run.shots for run in result.runs if run.start == "pretrained"}
-        if result.model.weights_sha256 == digest and result.model.revision == "package" and done == set(shots):
-            return result
-    return None
-
-
 def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    arguments.add_argument("folder", type=Path)
+    source = arguments.add_mutually_exclusive_group(required=True)
+    source.add_argument("folder", type=Path, nargs="?", help="of a finished pretraining")
+    source.add_argument("--name", help="of a model that is in the package")
+    source.add_argument("--baseline", help="of a baseline")
     arguments.add_argument("--shots", default="0,32")
     arguments.add_argument("--no-scratch", action="store_true", help="leave out training from scratch")
     arguments.add_argument("--results", type=Path, default=Path("results"))
     options = arguments.parse_args()
     shots = [int(part) for part in options.shots.split(",")]
-    training = read_training_record(options.folder)
-    name = training.config.model_name
+    keep_freed_memory()
+    name = options.baseline or options.name or take_in(options.folder)
+    home = zoo_directory() / name
+    results: list[Result] = []
+
+    def keep(evaluation: Evaluation) -> None:
+        result = evaluation.result
+        if result.task in TASKS:  # the others are for the card alone
+            path = evaluation.write(options.results.joinpath(*row_path(result).parts[1:]))
+            result = read_evaluation(path).result  # with the cells that were there
+        results.append(result)
+        scores = ", ".join(f"{run.start} {run.shots}: {run.summary.mean:.4g}" for run in evaluation.runs)
+        print(f"{evaluation.result.task}: {scores} ({evaluation.result.seconds:.0f} s)", flush=True)
+
+    def score(tasks: list[str], shots: list[int]) -> None:
+        cache = CellCache(default_cache_folder())
+        evaluate_suite(
+            [name], tasks, shots, track="lite", scratch=not options.no_scratch, cache=cache, on_evaluation=keep
+        )
+
+    if not options.baseline:
+        family = read_training_record(home).config.family
+        score([f"{system}/pretrain" for system in FAMILIES[family]], [0])
+    score(list(TASKS), shots)
+    if not options.baseline:
+        write_card(home, results)
+        print(f"shipped {home}")
+
+
+def take_in(folder: Path) -> str:
+    """Copy a finished pretraining's files into the package, and return the model's name."""
+    name = read_training_record(folder).config.model_name
     home = zoo_directory() / name
     home.mkdir(parents=True, exist_ok=True)
     for file in ("model.safetensors", RECORD_NAME, "config.json"):
-        shutil.copyfile(options.folder / file, home / file)
-    keep_freed_memory()
-    model = load_model(name)
-    digest = sha256_of(home / "model.safetensors")
-    systems = FAMILIES[training.config.family]
-    results = [evaluate(model, load_task(f"{system}/pretrain"), 0, track="lite") for system in systems]
-    for task in TASKS:
-        result = existing_result(options.results, task, name, digest, shots)
-        if result is None:
-            result = evaluate(model, load_task(task), shots, track="lite", scratch=not options.no_scratch)
-            write_result(result, options.results.joinpath(*row_path(result).parts[1:]))
-        scores = ", ".join(f"{run.start} {run.shots}: {run.summary.mean:.4g}" for run in result.runs)
-        print(f"{task}: {scores} ({result.wall_seconds:.0f} s)", flush=True)
-        results.append(result)
-    write_card(home, results)
-    print(f"shipped {home}")
+        shutil.copyfile(folder / file, home / file)
+    return name
 
 
 if __name__ == "__main__":

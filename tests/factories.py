@@ -1,52 +1,68 @@
-"""Valid result objects for tests, each detail of which a test may change."""
+"""Valid results with per-sample scores for tests, each detail of which a test may change."""
 
-import math
-import statistics
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
+import numpy as np
+
+from pdebench_fm.data.catalogue import known_datasets
+from pdebench_fm.protocol.divisions import division_of
 from pdebench_fm.protocol.pinned_digests import PINNED_DIGESTS
+from pdebench_fm.results.evaluation import Evaluation
 from pdebench_fm.results.result import (
+    CellRecord,
     DatasetRecord,
     Environment,
-    Metrics,
+    Failure,
     ModelRecord,
     Result,
-    Run,
-    SeedScores,
-    Summary,
+    in_order,
 )
+from pdebench_fm.results.runs import runs_of
+from pdebench_fm.results.samples import CellScores, samples_digest, samples_of, samples_table, summarise
 
 DIGEST = "0123456789abcdef" * 4
+WEIGHTS = np.array([0.5, 0.5, 1.0, 2.0])  # of an error: powers of two, so that their mean is that error to the last bit
+SHARES = {
+    "relative_l2": 1.0,
+    "relative_h1": 1.3,
+    "band_low": 0.8,
+    "band_mid": 1.7,
+    "band_high": 4.2,
+    "residual": 6.5,
+    "max_error": 1.9,
+}
+DATE = datetime(2026, 1, 31, 12, 0, 0, tzinfo=UTC)
 
 
-def make_metrics(error: float) -> Metrics:
-    return Metrics(
-        relative_l2_mean=error,
-        relative_l2_median=0.9 * error,
-        relative_l2_p95=2.1 * error,
-        relative_h1_mean=1.3 * error,
-        band_low_mean=0.8 * error,
-        band_mid_mean=1.7 * error,
-        band_high_mean=4.2 * error,
-        residual_mean=6.5 * error,
-        max_error_mean=1.9 * error,
-    )
+@dataclass(frozen=True)
+class MadeRun:
+    """What a result is to hold for one start and number of shots: seeds 0, 1, … have these mean errors."""
+
+    errors: tuple[float, ...]
+    start: str
+    shots: int
 
 
-def make_run(errors=(0.1, 0.11, 0.12), start="pretrained", shots=8, **changes) -> Run:
-    """A run whose seeds 0, 1, ... have these mean relative L2 errors."""
-    values = {
-        "start": start,
-        "shots": shots,
-        "seeds": tuple(SeedScores(seed=i, metrics=make_metrics(e)) for i, e in enumerate(errors)),
-        "summary": Summary(
-            mean=math.fsum(errors) / len(errors),
-            standard_deviation=statistics.stdev(errors) if len(errors) > 1 else 0.0,
-            interval_low=min(errors),
-            interval_high=max(errors),
-        ),
-    }
-    return Run(**(values | changes))
+def make_run(errors=(0.1, 0.11, 0.12), start="pretrained", shots=8) -> MadeRun:
+    return MadeRun(tuple(errors), start, shots)
+
+
+def make_errors(error, rows):
+    """Per-sample errors, (rows,), the mean of whose `relative_l2` is `error`."""
+    weights = np.ones(rows)
+    weights[: rows // 4 * 4] = np.tile(WEIGHTS, rows // 4)
+    return {name: share * (error * weights) for name, share in SHARES.items()}
+
+
+def make_parameters(task, rows):
+    """Values of the varied parameter in the task's range, (rows,)."""
+    name, regime = task.split("/")
+    known = known_datasets().get(name)
+    if known is None or regime not in known.system.regimes:
+        return [0.0] * rows
+    span = known.system.regimes[regime]
+    return [float(value) for value in span.at(np.arange(rows) / rows)]
 
 
 def make_model(model_id="fno-poisson-1m", **changes) -> ModelRecord:
@@ -54,6 +70,7 @@ def make_model(model_id="fno-poisson-1m", **changes) -> ModelRecord:
         "model_id": model_id,
         "revision": "v1.0.0",
         "weights_sha256": DIGEST,
+        "fingerprint": "ab" + DIGEST[2:],
         "parameters": 1_060_000,
         "family": "poisson",
         "size": "1m",
@@ -71,6 +88,7 @@ def make_dataset(task="poisson/in-domain", track="lite", **changes) -> DatasetRe
         "version": "1.0.0",
         "origin": "recipe",
         "recipe_digest": pinned.get(track, DIGEST[::-1]),
+        "train_rows": 32768,
     }
     return DatasetRecord(**(values | changes))
 
@@ -86,20 +104,75 @@ def make_environment(**changes) -> Environment:
     return Environment(**(values | changes))
 
 
-def make_result(task="poisson/in-domain", model="fno-poisson-1m", runs=None, **changes) -> Result:
-    """A lite-track result of `model` (an id or a record) on `task`: zero-shot and 8 shots unless told."""
+def make_evaluation(task="poisson/in-domain", model="fno-poisson-1m", runs=None, **changes) -> Evaluation:
+    """A lite-track evaluation of `model` (an id or a record) on `task`: zero-shot and 8 shots unless told.
+
+    `environment`, `seconds` and `date` are those of every cell; a failure may leave its own out.
+    """
     lite = changes.get("track", "lite") == "lite"
     values = {
-        "recipe": "v1",
+        "protocol_version": 1,
+        "method": "v1",
         "task": task,
         "track": "lite",
         "resolution": 64 if lite else 128,
         "test_rows": 512 if lite else 4096,
+        "deterministic": True,
         "model": make_model(model) if isinstance(model, str) else model,
         "dataset": make_dataset(task, "lite" if lite else "full"),
-        "runs": tuple(runs or (make_run((0.2, 0.2, 0.2), shots=0), make_run())),
-        "environment": make_environment(),
-        "wall_seconds": 12.5,
-        "date": datetime(2026, 1, 31, 12, 0, 0, tzinfo=UTC),
+        "failures": (),
+    } | {name: value for name, value in changes.items() if name in Result.model_fields}
+    where = {
+        "environment": changes.get("environment", make_environment()),
+        "date": changes.get("date", DATE),
     }
-    return Result(**(values | changes))
+    made = (make_run((0.2,), shots=0), make_run()) if runs is None else runs
+    parameters = make_parameters(task, values["test_rows"])
+    scores = [
+        CellScores(run.start, run.shots, seed, parameters, make_errors(error, values["test_rows"]))
+        for run in made
+        for seed, error in enumerate(run.errors)
+    ]
+    samples = samples_table(scores)
+    cells = in_order(
+        tuple(
+            CellRecord(
+                start=cell.start,
+                shots=cell.shots,
+                seed=cell.seed,
+                metrics=summarise(cell.errors),
+                samples_sha256=samples_digest(samples_of(samples, (cell.start, cell.shots, cell.seed))),
+                seconds=changes.get("seconds", 12.5),
+                **where,
+            )
+            for cell in scores
+        )
+    )
+    values["failures"] = tuple(
+        failure if isinstance(failure, Failure) else Failure(**(where | failure)) for failure in values["failures"]
+    )
+    values["division"] = changes.get("division", division_of(values["method"]))
+    result = Result(**values, cells=cells, runs=runs_of(cells, samples, values["dataset"]))
+    return Evaluation(result, samples)
+
+
+def make_result(*arguments, **changes) -> Result:
+    """The result of `make_evaluation`."""
+    return make_evaluation(*arguments, **changes).result
+
+
+def with_samples(result: Result) -> Evaluation:
+    """A made result with the per-sample scores that it was made of."""
+    parameters = make_parameters(result.task, result.test_rows)
+    return Evaluation(
+        result,
+        samples_table(
+            CellScores(*cell.key, parameters, make_errors(cell.metrics.relative_l2_mean, result.test_rows))
+            for cell in result.cells
+        ),
+    )
+
+
+def write_made(result: Result, path) -> None:
+    """Write a made result with its per-sample scores."""
+    assert with_samples(result).write(path) == path

@@ -16,15 +16,18 @@ def compare(
     first: Annotated[Path, typer.Argument(help="A result file; its .samples.parquet lies beside it.")],
     second: Annotated[Path, typer.Argument(help="Another, of the same task, track and rows.")],
 ) -> None:
-    """Compare two models on one task, paired by test sample, with a bootstrap interval."""
+    """Compare two models on one task, paired by test sample, with an interval for new test samples and seeds."""
     from pdebench_fm.results.compare import compare as compare_results
+    from pdebench_fm.results.remarks import rows_remark
 
     comparison = compare_results(first, second)
     names = comparison.first.model.model_id, comparison.second.model.model_id
     if names[0] == names[1]:
         names = f"{names[0]} (first)", f"{names[1]} (second)"
     title = f"{names[0]} against {names[1]} on {comparison.first.task} ({comparison.first.track}): relative ℓ² error"
-    table = Table(title=title, title_justify="left")
+    remarks = dict.fromkeys(filter(None, map(rows_remark, (comparison.first, comparison.second))))
+    caption = "\n".join(f"not the {comparison.first.track} track's standard rows: {remark}" for remark in remarks)
+    table = Table(title=title, title_justify="left", caption=caption or None, caption_justify="left")
     for column in ("start", "shots", *names, "difference", "95 % interval"):
         table.add_column(column, justify="left" if column == "start" else "right")
     for row in comparison.differences:
@@ -36,11 +39,20 @@ def compare(
 
 
 def _verdict(difference: "Difference", names: tuple[str, str]) -> str:
+    covered = _covered(difference, names)
     if difference.better is None:
-        return "they can't be told apart: the interval of their difference holds 0"
+        return f"they can't be told apart: the interval of their difference holds 0{covered}"
     better, errors = names[difference.better - 1], (difference.first, difference.second)
     share = 1.0 - min(errors) / max(errors)
-    return f"{better} is better: its error is {share:.1%} lower"
+    return f"{better} is better: its error is {share:.1%} lower{covered}"
+
+
+def _covered(difference: "Difference", names: tuple[str, str]) -> str:
+    """Return that an interval knows nothing of other seeds, where models were adapted with a single one."""
+    if not difference.shots or difference.covers == "seeds and samples":
+        return ""
+    single = " and ".join(name for name, seeds in zip(names, difference.seeds, strict=True) if seeds == 1)
+    return f" (one seed of {single}: how other seeds would differ is not known)"
 
 
 def _signed(value: float) -> str:

@@ -13,7 +13,7 @@ from pdebench_fm.errors import PdefmError, UsageError
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from pdebench_fm.evaluation.evaluation import Evaluation
+    from pdebench_fm.results.evaluation import Evaluation
     from pdebench_fm.results.result import Result
 
 
@@ -55,9 +55,9 @@ def evaluate(
         raise UsageError("--task is missing: name what to evaluate on, such as --task helmholtz-ood/medium, or all")
     from pdebench_fm.evaluation.cache import CellCache, default_cache_folder
     from pdebench_fm.evaluation.evaluate import evaluate_suite
-    from pdebench_fm.leaderboard.store import row_path
     from pdebench_fm.memory import keep_freed_memory
     from pdebench_fm.protocol.names import shots_list, split_list
+    from pdebench_fm.results.paths import row_path
 
     models, tasks, wanted = split_list(model, "model"), split_list(task, "task"), shots_list(shots)
     keep_freed_memory()
@@ -65,9 +65,7 @@ def evaluate(
 
     def keep(evaluation: "Evaluation") -> None:
         # as on a leaderboard, less its "results/"
-        path = out.joinpath(*row_path(evaluation.result).parts[1:])
-        evaluation.write(path)
-        paths.append(path)
+        paths.append(evaluation.write(out.joinpath(*row_path(evaluation.result).parts[1:])))
 
     with EvaluationDisplay() as display:
         evaluations = evaluate_suite(

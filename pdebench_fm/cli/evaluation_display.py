@@ -54,9 +54,9 @@ def single_table(result: "Result") -> Table:
     """Return one result as a table: pretrained beside scratch, one row a number of shots."""
     runs = {(run.start, run.shots): run for run in result.runs}
     failed = {(failure.start, failure.shots) for failure in result.failures}
-    title = f"{result.model.model_id} on {result.task} ({result.track}): relative ℓ² error{_of_recipe(result)}"
-    table = Table(title=title, title_justify="left")
-    for column in ("shots", "pretrained", "from scratch", "error against scratch"):
+    title = f"{result.model.model_id} on {result.task} ({result.track}): relative ℓ² error{_of_method(result)}"
+    table = Table(title=title, title_justify="left", caption=_caption([result]), caption_justify="left")
+    for column in ("shots", "pretrained", "from scratch", "against scratch"):
         table.add_column(column, justify="right")
     for shots in sorted({shots for _, shots in _settings(result)}):
         pretrained, scratch = runs.get(("pretrained", shots)), runs.get(("scratch", shots))
@@ -76,7 +76,8 @@ def suite_table(results: Sequence["Result"]) -> Table:
     first = results[0]
     asked = {setting for result in results for setting in _settings(result)}
     settings = sorted(asked, key=lambda setting: (setting[1], setting[0]))
-    table = Table(title=f"relative ℓ² error ({first.track}){_of_recipe(first)}", title_justify="left")
+    title = f"relative ℓ² error ({first.track}){_of_method(first)}"
+    table = Table(title=title, title_justify="left", caption=_caption(results), caption_justify="left")
     table.add_column("task", no_wrap=True)
     table.add_column("model", overflow="fold")
     for start, number in settings:
@@ -98,17 +99,44 @@ def _settings(result: "Result") -> "set[tuple[Start, int]]":
 
 
 def _cell(result: "Result", run: "Run | None", failed: bool) -> str | Text:
-    """Return a score with its standard deviation over seeds; that some or all of them failed comes first."""
+    """Return a score with its interval; that some or all of its seeds failed comes first."""
+    from pdebench_fm.results.remarks import is_of_one_seed
+
     if run is None:
         return Text("failed", style="red") if failed else "—"
-    mean, deviation = run.summary.mean, run.summary.standard_deviation
-    score = short(mean) if len(run.seeds) == 1 else f"{short(mean)} ± {short(deviation)}"
+    summary = run.summary
+    mark = "*" if is_of_one_seed(run) else ""
+    score = f"{short(summary.mean)}{mark} ({short(summary.interval_low)}–{short(summary.interval_high)})"
     missing = len(result.failed_seeds(run))
     return Text(f"{score} ({missing} failed)", style="red") if missing else score
 
 
-def _of_recipe(result: "Result") -> str:
-    return "" if result.recipe.startswith("v") else f", recipe “{result.recipe}”"
+def _of_method(result: "Result") -> str:
+    return "" if result.division == "closed" else f", recipe “{result.method}”, {result.division}"
+
+
+def _caption(results: Sequence["Result"]) -> str:
+    """Return what the numbers in brackets are, and which results are not on the standard rows of their track."""
+    from pdebench_fm.results.remarks import is_of_one_seed, rows_remark
+
+    lines = ["in brackets: 95 % intervals, for new test samples and new seeds"]
+    if any(is_of_one_seed(run) for result in results for run in result.runs):
+        lines.append("*: one seed, so its interval is for new test samples alone")
+    remarks: dict[str, list[str]] = {}
+    for result in results:
+        if remark := rows_remark(result):
+            remarks.setdefault(remark, []).append(result.task)
+    lines += [
+        f"not the {results[0].track} track's standard rows: {remark}{_where(tasks, results)}"
+        for remark, tasks in remarks.items()
+    ]
+    return "\n".join(lines)
+
+
+def _where(tasks: Sequence[str], results: Sequence["Result"]) -> str:
+    """Return the tasks that a remark is on, nothing if it is on all."""
+    named = list(dict.fromkeys(tasks))
+    return "" if len(named) == len({result.task for result in results}) else f" ({', '.join(named)})"
 
 
 def _duration(seconds: float) -> str:

@@ -12,8 +12,8 @@ from pydantic import JsonValue, ValidationError
 from pdebench_fm.evaluation.cell import Cell, Scored, cell_inputs, cell_key, key_of
 from pdebench_fm.files import write_atomically
 from pdebench_fm.protocol.metrics import METRIC_NAMES
-from pdebench_fm.results.fields import Digest, NonNegative, Record
-from pdebench_fm.results.result import Metrics
+from pdebench_fm.results.fields import Digest, Record
+from pdebench_fm.results.result import Metrics, Provenance
 
 ENVIRONMENT_VARIABLE = "PDEFM_CACHE"
 
@@ -24,7 +24,7 @@ class _Entry(Record):
     inputs: dict[str, JsonValue]
     scores_sha256: Digest
     metrics: Metrics
-    seconds: NonNegative
+    provenance: Provenance
 
 
 class CellCache:
@@ -53,7 +53,7 @@ class CellCache:
             table = pq.read_table(pa.BufferReader(scores), columns=list(METRIC_NAMES))
         except (OSError, ValidationError, pa.ArrowException):
             return None
-        scored = Scored({name: table.column(name).to_numpy() for name in METRIC_NAMES}, entry.seconds)
+        scored = Scored({name: table.column(name).to_numpy() for name in METRIC_NAMES}, entry.provenance)
         whole = table.num_rows == cell.task.test_rows(cell.track) and scored.metrics == entry.metrics
         return scored if whole else None
 
@@ -75,7 +75,7 @@ class CellCache:
                 "inputs": dict(inputs),
                 "scores_sha256": hashlib.sha256(scores).hexdigest(),
                 "metrics": scored.metrics,
-                "seconds": scored.seconds,
+                "provenance": scored.provenance,
             }
         )
         write_atomically(self._path(key, "parquet"), scores)

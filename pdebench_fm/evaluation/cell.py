@@ -17,7 +17,7 @@ from pdebench_fm.protocol.metrics import Errors
 from pdebench_fm.protocol.recipes import PAPER_RECIPE, adaptation_recipe
 from pdebench_fm.protocol.task import EvaluationTask
 from pdebench_fm.protocol.tracks import PROTOCOL_VERSION, Start, Track, find_track
-from pdebench_fm.results.result import Metrics
+from pdebench_fm.results.result import Metrics, Provenance
 from pdebench_fm.results.samples import summarise
 from pdebench_fm.training.adapt import AdaptationRecipe
 from pdebench_fm.training.search import SearchRecipe
@@ -83,13 +83,13 @@ class Scored:
 
     Attributes:
         errors: by metric, (rows,) float64.
-        seconds: what it took to compute.
+        provenance: what they were computed with, when, and how long it took.
         known: whether the model was afterwards what its fingerprint says. If not, the scores may depend on what it was
             asked before, and they are not kept.
     """
 
     errors: Errors
-    seconds: float
+    provenance: Provenance
     known: bool = True
 
     @property
@@ -105,12 +105,12 @@ class Failed:
     Attributes:
         reason: in one line.
         details: the traceback of the model's own code; "" where the reason says it all.
-        seconds: what it took to fail.
+        provenance: what it failed on, when, and how long that took.
     """
 
     reason: str
     details: str
-    seconds: float
+    provenance: Provenance
 
 
 Outcome = Scored | Failed

@@ -5,7 +5,6 @@ from collections.abc import Callable, Sequence
 from pdebench_fm.data.executors import open_executor
 from pdebench_fm.errors import UsageError
 from pdebench_fm.evaluation.cache import CellCache
-from pdebench_fm.evaluation.evaluation import Evaluation
 from pdebench_fm.evaluation.progress import SuiteProgress
 from pdebench_fm.evaluation.run import run_suite
 from pdebench_fm.evaluation.runners import ClusterRunner
@@ -17,7 +16,7 @@ from pdebench_fm.protocol.names import task_names
 from pdebench_fm.protocol.recipes import PROTOCOL_RECIPE
 from pdebench_fm.protocol.task import EvaluationTask, load_task
 from pdebench_fm.protocol.tracks import SEEDS
-from pdebench_fm.results.result import Result
+from pdebench_fm.results.evaluation import Evaluation
 
 Model = Operator | Candidate
 """A `NeuralOperator`, any other module or function `(source, coefficients) -> solution`, or a `Candidate`."""
@@ -35,7 +34,7 @@ def evaluate(
     deterministic: bool | None = None,
     cache: CellCache | None = None,
     on_progress: Callable[[SuiteProgress], None] = lambda _: None,
-) -> Result:
+) -> Evaluation:
     """Score a model on a task by the protocol, and the same architecture trained from scratch beside it.
 
     Args:
@@ -52,7 +51,8 @@ def evaluate(
         on_progress: called at the start, after each step of an adaptation, and after each cell.
 
     Returns:
-        The result, ready to be written. What gave no finite score, because the model raised, ran out of memory, or
+        The evaluation: scores in its `runs`, everything in its `result`, and every sample's scores in its `samples`.
+        `write` puts them into files. What gave no finite score, because the model raised, ran out of memory, or
         returned something else than finite solutions, is in its `failures`.
 
     Raises:
@@ -71,7 +71,7 @@ def evaluate(
         deterministic=deterministic,
     )
     (evaluation,) = run_suite(suite, cache=cache, on_progress=on_progress)
-    return evaluation.result
+    return evaluation
 
 
 def evaluate_suite(

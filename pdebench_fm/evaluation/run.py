@@ -6,11 +6,12 @@ from collections.abc import Callable
 
 from pdebench_fm.evaluation.cache import CellCache
 from pdebench_fm.evaluation.cell import Cell, Failed, Outcome
-from pdebench_fm.evaluation.evaluation import Evaluation, evaluation_of
+from pdebench_fm.evaluation.evaluation import evaluation_of
 from pdebench_fm.evaluation.progress import Pace, SuiteProgress
 from pdebench_fm.evaluation.runners import LocalRunner, Runner
 from pdebench_fm.evaluation.suite import Suite
 from pdebench_fm.models.candidate import Candidate
+from pdebench_fm.results.evaluation import Evaluation
 
 _logger = logging.getLogger("pdebench_fm")
 

@@ -12,6 +12,7 @@ from pdebench_fm.data.batches import Batch
 from pdebench_fm.errors import PdefmError, UsageError
 from pdebench_fm.evaluation.cell import Cell, Failed, Outcome, Scored
 from pdebench_fm.evaluation.held import HeldTask
+from pdebench_fm.evaluation.provenance import provenance_here
 from pdebench_fm.extensions.calling import user_code
 from pdebench_fm.models.candidate import Candidate
 from pdebench_fm.models.candidates import watch
@@ -62,9 +63,8 @@ def compute(cell: Cell, rows: HeldTask, on_step: OnStep = lambda _step, _loss: N
             raise
         if device.type == "cuda":
             torch.cuda.empty_cache()
-        return Failed(_reason(error), _details(error), time.perf_counter() - began)
-    seconds = time.perf_counter() - began
-    return Scored(errors, seconds, known=unchanged())
+        return Failed(_reason(error), _details(error), provenance_here(device, time.perf_counter() - began))
+    return Scored(errors, provenance_here(device, time.perf_counter() - began), known=unchanged())
 
 
 def score_samples(candidate: Candidate, test: Batch, symbol: Symbol) -> Errors:

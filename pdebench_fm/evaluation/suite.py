@@ -112,6 +112,9 @@ def plan(
     for candidate in candidates:
         _check_trainable(candidate, wanted)
     track_name, recipe_name = find_track(track).name, find_recipe(recipe)
+    for task in tasks:
+        if task.test_rows(track_name) < 2:
+            raise UsageError(f"{task.name} has a single test row there: an interval needs at least two")
     return Suite(tuple(candidates), tuple(tasks), wanted, track_name, seeds, scratch, recipe_name, deterministic)
 
 

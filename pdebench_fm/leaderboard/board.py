@@ -13,8 +13,8 @@ from pathlib import Path
 
 from pdebench_fm.data.catalogue import TASKS
 from pdebench_fm.leaderboard.store import Entry
-from pdebench_fm.protocol.standard_rows import STANDARD_TEST_ROWS, is_standard
 from pdebench_fm.protocol.tracks import Start, Track
+from pdebench_fm.results.remarks import is_of_one_seed, rows_remark
 from pdebench_fm.results.result import Metrics, Result, Run, Summary
 
 STANDARD_RESOLUTION = {"full": 128, "lite": 64}
@@ -50,7 +50,7 @@ class Column:
 
 
 @dataclass(frozen=True)
-class Cell:
+class TableCell:
     """The score of one row on one column, and the entry it comes from."""
 
     entry: Entry
@@ -64,9 +64,14 @@ class Cell:
         return self.run.summary
 
     @property
+    def is_of_one_seed(self) -> bool:
+        """Whether its interval holds for its one seed alone."""
+        return is_of_one_seed(self.run)
+
+    @property
     def mean_metrics(self) -> Metrics:
         """Every metric, averaged over the seeds."""
-        seeds = [scores.metrics.model_dump() for scores in self.run.seeds]
+        seeds = [cell.metrics.model_dump() for cell in self.entry.result.cells_of(self.run)]
         return Metrics(**{name: sum(s[name] for s in seeds) / len(seeds) for name in Metrics.model_fields})
 
 
@@ -78,7 +83,7 @@ class Row:
     result: Result
     start: Start
     shots: int
-    cells: tuple[Cell | None, ...]
+    cells: tuple[TableCell | None, ...]
 
     @property
     def name(self) -> str:
@@ -130,12 +135,12 @@ def make_boards(entries: Iterable[Entry]) -> list[Board]:
 def _make_board(protocol_version: int, track: Track, entries: Sequence[Entry]) -> Board:
     columns = _columns(entries)
     remarks = _remarks(entries)
-    found: dict[tuple[object, ...], dict[int, Cell]] = defaultdict(dict)
+    found: dict[tuple[object, ...], dict[int, TableCell]] = defaultdict(dict)
     # Minor versions of a dataset hold the same bits: of a model's results in one column the newest one is shown.
     for entry in sorted(entries, key=lambda entry: (_version(entry.result), entry.result.date)):
         column = next(i for i, c in enumerate(columns) if (c.task, c.major) == _column_key(entry))
         for run in complete_runs(entry.result):
-            found[_row_key(entry, run)][column] = Cell(entry, run, remarks[entry.path])
+            found[_row_key(entry, run)][column] = TableCell(entry, run, remarks[entry.path])
     rows = [
         Row(cell.entry.organisation, cell.entry.result, cell.run.start, cell.run.shots, cells)
         for by_column in found.values()
@@ -160,24 +165,7 @@ def _columns(entries: Sequence[Entry]) -> tuple[Column, ...]:
 
 def _remarks(entries: Sequence[Entry]) -> dict[Path, str]:
     """Return why each entry cannot be compared with the others of its column; "" if it can."""
-    return {entry.path: _size_remark(entry.result) or _rows_remark(entry.result) for entry in entries}
-
-
-def _rows_remark(result: Result) -> str:
-    data = result.dataset
-    if is_standard(result.task, result.track, data.version, result.test_rows, data.recipe_digest):
-        return ""
-    return f"other test rows than the standard ones of data version {data.version} (recipe digest)"
-
-
-def _size_remark(result: Result) -> str:
-    rows, resolution = STANDARD_TEST_ROWS[result.track], STANDARD_RESOLUTION[result.track]
-    parts = []
-    if result.test_rows != rows:
-        parts.append(f"{result.test_rows} test rows instead of {rows}")
-    if result.resolution != resolution:
-        parts.append(f"resolution {result.resolution} instead of {resolution}")
-    return ", ".join(parts)
+    return {entry.path: rows_remark(entry.result) for entry in entries}
 
 
 def _with_best_marked(rows: Sequence[Row], columns: int) -> tuple[Row, ...]:
@@ -188,7 +176,7 @@ def _with_best_marked(rows: Sequence[Row], columns: int) -> tuple[Row, ...]:
         for i, row in enumerate(rows):
             cell = row.cells[column]
             if cell and not cell.remark:
-                groups[row.shots, row.result.recipe if row.shots else ""].append(i)
+                groups[row.shots, row.result.method if row.shots else ""].append(i)
         for members in groups.values():
             lowest = min(_mean(rows[i], column) for i in members)
             for i in members:
@@ -214,11 +202,11 @@ def _column_key(entry: Entry) -> tuple[str, int]:
 
 def _row_key(entry: Entry, run: Run) -> tuple[object, ...]:
     model = entry.result.model
-    identity = (entry.organisation, model.model_id, model.revision, model.weights_sha256, entry.result.recipe)
+    identity = (entry.organisation, model.model_id, model.revision, model.weights_sha256, entry.result.method)
     return (*identity, run.start, run.shots)
 
 
 def _row_order(row: Row) -> tuple[object, ...]:
     model = row.result.model
-    named = (row.organisation, row.name, model.revision or "", model.weights_sha256 or "", row.result.recipe)
+    named = (row.organisation, row.name, model.revision or "", model.weights_sha256 or "", row.result.method)
     return (row.shots, row.start, *named)

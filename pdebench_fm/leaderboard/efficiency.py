@@ -6,7 +6,7 @@ from math import exp, log, log2
 from sys import float_info
 from typing import Literal
 
-from pdebench_fm.leaderboard.board import Board, Cell, Column, Row
+from pdebench_fm.leaderboard.board import Board, Column, Row, TableCell
 
 Relation = Literal["=", "<", ">"]
 
@@ -62,8 +62,8 @@ class Curve:
     """Errors by shots of one model on one column, from a pretrained and from a fresh start."""
 
     row: Row
-    pretrained: Mapping[int, Cell]
-    scratch: Mapping[int, Cell]
+    pretrained: Mapping[int, TableCell]
+    scratch: Mapping[int, TableCell]
 
     def needed(self, shots: int) -> Needed | None:
         """Return the shots from scratch that equal the pretrained model's `shots`, None without both curves."""
@@ -73,14 +73,14 @@ class Curve:
 
 
 @dataclass(frozen=True)
-class Comparison:
+class TaskCurves:
     """Every model's curves on one column of a board."""
 
     column: Column
     shots: tuple[int, ...]
     curves: tuple[Curve, ...]
 
-    def points(self, cells: Mapping[int, Cell], width: float, height: float) -> str:
+    def points(self, cells: Mapping[int, TableCell], width: float, height: float) -> str:
         """Return a curve as SVG points, log-log, on the scale that all curves of the comparison share."""
         errors = [
             _log(cell.summary.mean)
@@ -101,14 +101,14 @@ class Comparison:
         return log2(shots) if shots else log2(fewest) - 2
 
 
-def comparisons(board: Board) -> list[Comparison]:
+def comparisons(board: Board) -> list[TaskCurves]:
     """Return the comparison of each column that has runs with shots above 0."""
     found = []
     for position, column in enumerate(board.columns):
         curves = tuple(_curves(board.rows, position))
         shots = {shots for curve in curves for shots in (*curve.pretrained, *curve.scratch)}
         if curves:
-            found.append(Comparison(column, tuple(sorted(shots)), curves))
+            found.append(TaskCurves(column, tuple(sorted(shots)), curves))
     return found
 
 
@@ -120,13 +120,13 @@ def _curves(rows: Iterable[Row], column: int) -> Iterable[Curve]:
     test rows are lent or matched with borrowed ones.
     """
     models: dict[tuple[object, ...], Row] = {}
-    cells: dict[tuple[object, ...], dict[str, dict[int, Cell]]] = {}
-    lent: dict[tuple[object, ...], dict[int, Cell]] = {}
+    cells: dict[tuple[object, ...], dict[str, dict[int, TableCell]]] = {}
+    lent: dict[tuple[object, ...], dict[int, TableCell]] = {}
     for row in rows:
         cell, model = row.cells[column], row.result.model
         if cell is None:
             continue
-        named = (row.organisation, model.model_id, row.result.recipe)
+        named = (row.organisation, model.model_id, row.result.method)
         key: tuple[object, ...] = (*named, model.revision, model.weights_sha256)
         models.setdefault(key, row)
         cells.setdefault(key, {"pretrained": {}, "scratch": {}})[row.start][row.shots] = cell
@@ -140,10 +140,10 @@ def _curves(rows: Iterable[Row], column: int) -> Iterable[Curve]:
 
 
 def _architecture(row: Row) -> tuple[object, ...]:
-    return row.organisation, row.result.model.size, row.result.model.parameters, row.result.recipe
+    return row.organisation, row.result.model.size, row.result.model.parameters, row.result.method
 
 
-def _means(cells: Mapping[int, Cell]) -> dict[int, float]:
+def _means(cells: Mapping[int, TableCell]) -> dict[int, float]:
     return {shots: cell.summary.mean for shots, cell in cells.items()}
 
 

@@ -7,22 +7,23 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment as Templates
+from jinja2 import PackageLoader, StrictUndefined
 
 from pdebench_fm.errors import UsageError
 from pdebench_fm.files import write_atomically
 from pdebench_fm.leaderboard.board import (
     STANDARD_RESOLUTION,
     Board,
-    Cell,
     Row,
+    TableCell,
     make_boards,
 )
 from pdebench_fm.leaderboard.efficiency import Needed, comparisons
 from pdebench_fm.leaderboard.store import Entry, load
 from pdebench_fm.physics import REGIMES, SYSTEMS
 from pdebench_fm.protocol.standard_rows import STANDARD_TEST_ROWS
-from pdebench_fm.results.result import Metrics
+from pdebench_fm.results.result import Environment, Metrics
 
 PAGE = "index.html"
 GENERATOR = '<meta name="generator" content="pdebench_fm leaderboard">'
@@ -62,7 +63,7 @@ def render(entries: Sequence[Entry]) -> str:
     """Return the page for `entries`."""
     boards = make_boards(entries)
     script = _template_text("board.js")
-    environment = Environment(
+    environment = Templates(
         loader=PackageLoader("pdebench_fm.leaderboard"),
         autoescape=True,
         undefined=StrictUndefined,
@@ -178,19 +179,28 @@ def _details(boards: Sequence[Board], entries: Sequence[Entry]) -> dict[str, Any
     }
 
 
-def _scores(cell: Cell, entry: int) -> dict[str, Any]:
+def _scores(cell: TableCell, entry: int) -> dict[str, Any]:
     summary = cell.summary
     metrics: Metrics = cell.mean_metrics
     return {
         "task": cell.entry.result.task,
         "entry": entry,
         "mean": number(summary.mean, 5),
-        "deviation": number(summary.standard_deviation, 2) if len(cell.run.seeds) > 1 else "–",
-        "interval": f"{number(summary.interval_low, 4)} – {number(summary.interval_high, 4)}",
-        "seeds": ", ".join(str(scores.seed) for scores in cell.run.seeds),
+        "deviation": "–" if summary.standard_deviation is None else number(summary.standard_deviation, 2),
+        "interval": f"{number(summary.interval_low, 4)} – {number(summary.interval_high, 4)}"
+        + (" *" if cell.is_of_one_seed else ""),
+        "seeds": ", ".join(map(str, cell.run.seeds)),
         "metrics": [number(getattr(metrics, name)) for name in METRIC_TITLES],
         "remark": cell.remark,
     }
+
+
+def _environment(environment: Environment) -> str:
+    """Return what cells were computed with, in a line."""
+    threads = f", {environment.threads} threads" if environment.threads else ""
+    libraries = ", ".join(f"{name} {version}" for name, version in environment.libraries.items())
+    versions = f"package {environment.package_version}, Python {environment.python}, {libraries}"
+    return f"{environment.device}{threads}, {versions}"
 
 
 def _model_facts(row: Row) -> list[tuple[str, str]]:
@@ -203,13 +213,13 @@ def _model_facts(row: Row) -> list[tuple[str, str]]:
         "Parameters": f"{model.parameters:,}" if model.parameters else None,
         "Family": model.family,
         "Size": model.size,
-        "Recipe": row.result.recipe,
+        "Method": row.result.method,
     }
     return [(name, fact) for name, fact in facts.items() if fact]
 
 
 def _facts(entry: Entry) -> list[tuple[str, str]]:
-    result, dataset, environment = entry.result, entry.result.dataset, entry.result.environment
+    result, dataset = entry.result, entry.result.dataset
     facts = {
         "Task": result.task,
         "Dataset version": dataset.version,
@@ -218,13 +228,9 @@ def _facts(entry: Entry) -> list[tuple[str, str]]:
         "Dataset revision": dataset.revision,
         "Recipe digest": dataset.recipe_digest,
         "Content digest": dataset.content_digest,
-        "Protocol": f"v{result.protocol_version}, recipe {result.recipe}",
-        "Package": environment.package_version,
-        "Python": environment.python,
-        "Libraries": ", ".join(f"{name} {version}" for name, version in environment.libraries.items()),
-        "Device": environment.device,
-        "Threads": str(environment.threads) if environment.threads else None,
-        "Wall time": f"{result.wall_seconds:.1f} s",
+        "Protocol": f"v{result.protocol_version}, method {result.method}, {result.division} division",
+        "Computed with": "; ".join(map(_environment, result.environments)),
+        "Computing time": f"{result.seconds:.1f} s",
         "Date": f"{result.date:%Y-%m-%d %H:%M} UTC",
         "File": entry.path.as_posix(),
     }

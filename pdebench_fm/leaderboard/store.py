@@ -1,13 +1,8 @@
-"""The leaderboard's rows on disk: one result file each, under a path that follows from its content.
+"""The leaderboard's rows on disk: one result file each with its per-sample scores, under a path that follows from it.
 
-A row lives at `<root>/results/<organisation>/<model>/<task>-<track>-<fingerprint>.json`, with `--` for the task's
-slash. The fingerprint covers what makes two results of a model on a task different things (weights, revision,
-protocol, recipe, dataset version), so that a new revision is a new row and never replaces an old one.
+Results of one identity are one row, the union of their cells; a new revision of a model is a new row (`results.paths`).
 """
 
-import hashlib
-import json
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -15,11 +10,11 @@ from pathlib import Path
 
 from pdebench_fm.errors import PdefmError, UsageError
 from pdebench_fm.files import write_atomically
-from pdebench_fm.protocol.recipes import PAPER_RECIPE
-from pdebench_fm.results.result import Result, find_result_files, read_result, result_text, write_result
-
-HOME_ORGANISATION = "pdebench-fm"
-_SAFE_NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,94}[A-Za-z0-9])?")
+from pdebench_fm.results.evaluation import Evaluation, read_evaluation
+from pdebench_fm.results.merging import conflicts
+from pdebench_fm.results.paths import HOME_ORGANISATION, row_path
+from pdebench_fm.results.result import Result, find_result_files, write_result
+from pdebench_fm.results.samples import samples_path, write_samples
 
 
 @dataclass(frozen=True)
@@ -31,71 +26,46 @@ class Entry:
     result: Result
 
 
-def row_path(result: Result, organisation: str = HOME_ORGANISATION) -> Path:
-    """Return where `result` belongs, relative to a leaderboard's root.
-
-    The organisation of a Hub id (`org/name`) is its own; `organisation` is that of every other model.
-
-    Raises:
-        UsageError: a name that cannot be a folder's.
-    """
-    owner, slash, name = result.model.model_id.rpartition("/")
-    owner = owner if slash else organisation
-    for kind, text in (("organisation", owner), ("model", name)):
-        if not _SAFE_NAME.fullmatch(text) or ".." in text or "--" in text:
-            raise UsageError(
-                f"{kind} name {text!r} cannot be a folder on the leaderboard: use letters, digits and single "
-                "'-', '_' or '.' between them, as in 'org/name'"
-            )
-    task = result.task.replace("/", "--")
-    return Path("results", owner, name, f"{task}-{result.track}-{fingerprint(result)}.json")
-
-
-def fingerprint(result: Result) -> str:
-    """Return 12 hexadecimal digits that differ between results that must not replace each other."""
-    identity = [
-        result.model.weights_sha256,
-        result.model.revision,
-        result.protocol_version,
-        result.recipe,
-        result.dataset.version,
-    ]
-    return hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:12]
-
-
 def submit(
     paths: Iterable[Path], to: Path, organisation: str = HOME_ORGANISATION, *, replace: bool = False
 ) -> list[Path]:
-    """Check result files, and copy them into the leaderboard at `to`, all of them or none.
+    """Check result files, and copy them with their per-sample scores into the leaderboard at `to`: all or none.
+
+    A result of a row that is there already is merged with it.
 
     Args:
         paths: result files, or folders of which every `*.json` is one.
         to: the leaderboard's root folder, made if missing.
         organisation: who sends models that are not named `org/name`.
-        replace: overwrite a row of the same identity and other content, instead of refusing.
+        replace: let cells take the place of those of a row that have other scores, instead of refusing.
 
     Returns:
-        The rows' files, in the order given. One that was already there with the same content is left alone.
+        The rows' files, in the order given. One that has all of it already is left alone.
 
     Raises:
-        UsageError: nothing to submit, an unknown task, an unusable name, the paper's recipe, or a row that exists
-            already.
+        UsageError: nothing to submit, no per-sample scores, an unknown task, an unusable name, an unranked division, or
+            other scores for a cell that a row has already.
         PdefmError: a file that is not a valid result, or a folder that cannot be written.
     """
     files = find_result_files(paths)
     if not files:
         raise UsageError("nothing to submit: name result files or folders of them")
-    rows: dict[Path, Result] = {}
+    rows: dict[Path, Evaluation] = {}
     for source in files:
-        result = read_result(source)
+        evaluation = read_evaluation(source)
         try:
-            check_rankable(result)
-            target = to / row_path(result, organisation)
+            check_rankable(evaluation.result)
+            target = to / row_path(evaluation.result, organisation)
         except UsageError as error:
             raise UsageError(f"{source}: {error}") from error
-        if rows.setdefault(target, result) != result:
-            raise UsageError(f"{source} and another file submitted with it are both {_described(result)}")
-    changed = {target: result for target, result in rows.items() if _is_new(target, result, replace=replace)}
+        other = rows.setdefault(target, evaluation)
+        if conflicts(evaluation.result, other.result):
+            raise UsageError(
+                f"{source} and another file submitted with it are both {_described(evaluation.result)}, with other "
+                "scores"
+            )
+        rows[target] = other.merged_with(evaluation)
+    changed = {target: row for target, new in rows.items() if (row := _changed(target, new, replace=replace))}
     _write_all(changed)
     return list(rows)
 
@@ -104,14 +74,15 @@ def load(root: Path) -> list[Entry]:
     """Return every row of the leaderboard at `root`, in the order of their paths.
 
     Raises:
-        UsageError: there is no folder at `root`.
-        PdefmError: a file under `results` is not a valid result of a known task, or not where its content says.
+        UsageError: there is no folder at `root`, or a row has no per-sample scores.
+        PdefmError: a file under `results` is not a valid result of a known task, its derived values are not those of
+            its per-sample scores, or it is not where its content says.
     """
     if not root.is_dir():
         raise UsageError(f"no leaderboard folder at {root}")
     entries = []
     for path in sorted((root / "results").rglob("*.json")):
-        result, place = read_result(path), path.relative_to(root)
+        result, place = read_evaluation(path).result, path.relative_to(root)
         organisation = place.parts[1]
         try:
             check_rankable(result)
@@ -127,16 +98,16 @@ def load(root: Path) -> list[Entry]:
 def check_rankable(result: Result) -> None:
     """Raise a `UsageError` if a leaderboard cannot rank a result.
 
-    That is, unless it is of one of the benchmark's tasks, adapted by the protocol's own recipe, and of a model that
-    others can get: its weights in a file, if it has any.
+    That is, unless it is of one of the benchmark's tasks, adapted by what looks at the support set alone, and of a
+    model that others can get: its weights in a file, if it has any.
     """
     from pdebench_fm.data.catalogue import find_ranked_task
 
     find_ranked_task(result.task)
-    if result.recipe == PAPER_RECIPE:
+    if result.division == "unranked":
         raise UsageError(
-            f"its models were adapted by the recipe {PAPER_RECIPE!r}, which looks at validation rows: the leaderboard "
-            "ranks the protocol's own recipe alone"
+            f"its models were adapted by the recipe {result.method!r}, which looks at validation rows: the leaderboard "
+            "ranks what looks at the support set alone"
         )
     if result.model.parameters is not None and result.model.weights_sha256 is None:
         raise UsageError("its model was never saved, so nobody can check it: save and evaluate it again")
@@ -147,35 +118,42 @@ def _described(result: Result) -> str:
     return f"{model} on {result.task} ({result.track})"
 
 
-def _is_new(target: Path, result: Result, *, replace: bool) -> bool:
-    """Tell whether `result` has to be written to `target`; refuse if that would lose another result."""
+def _changed(target: Path, new: Evaluation, *, replace: bool) -> Evaluation | None:
+    """Return what has to be written to `target`, None if it has all of it; refuse if that would lose a score."""
     if not target.exists():
-        return True
-    if replace:
-        return target.read_text(encoding="utf-8", errors="replace") != result_text(result)
-    present = read_result(target)
-    if present == result:
-        return False
-    raise UsageError(
-        f"{_described(result)} is on the leaderboard already with other content: {target} of "
-        f"{present.date:%Y-%m-%d}, submitted one of {result.date:%Y-%m-%d}; nothing was written (replacing it "
-        "has to be asked for)"
-    )
+        return new
+    try:
+        present = read_evaluation(target)
+    except PdefmError:
+        if replace:
+            return new
+        raise
+    others = conflicts(new.result, present.result)
+    if others and not replace:
+        cell = others[0]
+        raise UsageError(
+            f"{_described(new.result)} is on the leaderboard already with other scores ({cell.start}, {cell.shots} "
+            f"shots, seed {cell.seed}): {target}; nothing was written (replacing them has to be asked for)"
+        )
+    union = new.merged_with(present) if others else present.merged_with(new)
+    return None if union.result == present.result else union
 
 
-def _write_all(rows: dict[Path, Result]) -> None:
+def _write_all(rows: dict[Path, Evaluation]) -> None:
     """Write every row, or put everything back as it was."""
     with ExitStack() as undo:
-        for target, result in rows.items():
-            undo.enter_context(_restored_on_failure(target))
-            write_result(result, target)
+        for target, row in rows.items():
+            for file in (samples_path(target), target):
+                undo.enter_context(_restored_on_failure(file))
+            write_samples(row.samples, samples_path(target))
+            write_result(row.result, target)
 
 
 @contextmanager
 def _restored_on_failure(target: Path) -> Iterator[None]:
     """Undo what was done to `target`, and to the folders made for it, when the block is left by an exception."""
     made = _missing_folders(target)
-    before = target.read_text(encoding="utf-8") if target.exists() else None
+    before = target.read_bytes() if target.exists() else None
     try:
         yield
     except BaseException:

@@ -116,6 +116,14 @@ def point_of(score: Score, x: float, words: str) -> Point:
     return Point(x, summary.mean, summary.interval_low, summary.interval_high, score.seeds, words)
 
 
+def interval_words(drawn: str, entries: Iterable[Score]) -> str:
+    """Return what the intervals of a chart are, for its caption; `drawn` is what they look like there."""
+    words = f"{drawn}: 95 % intervals for new test samples and new seeds"
+    if any(score.shots and score.summary.covers == "samples" for score in entries):
+        words += " (of one seed: for new test samples alone)"
+    return f"{words}."
+
+
 def error_axis(series: Iterable[Series]) -> Axis:
     """Return the logarithmic axis that holds all points and intervals of some series."""
     values = [

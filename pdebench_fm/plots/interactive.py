@@ -152,7 +152,7 @@ def _traces(series: Series, panel: Panel, *, bands: bool) -> list[go.Scatter]:
             )
         )
     if series.zero_shot is not None:
-        traces += _zero_shot(series, series.zero_shot, panel.x)
+        traces += _zero_shot(series, series.zero_shot, panel.x, floor)
     return traces
 
 
@@ -180,7 +180,7 @@ def _whiskers(points: Sequence[Point], floor: float, ink: str) -> dict[str, obje
     }
 
 
-def _zero_shot(series: Series, point: Point, x: Axis) -> list[go.Scatter]:
+def _zero_shot(series: Series, point: Point, x: Axis, floor: float) -> list[go.Scatter]:
     ink = colour(series.style)
     level = go.Scatter(
         x=list(x.limits),
@@ -195,6 +195,7 @@ def _zero_shot(series: Series, point: Point, x: Axis) -> list[go.Scatter]:
         name=_plain(series.label),
         mode="markers",
         marker=_marker(series),
+        error_y=_whiskers([point], floor, ink),
         text=[_hover(series, point)],
         hovertemplate="%{text}<extra></extra>",
     )
@@ -212,7 +213,8 @@ def _marker(series: Series) -> dict[str, object]:
 
 
 def _hover(series: Series, point: Point) -> str:
-    spread = f" ({point.low:.3g} to {point.high:.3g}, {point.seeds} seeds)" if point.seeds > 1 else ""
+    seeds = "1 seed" if point.seeds == 1 else f"{point.seeds} seeds"
+    spread = f" ({point.low:.3g} to {point.high:.3g}, {seeds})"
     return f"{_plain(series.label)}<br>{_plain(point.words)}<br>error {point.error:.4g}{spread}"
 
 

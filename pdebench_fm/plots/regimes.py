@@ -10,6 +10,7 @@ from pdebench_fm.plots.chart import (
     Panel,
     Series,
     error_axis,
+    interval_words,
     point_of,
     shots_words,
     start_words,
@@ -53,7 +54,7 @@ def regimes_chart(scores: Scores) -> Chart:
         Panel(tasks[0].dataset.system.title, tasks[0].dataset.system.equation, _regime_axis(tasks), y, tuple(series))
         for tasks, series in drawn
     )
-    caption = f"{scores.about}. Whiskers: 95 % bootstrap intervals over seeds."
+    caption = f"{scores.about}. {interval_words('Whiskers', scores.entries)}"
     return Chart("Error by regime", caption, (panels,), bands=False, notes=scores.notes)
 
 

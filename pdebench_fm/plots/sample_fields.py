@@ -23,7 +23,7 @@ from pdebench_fm.plots.selection import STARTS, Found, Selection, find_results
 from pdebench_fm.protocol.metrics import sample_errors
 from pdebench_fm.protocol.task import EvaluationTask, load_task, rows_at
 from pdebench_fm.results.result import Result, Run
-from pdebench_fm.results.samples import read_own_samples, sample_errors_of
+from pdebench_fm.results.samples import errors_of, read_own_samples
 from pdebench_fm.surroundings import is_deterministic, seeded, standard
 
 ZERO_SHOT_AGREEMENT = 1e-3
@@ -92,13 +92,13 @@ def fields_picture(paths: Iterable[Path], selection: Selection, reference: str |
     found = _only(find_results(paths, selection))
     result = found.result
     run = _chosen_run(found, selection)
-    seed = run.seeds[0].seed
+    seed = run.seeds[0]
     if run.shots and result.dataset.origin == "rows":
         raise UsageError(
             f"{found.path} was adapted on rows of {result.dataset.location}, which are not at hand: of such a result "
             "only zero-shot fields can be drawn"
         )
-    scores = sample_errors_of(read_own_samples(found.path, result), run, seed)
+    (scores,) = errors_of(read_own_samples(found.path, result), [(run.start, run.shots, seed)])
     task = _task_of(found)
     candidate = _opened(result, reference)
     chosen = chosen_samples(scores)
@@ -110,7 +110,7 @@ def fields_picture(paths: Iterable[Path], selection: Selection, reference: str |
         run.start,
         run.shots,
         seed,
-        result.recipe,
+        result.method,
         is_deterministic(result.deterministic, candidate.device),
     )
     with standard(deterministic=cell.deterministic), seeded(seed, candidate.device):

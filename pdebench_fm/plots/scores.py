@@ -173,7 +173,8 @@ def _rows(result: Result) -> tuple[str, int]:
 
 
 def _identity(result: Result) -> tuple[object, ...]:
-    return result.model.model_id, result.model.revision, result.model.weights_sha256, result.recipe
+    model = result.model
+    return model.model_id, model.revision, model.weights_sha256, model.fingerprint, result.method
 
 
 def _names(found: Sequence[Found]) -> dict[tuple[object, ...], str]:
@@ -188,7 +189,7 @@ def _names(found: Sequence[Found]) -> dict[tuple[object, ...], str]:
             name += f"@{(model.revision or 'local')[:12]}"
         if len({other.weights_sha256 for other in others if other.revision == model.revision}) > 1:
             name += f" ({(model.weights_sha256 or 'no weights')[:8]})"
-        names[identity] = name if result.recipe == PROTOCOL_RECIPE else f"{name}, recipe {result.recipe}"
+        names[identity] = name if result.method == PROTOCOL_RECIPE else f"{name}, recipe {result.method}"
     return names
 
 

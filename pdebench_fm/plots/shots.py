@@ -10,6 +10,7 @@ from pdebench_fm.plots.chart import (
     Series,
     Style,
     error_axis,
+    interval_words,
     point_of,
     rows_by_system,
     shots_words,
@@ -38,8 +39,8 @@ def shots_chart(scores: Scores) -> Chart:
             )
         )
     caption = (
-        f"{scores.about}. Shots: samples of the task that the model was adapted to. Bands: 95 % bootstrap intervals "
-        "over seeds. Dotted: zero-shot."
+        f"{scores.about}. Shots: samples of the task that the model was adapted to. "
+        f"{interval_words('Bands and whiskers', scores.entries)} Dotted: zero-shot."
     )
     return Chart("Error against the number of shots", caption, tuple(rows), bands=True, notes=scores.notes)
 

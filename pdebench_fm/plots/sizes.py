@@ -11,6 +11,7 @@ from pdebench_fm.plots.chart import (
     Panel,
     Series,
     error_axis,
+    interval_words,
     point_of,
     rows_by_system,
     shots_words,
@@ -49,7 +50,7 @@ def sizes_chart(scores: Scores) -> Chart:
                 for task, of_task in zip(tasks, series, strict=True)
             )
         )
-    caption = f"{scores.about}. Bands: 95 % bootstrap intervals over seeds."
+    caption = f"{scores.about}. {interval_words('Bands', entries)}"
     return Chart("Error against model size", caption, tuple(rows), bands=True, notes=tuple(notes))
 
 

@@ -173,7 +173,9 @@ def _draw_series(axes: Axes, series: Series, floor: float, *, bands: bool) -> No
     else:
         axes.vlines([point.x for point in points], lows, highs, color=ink, linewidth=1.1, zorder=1.8)
     if series.zero_shot is not None:
-        _draw_zero_shot(axes, series.zero_shot, series.style)
+        apart = series.zero_shot
+        axes.vlines([apart.x], [max(apart.low, floor)], [apart.high], color=ink, linewidth=1.1, zorder=1.8)
+        _draw_zero_shot(axes, apart, series.style)
 
 
 def _draw_zero_shot(axes: Axes, point: Point, style: Style) -> PathCollection:

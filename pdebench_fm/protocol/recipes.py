@@ -3,12 +3,13 @@
 from dataclasses import dataclass
 
 from pdebench_fm.errors import unknown_name
+from pdebench_fm.protocol.divisions import PAPER_METHOD
 from pdebench_fm.protocol.tracks import PROTOCOL_VERSION, Start
 from pdebench_fm.training.adapt import AdaptationRecipe
 from pdebench_fm.training.search import SearchRecipe
 
 PROTOCOL_RECIPE = f"v{PROTOCOL_VERSION}"
-PAPER_RECIPE = "paper"
+PAPER_RECIPE = PAPER_METHOD
 RECIPES = (PROTOCOL_RECIPE, PAPER_RECIPE)
 """By name, as results carry them. The leaderboard ranks the protocol's alone: the paper's looks at validation rows."""
 

@@ -22,8 +22,6 @@ SHOTS = (0, 8, 32, 128, 512, 2048, 8192, 32768)
 SEEDS = 3
 """Runs of each adaptation, with seeds 0, 1, 2."""
 
-BOOTSTRAP_RESAMPLES = 10_000
-
 
 @dataclass(frozen=True)
 class TrackDefinition:
@@ -71,12 +69,3 @@ def support_indices(task: str, shots: int, available: int, seed: int) -> list[in
     digest = hashlib.sha256(f"pdebench_fm support set\x1f{task}\x1f{seed}".encode()).digest()
     words = np.random.Philox(key=int.from_bytes(digest[:16], "little")).random_raw(available)
     return [int(i) for i in np.argsort(words, kind="stable")[:shots]]
-
-
-def bootstrap_interval(scores: list[float], seed: int = 0) -> tuple[float, float]:
-    """Return the 95 % percentile bootstrap interval of the mean (Efron and Tibshirani 1993, chapter 13)."""
-    generator = np.random.Generator(np.random.PCG64(seed))
-    values = np.asarray(scores, dtype=np.float64)
-    means = values[generator.integers(len(values), size=(BOOTSTRAP_RESAMPLES, len(values)))].mean(axis=1)
-    low, high = np.quantile(means, [0.025, 0.975])
-    return float(low), float(high)

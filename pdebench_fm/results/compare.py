@@ -4,16 +4,12 @@ import math
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-import pyarrow as pa
-from numpy.typing import NDArray
-
 from pdebench_fm.errors import UsageError
-from pdebench_fm.protocol.tracks import BOOTSTRAP_RESAMPLES, Start
-from pdebench_fm.results.result import Result, Run, read_result
-from pdebench_fm.results.samples import read_own_samples, sample_errors_of
-
-_CHUNK = 250  # resamples at once
+from pdebench_fm.protocol.tracks import Start
+from pdebench_fm.results.evaluation import Evaluation, read_evaluation
+from pdebench_fm.results.intervals import interval_of_difference
+from pdebench_fm.results.result import Covers, Result, Run
+from pdebench_fm.results.samples import errors_of
 
 
 @dataclass(frozen=True)
@@ -22,18 +18,22 @@ class Difference:
 
     Attributes:
         start, shots: of both.
+        seeds: how many the first and the second have.
         first, second: mean relative ℓ² errors, each over its own seeds and the same test rows.
-        mean: of first − second over the test rows.
-        low, high: ends of its 95 % bootstrap interval.
+        mean: first − second.
+        low, high: ends of its 95 % interval.
+        covers: what the interval allows for; of a side adapted with a single seed nothing is known of others.
     """
 
     start: Start
     shots: int
+    seeds: tuple[int, int]
     first: float
     second: float
     mean: float
     low: float
     high: float
+    covers: Covers
 
     @property
     def better(self) -> int | None:
@@ -55,43 +55,27 @@ class Comparison:
 def compare(first: Path, second: Path) -> Comparison:
     """Compare two result files of one task, sample by sample.
 
-    For each start and number of shots that both have, each test row's relative ℓ² error is averaged over the seeds of
-    each file and the two are subtracted. The interval is a percentile bootstrap of the mean difference over the test
-    rows (Efron and Tibshirani 1993, chapter 13), so it covers the choice of test rows and not that of seeds.
+    For each start and number of shots that both have. The interval of the mean difference is for new test samples, by
+    which the two are paired, and for new seeds, which are taken as independent (`results.intervals`).
 
     Raises:
         UsageError: if a file is missing, or the two are of different tasks, tracks or rows, or share no setting.
         PdefmError: if a file is damaged, or the per-sample scores beside a result are not its own.
     """
-    results = read_result(first), read_result(second)
+    evaluations = read_evaluation(first), read_evaluation(second)
+    results = evaluations[0].result, evaluations[1].result
     _check_comparable(*results)
-    tables = tuple(read_own_samples(path, result) for path, result in zip((first, second), results, strict=True))
     settings = [(a, b) for a in results[0].runs for b in results[1].runs if (a.start, a.shots) == (b.start, b.shots)]
     if not settings:
         raise UsageError(f"{first} and {second} have no start and number of shots in common: nothing to compare")
-    differences = []
-    for a, b in settings:
-        for run, result, path in ((a, results[0], first), (b, results[1], second)):
+    for runs in settings:
+        for run, result, path in zip(runs, results, (first, second), strict=True):
             if failed := result.failed_seeds(run):
                 raise UsageError(
                     f"{path}: {run.start}, {run.shots} shots failed with seed {failed[0]}: those that did not are no "
                     "fair sample"
                 )
-        differences.append(_difference(a, _errors(tables[0], a), _errors(tables[1], b)))
-    return Comparison(*results, tuple(differences))
-
-
-def bootstrap_of_mean(values: NDArray[np.float64], seed: int = 0) -> tuple[float, float]:
-    """Return the 95 % percentile bootstrap interval of the mean of `values`, (n,), fixed by the seed."""
-    generator = np.random.Generator(np.random.PCG64(seed))
-    means = [
-        values[generator.integers(len(values), size=(min(_CHUNK, BOOTSTRAP_RESAMPLES - done), len(values)))].mean(
-            axis=1
-        )
-        for done in range(0, BOOTSTRAP_RESAMPLES, _CHUNK)
-    ]
-    low, high = np.quantile(np.concatenate(means), [0.025, 0.975])
-    return float(low), float(high)
+    return Comparison(*results, tuple(_difference(evaluations, runs) for runs in settings))
 
 
 def _check_comparable(a: Result, b: Result) -> None:
@@ -107,21 +91,22 @@ def _check_comparable(a: Result, b: Result) -> None:
             raise UsageError(f"the results are of different {what}, {one} and {other}: they cannot be paired")
 
 
-def _errors(table: pa.Table, run: Run) -> NDArray[np.float64]:
-    """Return each test row's error, (rows,), averaged over the seeds."""
-    errors: NDArray[np.float64] = np.mean([sample_errors_of(table, run, scores.seed) for scores in run.seeds], axis=0)
-    return errors
-
-
-def _difference(run: Run, first: NDArray[np.float64], second: NDArray[np.float64]) -> Difference:
-    paired = first - second
-    low, high = bootstrap_of_mean(paired)
+def _difference(evaluations: tuple[Evaluation, Evaluation], runs: tuple[Run, Run]) -> Difference:
+    errors = [
+        errors_of(each.samples, [cell.key for cell in each.result.cells_of(run)])
+        for each, run in zip(evaluations, runs, strict=True)
+    ]
+    low, high = interval_of_difference(*errors)
+    means = [math.fsum(scores.ravel()) / scores.size for scores in errors]
+    seeds = len(runs[0].seeds), len(runs[1].seeds)
     return Difference(
-        start=run.start,
-        shots=run.shots,
-        first=math.fsum(first) / len(first),
-        second=math.fsum(second) / len(second),
-        mean=math.fsum(paired) / len(paired),
-        low=low,
-        high=high,
+        start=runs[0].start,
+        shots=runs[0].shots,
+        seeds=seeds,
+        first=means[0],
+        second=means[1],
+        mean=means[0] - means[1],
+        low=float(low),
+        high=float(high),
+        covers="samples" if 1 in seeds else "seeds and samples",
     )

@@ -3,15 +3,17 @@
 import json
 import math
 import statistics
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Final, Literal, Self
+from typing import Annotated, Final, Literal, Self, TypeVar
 
-from pydantic import AfterValidator, Field, ValidationError, model_validator
+from pydantic import AfterValidator, Field, FiniteFloat, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 
 from pdebench_fm.errors import PdefmError, UsageError
 from pdebench_fm.files import write_atomically
+from pdebench_fm.protocol.divisions import Division, division_of
 from pdebench_fm.protocol.tracks import LITE_TEST_ROWS, Start, Track
 from pdebench_fm.results.fields import (
     Count,
@@ -26,14 +28,16 @@ from pdebench_fm.results.fields import (
     in_plain_words,
 )
 
-SCHEMA_VERSION: Final = "1.1"
-"""1.1 added `failures` and `deterministic`, and runs may be missing where all of them failed."""
+SCHEMA_VERSION: Final = "2.0"
 
-AGREEMENT = 1e-9  # relative difference allowed between a summary and the seeds that it summarises
+AGREEMENT = 1e-9  # relative difference allowed between a derived number and what it is derived from
+
+Covers = Literal["samples", "seeds and samples"]
+"""What an interval allows for: another draw of the test samples alone, or of the seeds as well."""
 
 
 class Metrics(Record):
-    """Errors of one run, each computed per test sample and then reduced over the test split.
+    """Errors of one cell, each computed per test sample and then reduced over the test rows.
 
     All are relative to the exact solution (`residual_mean`: to the source), so 0 is exact and 1 is as bad as
     predicting zero. `band_*` are the parts of the relative L2 error in bands of spatial frequencies.
@@ -56,24 +60,84 @@ class Metrics(Record):
         return self
 
 
-class SeedScores(Record):
-    """The scores of one run: the model adapted with one seed, over the test split."""
+class Environment(Record):
+    """What a cell was computed with: in the process that computed it, wherever its result was put together."""
 
+    package_version: Text
+    python: Text
+    libraries: Annotated[dict[Text, Text], AfterValidator(lambda libraries: dict(sorted(libraries.items())))]
+    device: Text
+    threads: Positive | None
+
+
+class Provenance(Record):
+    """Where and when the outcome of a cell was computed, and how long it took."""
+
+    environment: Environment
+    seconds: NonNegative
+    date: Moment
+
+
+CellKey = tuple[Start, int, int]
+"""Start, shots and seed: which cell of a result."""
+
+
+class Setting(Record):
+    """Which cell of a result: how the model started, how many samples it saw, and the seed of that adaptation."""
+
+    start: Start
+    shots: Count
     seed: Count
+
+    @model_validator(mode="after")
+    def _is_possible(self) -> Self:
+        if self.shots == 0 and self.start == "scratch":
+            raise ValueError("shots should be above 0 for a start from scratch")
+        if self.shots == 0 and self.seed != 0:
+            raise ValueError(f"seed should be 0, not {self.seed}: a zero-shot score has no other")
+        return self
+
+    @property
+    def key(self) -> CellKey:
+        """Start, shots and seed."""
+        return self.start, self.shots, self.seed
+
+
+class CellRecord(Setting):
+    """The score of one model after one adaptation with one seed, and where it was computed.
+
+    `samples_sha256` is the digest of its per-sample scores (`results.samples.samples_digest`), which lie beside the
+    result file.
+    """
+
     metrics: Metrics
+    samples_sha256: Digest
+    environment: Environment
+    seconds: NonNegative
+    date: Moment
+
+
+class Failure(Setting):
+    """A cell that gave no score, and why, in one line."""
+
+    reason: Text
+    environment: Environment
+    date: Moment
 
 
 class Summary(Record):
-    """The headline score, the mean relative L2 error, over the seeds of a run.
+    """The headline score of a run: the mean relative L2 error over its seeds and the test rows.
 
-    `standard_deviation` is that of a sample (divisor seeds - 1), and 0 for a single seed; the interval is a
-    95 % bootstrap interval of the mean.
+    `standard_deviation` is that between the seeds (divisor seeds - 1), None for a single seed. The interval, at 95 %,
+    is for the mean over new draws of what it `covers`; `digits` is -log10 of the mean, None where that is 0.
     """
 
     mean: NonNegative
-    standard_deviation: NonNegative
+    standard_deviation: NonNegative | None
     interval_low: NonNegative
     interval_high: NonNegative
+    covers: Covers
+    digits: FiniteFloat | None
 
     @model_validator(mode="after")
     def _interval_holds_the_mean(self) -> Self:
@@ -83,46 +147,38 @@ class Summary(Record):
         return self
 
 
+class ParameterScore(Record):
+    """The mean relative L2 error over the test rows of one value of the varied parameter, and over the seeds."""
+
+    parameter: FiniteFloat
+    rows: Positive
+    mean: NonNegative
+
+
 class Run(Record):
-    """One adaptation setting: how the model started and how many samples it saw, with one score per seed."""
+    """One adaptation setting over all its seeds, derived from their cells.
+
+    `by_parameter` is there for a system whose parameter takes whole numbers alone.
+    """
 
     start: Start
     shots: Count
-    seeds: Annotated[tuple[SeedScores, ...], Field(min_length=1)]
+    seeds: Annotated[tuple[Count, ...], Field(min_length=1)]
     summary: Summary
-
-    @model_validator(mode="after")
-    def _is_consistent(self) -> Self:
-        if self.start == "scratch" and self.shots == 0:
-            raise ValueError("shots should be above 0 for a start from scratch")
-        repeated = duplicates(scores.seed for scores in self.seeds)
-        if repeated:
-            raise ValueError(f"seeds should be distinct, but {repeated[0]} is there twice")
-        errors = [scores.metrics.relative_l2_mean for scores in self.seeds]
-        mean = statistics.fmean(errors)
-        deviation = statistics.stdev(errors) if len(errors) > 1 else 0.0
-        for name, expected in (("mean", mean), ("standard_deviation", deviation)):
-            given = getattr(self.summary, name)
-            if not math.isclose(given, expected, rel_tol=AGREEMENT, abs_tol=AGREEMENT * mean):
-                raise ValueError(f"summary.{name} is {given!r}, but the seeds give {expected!r}")
-        return self
-
-
-class Failure(Record):
-    """A run that gave no score, and why, in one line."""
-
-    start: Start
-    shots: Count
-    seed: Count
-    reason: Text
+    by_parameter: tuple[ParameterScore, ...] = ()
 
 
 class ModelRecord(Record):
-    """Which model was scored; `weights_sha256` is None only for a model that has no weights."""
+    """Which model was scored.
+
+    `weights_sha256` is None for a model that has no file of weights; `fingerprint`, the digest of everything that its
+    outputs depend on, where that cannot be known.
+    """
 
     model_id: Text
     revision: Text | None
     weights_sha256: Digest | None
+    fingerprint: Digest | None
     parameters: Positive | None
     family: Text | None = None
     size: Text | None = None
@@ -132,7 +188,8 @@ class DatasetRecord(Record):
     """Which test rows were scored.
 
     `recipe_digest` is that of the draws behind the rows; `content_digest`, of the stored values, is there when the
-    rows were read (`origin` "rows") from `location`, a repository id or a folder's name, rather than made.
+    rows were read (`origin` "rows") from `location`, a repository id or a folder's name, rather than made. `train_rows`
+    is the size of the train split that support sets are drawn from, `train_content_digest` that of its stored values.
     """
 
     name: Text
@@ -141,6 +198,8 @@ class DatasetRecord(Record):
     origin: Literal["recipe", "rows"]
     recipe_digest: Digest
     content_digest: Digest | None = None
+    train_rows: Positive
+    train_content_digest: Digest | None = None
     location: Text | None = None
     revision: Text | None = None
 
@@ -151,38 +210,36 @@ class DatasetRecord(Record):
         return self
 
 
-class Environment(Record):
-    """What the scores were computed with."""
+_Each = TypeVar("_Each", bound=Setting)
 
-    package_version: Text
-    python: Text
-    libraries: Annotated[dict[Text, Text], AfterValidator(lambda libraries: dict(sorted(libraries.items())))]
-    device: Text
-    threads: Positive | None
+
+def in_order(settings: tuple[_Each, ...]) -> tuple[_Each, ...]:
+    """Return cells in the one order in which files have them, however they were put together."""
+    return tuple(sorted(settings, key=lambda each: (each.shots, each.start, each.seed)))
 
 
 class Result(Record):
     """The scores of one model on one task and track, with their provenance: the content of a result file.
 
-    `runs` hold the seeds that were scored; `failures`, those that gave no finite score. `deterministic` tells whether
-    PyTorch was held to deterministic algorithms, None where that was not recorded.
+    `cells` hold what was scored, `failures` what gave no finite score, `runs` what follows from the cells: one for each
+    start and number of shots. `method` is how models were adapted, `division` what it is ranked among; `deterministic`
+    tells whether PyTorch was held to deterministic algorithms.
     """
 
-    schema_version: Literal["1.0", "1.1"] = SCHEMA_VERSION
-    protocol_version: Positive = 1
-    recipe: Text
+    schema_version: Literal["2.0"] = SCHEMA_VERSION
+    protocol_version: Positive
     task: Text
     track: Track
     resolution: Positive
-    test_rows: Positive
+    test_rows: Annotated[int, Field(ge=2)]
+    division: Division
+    method: Text
+    deterministic: bool
     model: ModelRecord
     dataset: DatasetRecord
+    cells: Annotated[tuple[CellRecord, ...], AfterValidator(in_order)]
+    failures: Annotated[tuple[Failure, ...], AfterValidator(in_order)] = ()
     runs: tuple[Run, ...]
-    failures: tuple[Failure, ...] = ()
-    deterministic: bool | None = None
-    environment: Environment
-    wall_seconds: NonNegative
-    date: Moment
 
     @model_validator(mode="after")
     def _is_consistent(self) -> Self:
@@ -191,28 +248,99 @@ class Result(Record):
             raise ValueError(f"task is {self.task!r}, but the dataset record says {expected!r}")
         if self.track == "lite" and self.test_rows > LITE_TEST_ROWS:
             raise ValueError(f"test_rows is {self.test_rows}, but the lite track has at most {LITE_TEST_ROWS} rows")
-        repeated = duplicates((run.start, run.shots) for run in self.runs)
-        if repeated:
-            start, shots = repeated[0]
-            raise ValueError(f"runs should be distinct, but {start} with {shots} shots is there twice")
-        if not self.runs and not self.failures:
-            raise ValueError("runs is empty, and no failure says why")
-        scored = [(run.start, run.shots, scores.seed) for run in self.runs for scores in run.seeds]
-        failed = [(failure.start, failure.shots, failure.seed) for failure in self.failures]
-        if again := duplicates(scored + failed):
+        if self.division != division_of(self.method):
+            raise ValueError(f"division is {self.division!r}, but {self.method!r} is {division_of(self.method)!r}")
+        if not self.cells and not self.failures:
+            raise ValueError("cells is empty, and no failure says why")
+        if again := duplicates(each.key for each in (*self.cells, *self.failures)):
             start, shots, seed = again[0]
             raise ValueError(
-                f"failures should be distinct and without scores, unlike {start}, {shots} shots, seed {seed}"
+                f"cells and failures should be distinct, but {start}, {shots} shots, seed {seed} is there twice"
             )
+        self._check_runs()
         return self
+
+    def _check_runs(self) -> None:
+        """Hold the runs to the cells that they are derived from."""
+        expected = dict.fromkeys((cell.start, cell.shots) for cell in self.cells)
+        given = [(run.start, run.shots) for run in self.runs]
+        if given != list(expected):
+            raise ValueError(f"runs should be those of the cells, {_settings(expected)}, not {_settings(given)}")
+        for run in self.runs:
+            name = f"{run.start}, {run.shots} shots"
+            cells = self.cells_of(run)
+            seeds = tuple(cell.seed for cell in cells)
+            if run.seeds != seeds:
+                raise ValueError(f"seeds of {name} are {list(run.seeds)}, but those of the cells are {list(seeds)}")
+            derived = {
+                **headline([cell.metrics.relative_l2_mean for cell in cells]),
+                "covers": covered(len(seeds)),
+            }
+            for field, value in derived.items():
+                found = getattr(run.summary, field)
+                if not agree(found, value, scale=1.0 if field == "digits" else run.summary.mean):
+                    raise ValueError(f"summary.{field} of {name} is {found!r}, but the cells give {value!r}")
+
+    def cells_of(self, run: Run) -> tuple[CellRecord, ...]:
+        """Return the cells that a run sums up, by seed."""
+        return tuple(cell for cell in self.cells if (cell.start, cell.shots) == (run.start, run.shots))
 
     def failed_seeds(self, run: Run) -> tuple[int, ...]:
         """Return the seeds of a run that gave no score: with some, the others are no fair sample."""
         return tuple(f.seed for f in self.failures if (f.start, f.shots) == (run.start, run.shots))
 
+    def _outcomes(self) -> tuple[CellRecord | Failure, ...]:
+        return *self.cells, *self.failures
+
+    @property
+    def date(self) -> datetime:
+        """When the newest of its cells or failures was computed."""
+        return max(each.date for each in self._outcomes())
+
+    @property
+    def seconds(self) -> float:
+        """How long its cells took to compute, all together."""
+        return math.fsum(cell.seconds for cell in self.cells)
+
+    @property
+    def environments(self) -> tuple[Environment, ...]:
+        """What its cells were computed with, each once, that of the newest first."""
+        newest_first = sorted(self._outcomes(), key=lambda each: each.date, reverse=True)
+        found: list[Environment] = []
+        for each in newest_first:
+            if each.environment not in found:
+                found.append(each.environment)
+        return tuple(found)
+
+
+def headline(errors: Sequence[float]) -> dict[str, float | None]:
+    """Return mean, standard deviation between seeds and digits, of the mean error of each seed."""
+    mean = statistics.fmean(errors)
+    return {
+        "mean": mean,
+        "standard_deviation": statistics.stdev(errors) if len(errors) > 1 else None,
+        "digits": -math.log10(mean) if mean > 0.0 else None,
+    }
+
+
+def covered(seeds: int) -> Covers:
+    """Return what the interval of a run with so many seeds covers: from a single one nothing is known of others."""
+    return "samples" if seeds == 1 else "seeds and samples"
+
+
+def agree(given: object, derived: object, scale: float = 0.0) -> bool:
+    """Tell whether a derived value in a file is what it should be, to `AGREEMENT` of it or of a larger `scale`."""
+    if isinstance(given, float | int) and isinstance(derived, float | int):
+        return math.isclose(given, derived, rel_tol=AGREEMENT, abs_tol=AGREEMENT * scale)
+    return given == derived
+
+
+def _settings(settings: Iterable[tuple[Start, int]]) -> str:
+    return " and ".join(f"{start} with {shots} shots" for start, shots in settings) or "none"
+
 
 def read_result(path: Path) -> Result:
-    """Read and validate one result file; one of an older minor schema version is returned as one of the newest.
+    """Read and validate one result file, without the per-sample scores beside it.
 
     Raises:
         UsageError: there is no such file.
@@ -231,14 +359,9 @@ def read_result(path: Path) -> Result:
         result = Result.model_validate_json(text, strict=True)
     except ValidationError as error:
         raise PdefmError(f"{path} {_what_is_wrong(error.errors())}") from error
-    for version in ("schema_version", "protocol_version"):
-        if version not in result.model_fields_set:  # the defaults are for code, never guessed for a file
-            raise PdefmError(f"{path} is not a valid result: {version} is missing")
-    if result.schema_version == "1.0":
-        for field in ("failures", "deterministic"):
-            if field in result.model_fields_set:
-                raise PdefmError(f"{path} is not a valid result: {field} is not a field of result schema 1.0")
-    return result.model_copy(update={"schema_version": SCHEMA_VERSION})
+    if "schema_version" not in result.model_fields_set:  # the default is for code, never guessed for a file
+        raise PdefmError(f"{path} is not a valid result: schema_version is missing")
+    return result
 
 
 def find_result_files(paths: Iterable[Path]) -> list[Path]:

@@ -1,5 +1,6 @@
 """Per-sample scores beside a result file, so that anyone can aggregate them anew or compare two models in pairs."""
 
+import hashlib
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from pdebench_fm.errors import PdefmError, UsageError
 from pdebench_fm.files import atomic_path
 from pdebench_fm.protocol.metrics import METRIC_NAMES, Errors
 from pdebench_fm.protocol.tracks import Start
-from pdebench_fm.results.result import AGREEMENT, Metrics, Result, Run
+from pdebench_fm.results.result import CellKey, Metrics, Result
 
 SCHEMA = pa.schema(
     [
@@ -28,6 +29,8 @@ SCHEMA = pa.schema(
     ]
 )
 """`index` is the row's in the test split, `parameter` its e, Ψ or ω; then every metric, unrounded."""
+
+_NAMES = SCHEMA.names.index("parameter")  # the columns before it name the cell and the row
 
 
 @dataclass(frozen=True)
@@ -103,26 +106,44 @@ def read_samples(path: Path) -> pa.Table:
 def read_own_samples(path: Path, result: Result) -> pa.Table:
     """Read the per-sample scores beside a result file, and check that they are the result's own.
 
+    Scores of cells that the result doesn't have are left aside: those of a writing that was interrupted between its two
+    files.
+
     Raises:
         UsageError: if there are none.
         PdefmError: if they are not scores, or not this result's.
     """
     place = samples_path(path)
     table = read_samples(place)
-    for run in result.runs:
-        for scores in run.seeds:
-            errors, mean = sample_errors_of(table, run, scores.seed), scores.metrics.relative_l2_mean
-            if len(errors) != result.test_rows or not math.isclose(
-                math.fsum(errors) / max(1, len(errors)), mean, rel_tol=AGREEMENT
-            ):
-                raise PdefmError(
-                    f"{place} does not hold the scores of {path.name} ({run.start}, {run.shots} shots): evaluate again"
-                )
-    return table
+    own = [samples_of(table, cell.key) for cell in result.cells]
+    for cell, samples in zip(result.cells, own, strict=True):
+        if samples.num_rows != result.test_rows or samples_digest(samples) != cell.samples_sha256:
+            raise PdefmError(
+                f"{place} does not hold the scores of {path.name} ({cell.start}, {cell.shots} shots, seed "
+                f"{cell.seed}): evaluate again, into another folder"
+            )
+    return pa.concat_tables(own) if own else SCHEMA.empty_table()
 
 
-def sample_errors_of(table: pa.Table, run: Run, seed: int) -> NDArray[np.float64]:
-    """Return the relative ℓ² errors of one run with one seed, (rows,), in the order of the test split."""
-    chosen = (pc.field("start") == run.start) & (pc.field("shots") == run.shots) & (pc.field("seed") == seed)
-    errors: NDArray[np.float64] = table.filter(chosen).sort_by("index").column("relative_l2").to_numpy()
-    return errors
+def samples_of(table: pa.Table, key: CellKey) -> pa.Table:
+    """Return the rows of one cell, in the order of the test split."""
+    start, shots, seed = key
+    chosen = (pc.field("start") == start) & (pc.field("shots") == shots) & (pc.field("seed") == seed)
+    return table.filter(chosen).sort_by("index")
+
+
+def samples_digest(samples: pa.Table) -> str:
+    """Return the SHA-256 of the per-sample scores of one cell.
+
+    That is, of its columns from `parameter` on, each as its name, a zero byte and little-endian float64 values in the
+    order of the test split: of the numbers, however a file holds them.
+    """
+    digest = hashlib.sha256()
+    for name in SCHEMA.names[_NAMES:]:
+        digest.update(name.encode() + b"\0" + np.ascontiguousarray(samples.column(name).to_numpy(), "<f8").tobytes())
+    return digest.hexdigest()
+
+
+def errors_of(table: pa.Table, keys: Iterable[CellKey]) -> NDArray[np.float64]:
+    """Return the relative ℓ² errors of cells of one task, (cells, rows), in the order of the test split."""
+    return np.stack([samples_of(table, key).column("relative_l2").to_numpy() for key in keys])

@@ -61,7 +61,7 @@ def scores_of(results: Iterable[Result]) -> tuple[StatedScore, ...]:
             track=result.track,
             shots=run.shots,
             error=run.summary.mean,
-            standard_deviation=run.summary.standard_deviation if len(run.seeds) > 1 else None,
+            standard_deviation=run.summary.standard_deviation,
             seeds=len(run.seeds),
             data_version=result.dataset.version,
             protocol=result.protocol_version,

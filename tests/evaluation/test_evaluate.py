@@ -12,7 +12,7 @@ from pdebench_fm.evaluation.evaluate import evaluate
 from pdebench_fm.files import sha256_of
 from pdebench_fm.physics import SampleKey, sample
 from pdebench_fm.protocol.task import load_task, rows_at
-from pdebench_fm.results.result import read_result, write_result
+from pdebench_fm.results.evaluation import read_evaluation
 
 TASK = "poisson-ood/medium"
 
@@ -23,13 +23,13 @@ def built(tmp_path_factory):
     return build(BuildPlan(DATASETS["poisson-ood"], ("medium",), rows, 128), tmp_path_factory.mktemp("data"))
 
 
-def scores(result):
-    return [(run.start, run.shots, [seed.metrics for seed in run.seeds]) for run in result.runs]
+def scores(evaluation):
+    return [(*cell.key, cell.metrics) for cell in evaluation.result.cells]
 
 
 def test_zero_shot_score_is_the_mean_relative_error_over_the_test_rows(model):
     task = load_task(TASK)
-    result = evaluate(model, task, track="lite")
+    result = evaluate(model, task, track="lite").result
     assert (result.test_rows, result.resolution, result.task) == (512, 64, TASK)
     rows = sample(SampleKey("poisson", "medium", "test"), range(512))
     source = torch.from_numpy(rows.source[:, ::2, ::2].copy())
@@ -42,12 +42,13 @@ def test_zero_shot_score_is_the_mean_relative_error_over_the_test_rows(model):
 
 
 def test_a_result_names_weights_rows_and_versions(model, model_folder):
-    result = evaluate(model, load_task(TASK), track="lite")
+    result = evaluate(model, load_task(TASK), track="lite").result
     assert result.model.model_id == "fno-tiny"
     assert result.model.weights_sha256 == sha256_of(model_folder / "model.safetensors")
     assert result.dataset.recipe_digest == recipe_digest(SampleKey("poisson", "medium", "test"), 512)
     assert result.dataset.origin == "recipe"
-    assert result.environment.libraries["torch"] == torch.__version__
+    assert result.dataset.train_rows == 32768
+    assert [cell.environment.libraries["torch"] for cell in result.cells] == [torch.__version__]
 
 
 @pytest.mark.usefixtures("quick_recipes")
@@ -61,12 +62,12 @@ def test_few_shot_runs_are_beside_scratch_runs_and_repeat_exactly(model):
     ]
     torch.randn(3)  # the global generator's state must not matter
     assert scores(evaluate(model, task, [0, 4], track="lite", seeds=2)) == scores(first)
-    errors = [run.metrics.relative_l2_mean for run in first.runs[1].seeds]
+    errors = [cell.metrics.relative_l2_mean for cell in first.result.cells_of(first.runs[1])]
     assert errors[0] != errors[1]
 
 
-def seeds_of(result):
-    return {(run.start, run.shots): [scores.metrics.relative_l2_mean for scores in run.seeds] for run in result.runs}
+def seeds_of(evaluation):
+    return {cell.key: cell.metrics.relative_l2_mean for cell in evaluation.result.cells}
 
 
 @pytest.mark.usefixtures("quick_recipes")
@@ -95,7 +96,10 @@ def test_the_papers_recipe_is_named_in_the_result_and_looks_at_the_validation_sp
     assert looked_at == [("train", 6)]
     paper = evaluate(model, small_task(), 6, track="lite", seeds=1, recipe="paper")
     assert looked_at[1:] == [("train", 6), ("validation", 16)]
-    assert (protocol.recipe, paper.recipe) == ("v1", "paper")
+    assert [(each.result.method, each.result.division) for each in (protocol, paper)] == [
+        ("v1", "closed"),
+        ("paper", "unranked"),
+    ]
     assert seeds_of(paper) != seeds_of(protocol)
 
 
@@ -109,14 +113,14 @@ def test_evaluating_leaves_the_model_as_it_was(model):
 @pytest.mark.usefixtures("quick_recipes")
 def test_stored_rows_give_the_same_scores_as_made_ones_and_the_result_says_so(model, built):
     task = load_task(TASK, str(built))
-    stored = evaluate(model, task, track="lite")
-    made = evaluate(model, load_task(TASK), track="lite")
+    stored = evaluate(model, task, track="lite").result
+    made = evaluate(model, load_task(TASK), track="lite").result
     assert stored.test_rows == 24
     assert stored.dataset.origin == "rows"
     assert stored.dataset.location == "poisson-ood"
     assert stored.dataset.recipe_digest == recipe_digest(SampleKey("poisson", "medium", "test"), 24)
-    of_recipe = made.model_copy(update={"runs": stored.runs})
-    assert of_recipe.model == stored.model
+    assert stored.dataset.train_rows == 32
+    assert stored.model == made.model
     batch, expected = task.test_batch("lite"), load_task(TASK).test_batch("lite")[:24]
     assert torch.equal(batch.source, expected.source)
     assert torch.equal(batch.solution, expected.solution)
@@ -140,9 +144,11 @@ def test_a_build_of_another_dataset_or_regime_is_refused(built):
 
 @pytest.mark.usefixtures("quick_recipes")
 def test_results_survive_the_round_trip_to_disk(model, tmp_path):
-    result = evaluate(model, load_task(TASK), 4, track="lite", seeds=2)
-    write_result(result, tmp_path / "result.json")
-    assert read_result(tmp_path / "result.json") == result
+    evaluation = evaluate(model, load_task(TASK), 4, track="lite", seeds=2)
+    assert evaluation.write(tmp_path / "result.json") == tmp_path / "result.json"
+    read = read_evaluation(tmp_path / "result.json")
+    assert read.result == evaluation.result
+    assert read.samples.equals(evaluation.samples)
 
 
 def test_a_private_seed_gives_other_rows():

@@ -1,19 +1,18 @@
 """A small leaderboard on disk: two tracks, several starts and shots, and one model of another organisation."""
 
 import pytest
-from factories import make_model, make_result, make_run
+from factories import make_model, make_result, make_run, write_made
 
 from pdebench_fm.leaderboard.store import submit
-from pdebench_fm.results.result import write_result
 
 
 @pytest.fixture
 def write(tmp_path):
-    """Write results as files of one folder, and return the folder."""
+    """Write results with their samples as files of one folder, and return the folder."""
 
     def write_results(*results, folder="submitted"):
         for i, result in enumerate(results):
-            write_result(result, tmp_path / folder / f"{i:02}.json")
+            write_made(result, tmp_path / folder / f"{i:02}.json")
         return tmp_path / folder
 
     return write_results
@@ -24,7 +23,7 @@ def root(tmp_path, write):
     """The leaderboard's folder."""
     small = make_model("fno-poisson-64k", parameters=70_000, size="64k")
     runs = [
-        make_run((0.2, 0.2, 0.2), shots=0),
+        make_run((0.2,), shots=0),
         make_run((0.1, 0.11, 0.12), shots=8),
         make_run((0.05, 0.06, 0.07), shots=32),
         make_run((0.8, 0.9, 1.0), start="scratch", shots=8),

@@ -71,7 +71,7 @@ def test_best_is_the_lowest_with_as_many_shots():
 
 
 def test_recipes_are_compared_only_where_nothing_was_adapted():
-    paper = make_result(model="acme/a", recipe="paper", runs=[make_run((0.1,), shots=0), make_run((0.01,))])
+    paper = make_result(model="acme/a", method="paper", runs=[make_run((0.1,), shots=0), make_run((0.01,))])
     [board] = boards_of(make_result(runs=[make_run((0.2,), shots=0), make_run((0.5,))]), paper)
     assert best_of(board) == {("a", "pretrained", 0), ("a", "pretrained", 8), ("fno-poisson-1m", "pretrained", 8)}
 

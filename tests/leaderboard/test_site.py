@@ -49,7 +49,9 @@ def test_the_page_is_one_file_that_needs_nothing_else(root, tmp_path):
 
 def test_the_page_shows_scores_of_every_row(root, tmp_path):
     text = build_site(root, tmp_path / "site").read_text(encoding="utf-8")
-    for shown in ("0.200", "0.110", "±0.010", "0.0600", "0.900", "1.50", "0.0300", "fno-poisson-64k", "70.0 k", "acme"):
+    scores = ("0.200", "0.110", "0.0600", "0.900", "1.50", "0.0300")
+    intervals = ("0.190–0.211", "0.0889–0.136")
+    for shown in (*scores, *intervals, "fno-poisson-64k", "70.0 k", "acme"):
         assert shown in text
     assert text.count("<tbody data-row=") == 9
     assert "Protocol v1" in text
@@ -64,19 +66,28 @@ def test_the_page_compares_pretrained_with_scratch(root, tmp_path):
 
 
 def test_every_row_leads_to_its_provenance():
-    result = make_result(environment=make_environment(device="NVIDIA X"), runs=[make_run((0.1, 0.3), shots=0)])
+    result = make_result(environment=make_environment(device="NVIDIA X"), runs=[make_run((0.1, 0.3))])
     details = details_of(page_of(result))
     facts = dict(details["entries"][0])
     assert facts["Recipe digest"] == result.dataset.recipe_digest
-    assert facts["Libraries"] == "numpy 2.1.0, torch 2.5.1"
-    assert facts["Device"] == "NVIDIA X"
+    assert facts["Computed with"] == "NVIDIA X, 2 threads, package 0.1.0, Python 3.11.9, numpy 2.1.0, torch 2.5.1"
     assert facts["Dataset version"] == "1.0.0"
     assert facts["File"] == row_path(result).as_posix()
     row = details["rows"]["lite-1-0"]
     assert dict(row["model"])["Weights SHA-256"] == result.model.weights_sha256
     assert dict(row["model"])["Revision"] == "v1.0.0"
     assert row["scores"][0]["mean"] == "0.20000"
-    assert row["scores"][0]["interval"] == "0.1000 – 0.3000"
+    summary = result.runs[0].summary
+    shown = [float(end) for end in row["scores"][0]["interval"].split(" – ")]
+    assert shown == pytest.approx([summary.interval_low, summary.interval_high], rel=1e-3)
+    assert summary.interval_low < 0.1  # two seeds that are so far apart say little
+    assert summary.interval_high > 0.3
+
+
+def test_an_interval_from_one_seed_is_marked():
+    marked = '<abbr title="one seed: the interval is for new test samples alone">*</abbr>'
+    assert marked in page_of(make_result(runs=[make_run((0.1,), shots=8)]))
+    assert marked not in page_of(make_result(runs=[make_run((0.1,), shots=0), make_run((0.1, 0.2))]))
 
 
 def test_what_a_submitter_wrote_stays_text():
@@ -84,14 +95,14 @@ def test_what_a_submitter_wrote_stays_text():
     page = page_of(
         make_result(
             model=make_model("acme/solver", revision=attack, family=attack),
-            recipe=attack,
+            method=attack,
             environment=make_environment(device=attack, libraries={attack: attack}),
         )
     )
     assert "<script>alert" not in page
     assert "<img" not in page
     assert page.count("<script") == page.count("</script>") == 2
-    assert dict(details_of(page)["entries"][0])["Device"] == attack
+    assert dict(details_of(page)["entries"][0])["Computed with"].startswith(attack)
 
 
 def test_an_empty_leaderboard_says_so(tmp_path):

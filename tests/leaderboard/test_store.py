@@ -4,11 +4,13 @@ import os
 from pathlib import Path
 
 import pytest
-from factories import make_dataset, make_model, make_result
+from factories import make_dataset, make_model, make_result, make_run, write_made
 
 from pdebench_fm.errors import PdefmError, UsageError
 from pdebench_fm.leaderboard.store import Entry, load, row_path, submit
-from pdebench_fm.results.result import read_result, write_result
+from pdebench_fm.results.evaluation import read_evaluation
+from pdebench_fm.results.result import read_result
+from pdebench_fm.results.samples import samples_path
 
 
 def files_of(folder: Path) -> list[Path]:
@@ -37,7 +39,7 @@ def test_any_other_model_belongs_to_the_named_organisation(tmp_path, write):
 
 def test_folders_are_searched_to_the_bottom(tmp_path):
     for i, task in enumerate(("poisson/in-domain", "poisson-ood/mild", "poisson-ood/hard")):
-        write_result(make_result(task), tmp_path / "runs" / ("deeper/" * i) / "result.json")
+        write_made(make_result(task), tmp_path / "runs" / ("deeper/" * i) / "result.json")
     assert len(submit([tmp_path / "runs"], tmp_path / "board")) == 3
 
 
@@ -47,7 +49,7 @@ def test_folders_are_searched_to_the_bottom(tmp_path):
         make_result(model=make_model(revision="v1.1.0")),
         make_result(model=make_model(weights_sha256="ab" * 32)),
         make_result(dataset=make_dataset(version="1.1.0")),
-        make_result(recipe="v2"),
+        make_result(method="v2"),
         make_result(protocol_version=2),
         make_result(track="full"),
         make_result("poisson-ood/mild"),
@@ -70,20 +72,36 @@ def test_submitting_again_changes_nothing(tmp_path, write):
     assert row.stat().st_ino == before.st_ino
 
 
-def test_other_content_for_a_row_is_refused_unless_asked_for(tmp_path, write):
+def test_a_row_gets_the_cells_that_it_lacks(tmp_path, write):
+    [row] = submit([write(make_result(runs=[make_run((0.2,), shots=0)]))], tmp_path / "board")
+    more = make_result(runs=[make_run((0.1, 0.11)), make_run((0.5,), start="scratch")])
+    assert submit([write(more, folder="more")], tmp_path / "board") == [row]
+    settings = [(run.start, run.shots, run.seeds) for run in read_evaluation(row).runs]
+    assert settings == [("pretrained", 0, (0,)), ("pretrained", 8, (0, 1)), ("scratch", 8, (0,))]
+
+
+def test_other_scores_for_a_row_are_refused_unless_asked_for(tmp_path, write):
     [row] = submit([write(make_result())], tmp_path / "board")
-    changed = write(make_result(wall_seconds=99.0), folder="again")
-    with pytest.raises(UsageError, match=r"fno-poisson-1m at v1\.0\.0 on poisson/in-domain \(lite\) is on the lead"):
+    changed = write(make_result(runs=[make_run((0.2,), shots=0), make_run((0.1, 0.12, 0.12))]), folder="again")
+    with pytest.raises(UsageError, match=r"fno-poisson-1m at v1\.0\.0 on poisson/in-domain \(lite\) is on .* seed 1\)"):
         submit([changed], tmp_path / "board")
     assert read_result(row) == make_result()
     assert submit([changed], tmp_path / "board", replace=True) == [row]
-    assert read_result(row).wall_seconds == 99.0
+    assert [cell.metrics.relative_l2_mean for cell in read_evaluation(row).result.cells] == [0.2, 0.1, 0.12, 0.12]
 
 
-def test_two_results_for_one_row_in_a_submission_are_refused(tmp_path, write):
-    folder = write(make_result(), make_result(wall_seconds=99.0))
+def test_two_results_with_other_scores_for_one_row_are_refused(tmp_path, write):
+    folder = write(make_result(), make_result(runs=[make_run((0.5,))]))
     with pytest.raises(UsageError, match=r"01\.json and another file submitted with it"):
         submit([folder], tmp_path / "board", replace=True)
+    assert not (tmp_path / "board").exists()
+
+
+def test_results_without_their_per_sample_scores_are_refused(tmp_path, write):
+    folder = write(make_result())
+    samples_path(folder / "00.json").unlink()
+    with pytest.raises(UsageError, match=r"no per-sample scores at .*00\.samples\.parquet"):
+        submit([folder], tmp_path / "board")
     assert not (tmp_path / "board").exists()
 
 
@@ -129,10 +147,10 @@ def test_a_pretraining_distribution_is_not_ranked(tmp_path, write):
 
 def test_the_papers_recipe_is_not_ranked(tmp_path, write):
     with pytest.raises(UsageError, match=r"00\.json: its models were adapted by the recipe 'paper'"):
-        submit([write(make_result(recipe="paper"))], tmp_path / "board")
-    result = make_result(recipe="paper")
-    write_result(result, tmp_path / row_path(result))
-    with pytest.raises(PdefmError, match="ranks the protocol's own recipe alone"):
+        submit([write(make_result(method="paper"))], tmp_path / "board")
+    result = make_result(method="paper")
+    write_made(result, tmp_path / row_path(result))
+    with pytest.raises(PdefmError, match="ranks what looks at the support set alone"):
         load(tmp_path)
 
 
@@ -163,7 +181,7 @@ def fail_on_write(monkeypatch, number):
 def test_a_disk_that_fills_up_leaves_no_part_of_a_submission(tmp_path, write, monkeypatch):
     folder = write(make_result(), make_result("poisson-ood/mild"), make_result(model="acme/solver"))
     (tmp_path / "kept").mkdir()
-    fail_on_write(monkeypatch, 3)
+    fail_on_write(monkeypatch, 5)
     with pytest.raises(PdefmError, match="No space left"):
         submit([folder], tmp_path / "kept")
     assert list((tmp_path / "kept").iterdir()) == []
@@ -172,12 +190,13 @@ def test_a_disk_that_fills_up_leaves_no_part_of_a_submission(tmp_path, write, mo
 def test_a_failed_replacement_puts_the_old_rows_back(tmp_path, write, monkeypatch):
     results = [make_result(), make_result("poisson-ood/mild")]
     rows = submit([write(*results)], tmp_path / "board")
-    folder = write(*(r.model_copy(update={"wall_seconds": 99.0}) for r in results), folder="again")
-    fail_on_write(monkeypatch, 2)
+    others = [make_result(task, runs=[make_run((0.3,), shots=0)]) for task in ("poisson/in-domain", "poisson-ood/mild")]
+    folder = write(*others, folder="again")
+    fail_on_write(monkeypatch, 4)
     with pytest.raises(PdefmError, match="No space left"):
         submit([folder], tmp_path / "board", replace=True)
     assert [read_result(row) for row in rows] == results
-    assert files_of(tmp_path / "board") == sorted(rows)
+    assert files_of(tmp_path / "board") == sorted([*rows, *map(samples_path, rows)])
 
 
 def test_an_empty_folder_is_an_empty_leaderboard_and_no_folder_is_a_mistake(tmp_path):
@@ -188,13 +207,13 @@ def test_an_empty_folder_is_an_empty_leaderboard_and_no_folder_is_a_mistake(tmp_
 
 def test_a_row_in_a_place_that_its_content_denies_is_refused(tmp_path):
     path = row_path(make_result(model="acme/solver"))
-    write_result(make_result(model="acme/solver"), tmp_path / "results" / "pdebench-fm" / "solver" / path.name)
+    write_made(make_result(model="acme/solver"), tmp_path / "results" / "pdebench-fm" / "solver" / path.name)
     with pytest.raises(PdefmError, match=r"is misplaced: .*results/acme/solver"):
         load(tmp_path)
 
 
 def test_a_row_of_an_unknown_task_is_refused(tmp_path):
     result = make_result("burgers/in-domain")
-    write_result(result, tmp_path / row_path(result))
+    write_made(result, tmp_path / row_path(result))
     with pytest.raises(PdefmError, match="unknown task"):
         load(tmp_path)

@@ -20,7 +20,7 @@ from pdebench_fm.plots.sample_fields import chosen_samples, fields_picture
 from pdebench_fm.plots.selection import Selection
 from pdebench_fm.plots.static import draw_fields
 from pdebench_fm.results.result import read_result, write_result
-from pdebench_fm.results.samples import SCHEMA, read_samples, samples_path, write_samples
+from pdebench_fm.results.samples import SCHEMA, read_samples, samples_digest, samples_path, write_samples
 
 TASK = "poisson-ood/medium"
 
@@ -153,7 +153,9 @@ def test_another_model_than_the_scored_one_is_refused(own_result, zoo_result, tm
     table = read_samples(samples_path(zoo_result))
     backwards = table.column("relative_l2").to_numpy()[::-1]
     forged = table.set_column(SCHEMA.get_field_index("relative_l2"), "relative_l2", [backwards])
-    write_result(result, tmp_path / "forged.json")
+    (cell,) = result.cells
+    bound = cell.model_copy(update={"samples_sha256": samples_digest(forged)})
+    write_result(result.model_copy(update={"cells": (bound,)}), tmp_path / "forged.json")
     write_samples(forged, samples_path(tmp_path / "forged.json"))
     with pytest.raises(PdefmError, match=r"does not predict what .* scored"):
         fields_picture([tmp_path / "forged.json"], Selection())

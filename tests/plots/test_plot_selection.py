@@ -11,7 +11,7 @@ from pdebench_fm.errors import PdefmError, UsageError
 from pdebench_fm.plots.draw import draw
 from pdebench_fm.plots.scores import read_scores
 from pdebench_fm.plots.selection import Selection
-from pdebench_fm.results.result import Failure, write_result
+from pdebench_fm.results.result import write_result
 
 
 @pytest.fixture
@@ -33,7 +33,8 @@ def shown(scores):
 
 def test_runs_with_failed_seeds_are_left_out_with_a_note(keep):
     failures = tuple(
-        Failure(start="scratch", shots=shots, seed=seed, reason="NaN") for shots, seed in ((8, 3), (32, 0), (32, 1))
+        {"start": "scratch", "shots": shots, "seed": seed, "reason": "NaN"}
+        for shots, seed in ((8, 3), (32, 0), (32, 1))
     )
     folder = keep(make_result(runs=[make_run(), make_run(start="scratch")], failures=failures))
     scores = read_scores([folder], Selection())
@@ -88,7 +89,7 @@ def test_models_of_one_name_are_told_apart(keep):
         make_model("a", weights_sha256=digit * 64, revision=revision)
         for digit, revision in (("1", None), ("2", None), ("3", "v2"))
     ]
-    folder = keep(*(make_result(model=model) for model in models), make_result(model="b", recipe="paper"))
+    folder = keep(*(make_result(model=model) for model in models), make_result(model="b", method="paper"))
     assert read_scores([folder], Selection()).names == [
         "a@local (11111111)",
         "a@local (22222222)",
@@ -161,7 +162,7 @@ def test_a_page_without_plotly_is_refused_before_results_are_read(tmp_path, monk
 
 
 def test_the_command_says_what_it_drew_and_what_it_left_out(keep, tmp_path, capsys):
-    failure = Failure(start="scratch", shots=8, seed=0, reason="a [b] reason")
+    failure = {"start": "scratch", "shots": 8, "seed": 0, "reason": "a [b] reason"}
     out = tmp_path / "sub" / "a.svg"
     assert main(["plot", str(keep(make_result(failures=(failure,)))), "--kind", "shots", "--out", str(out)]) == 0
     output = capsys.readouterr().out

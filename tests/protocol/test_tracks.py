@@ -2,7 +2,6 @@
 
 from itertools import pairwise
 
-import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -11,7 +10,6 @@ from pdebench_fm.errors import UsageError
 from pdebench_fm.protocol.recipes import PROTOCOL_TABLE, adaptation_recipe
 from pdebench_fm.protocol.tracks import (
     SHOTS,
-    bootstrap_interval,
     find_track,
     support_indices,
 )
@@ -64,12 +62,3 @@ def test_every_standard_number_of_shots_has_a_recipe_for_both_starts():
         assert scratch.steps > pretrained.steps
         assert scratch.learning_rate > pretrained.learning_rate
         assert pretrained.batch_size == scratch.batch_size
-
-
-def test_bootstrap_interval_agrees_with_the_normal_one_for_many_scores():
-    scores = np.random.default_rng(0).normal(2.0, 0.5, 400)
-    low, high = bootstrap_interval(list(scores))
-    half = 1.96 * scores.std() / 20
-    assert low == pytest.approx(scores.mean() - half, abs=0.1 * half)
-    assert high == pytest.approx(scores.mean() + half, abs=0.1 * half)
-    assert bootstrap_interval([0.25]) == (0.25, 0.25)

@@ -6,6 +6,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import torch
+from factories import make_evaluation, make_run
 from torch import nn
 
 from pdebench_fm.cli import main
@@ -13,8 +14,10 @@ from pdebench_fm.errors import PdefmError, UsageError
 from pdebench_fm.evaluation.evaluate import evaluate_suite
 from pdebench_fm.models.candidate import Candidate
 from pdebench_fm.physics import solve
-from pdebench_fm.results.compare import bootstrap_of_mean, compare
-from pdebench_fm.results.result import read_result, write_result
+from pdebench_fm.results.compare import compare
+from pdebench_fm.results.evaluation import Evaluation, read_evaluation
+from pdebench_fm.results.intervals import interval_of_difference
+from pdebench_fm.results.result import read_result
 from pdebench_fm.results.samples import SCHEMA, read_samples, samples_path
 
 
@@ -53,12 +56,11 @@ def test_per_sample_scores_give_the_results_means_back(kept, small_task):
     assert table.num_rows == 16 * 3
     frame = table.to_pandas()
     assert list(frame["parameter"][:16]) == small_task().test_parameters("lite")
-    for run in result.runs:
-        for scores in run.seeds:
-            mine = frame[(frame["start"] == run.start) & (frame["shots"] == run.shots) & (frame["seed"] == scores.seed)]
-            assert list(mine["index"]) == list(range(16))
-            for name in SCHEMA.names[5:]:
-                assert mine[name].mean() == pytest.approx(getattr(scores.metrics, f"{name}_mean"), rel=1e-14)
+    for cell in result.cells:
+        mine = frame[(frame["start"] == cell.start) & (frame["shots"] == cell.shots) & (frame["seed"] == cell.seed)]
+        assert list(mine["index"]) == list(range(16))
+        for name in SCHEMA.names[5:]:
+            assert mine[name].mean() == pytest.approx(getattr(cell.metrics, f"{name}_mean"), rel=1e-14)
 
 
 def test_the_better_of_two_models_is_named_with_the_paired_difference(kept):
@@ -87,12 +89,35 @@ def test_seeds_are_averaged_for_each_sample(kept):
     assert row.first == pytest.approx(frame.groupby("index")["relative_l2"].mean().mean())
 
 
-def test_the_interval_of_a_mean_agrees_with_the_normal_one():
-    values = np.random.default_rng(0).normal(0.3, 2.0, 500)
-    low, high = bootstrap_of_mean(values)
-    half = 1.96 * values.std() / np.sqrt(500)
-    assert (low, high) == pytest.approx((values.mean() - half, values.mean() + half), abs=0.05 * half)
-    assert bootstrap_of_mean(values) == (low, high)
+def test_what_differs_from_seed_to_seed_is_no_difference_of_models(tmp_path):
+    """Two models whose seeds differ by a fifth, on the same rows: 1.4 % between their means are nothing."""
+    paths = tmp_path / "a.json", tmp_path / "b.json"
+    for path, errors in zip(paths, ((0.08, 0.1, 0.12), (0.0811, 0.1014, 0.1217)), strict=True):
+        make_evaluation(model=path.stem, runs=[make_run(errors)]).write(path)
+    (row,) = compare(*paths).differences
+    assert row.better is None
+    assert row.covers == "seeds and samples"
+    # of one seed each the interval can only be of samples, and says so
+    (alone,) = compare(*(keep_first_seed(path) for path in paths)).differences
+    assert (alone.better, alone.covers, alone.seeds) == (1, "samples", (1, 1))
+
+
+def keep_first_seed(path):
+    other = path.with_stem(f"{path.stem}-first")
+    result = read_result(path)
+    make_evaluation(model=result.model, runs=[make_run((result.cells[0].metrics.relative_l2_mean,))]).write(other)
+    return other
+
+
+def test_the_interval_is_that_of_all_seeds_and_samples(kept):
+    paths = kept("a", 0.1, 1), kept("b", 0.12, 2)
+    row = compare(*paths).differences[1]
+    errors = [
+        np.stack([of_seed["relative_l2"].to_numpy() for _, of_seed in frame.query("shots == 4").groupby("seed")])
+        for frame in (read_samples(samples_path(path)).to_pandas() for path in paths)
+    ]
+    assert (row.low, row.high) == pytest.approx(interval_of_difference(*errors))
+    assert row.seeds == (2, 2)
 
 
 def test_what_was_scored_on_other_rows_is_refused(kept, tmp_path):
@@ -101,8 +126,9 @@ def test_what_was_scored_on_other_rows_is_refused(kept, tmp_path):
         compare(first, kept("b", 0.1, 2, "poisson-ood/hard"))
     with pytest.raises(UsageError, match=r"different test rows \(recipe digests\)"):
         compare(first, kept("c", 0.1, 2, sampling_seed=3))
-    other = read_result(first).model_copy(update={"track": "full", "resolution": 128})
-    write_result(other, tmp_path / "full.json")
+    evaluation = read_evaluation(first)
+    other = evaluation.result.model_copy(update={"track": "full", "resolution": 128})
+    Evaluation(other, evaluation.samples).write(tmp_path / "full.json")
     with pytest.raises(UsageError, match="different tracks"):
         compare(first, tmp_path / "full.json")
 
@@ -120,12 +146,9 @@ def test_scores_that_are_missing_damaged_or_anothers_are_refused(kept):
         compare(first, second)
 
 
-def test_results_without_a_setting_in_common_are_refused(kept, tmp_path):
-    first = kept("a", 0.1, 1)
-    result = read_result(first)
-    for name, run in (("zero", result.runs[0]), ("four", result.runs[1])):
-        write_result(result.model_copy(update={"runs": (run,)}), tmp_path / f"{name}.json")
-        samples_path(tmp_path / f"{name}.json").write_bytes(samples_path(first).read_bytes())
+def test_results_without_a_setting_in_common_are_refused(tmp_path):
+    for name, run in (("zero", make_run((0.1,), shots=0)), ("four", make_run(shots=4))):
+        make_evaluation(runs=[run]).write(tmp_path / f"{name}.json")
     with pytest.raises(UsageError, match="no start and number of shots in common"):
         compare(tmp_path / "zero.json", tmp_path / "four.json")
 
@@ -138,3 +161,13 @@ def test_the_command_says_plainly_which_is_better(kept, capsys):
     assert "they can't be told apart" in capsys.readouterr().out
     assert main(["compare", str(better), str(better) + "x"]) == 2
     assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_the_command_says_where_seeds_are_not_known_of_and_rows_are_not_the_standard_ones(tmp_path, capsys):
+    paths = [tmp_path / "a.json", tmp_path / "b.json"]
+    for path, error in zip(paths, (0.1, 0.2), strict=True):
+        make_evaluation(model=path.stem, runs=[make_run((error,))], track="full", test_rows=64).write(path)
+    assert main(["compare", *map(str, paths)]) == 0
+    output = " ".join(capsys.readouterr().out.split())
+    assert "a is better: its error is 50.0% lower (one seed of a and b: how other seeds would differ is not" in output
+    assert "not the full track's standard rows: 64 test rows instead of 4096" in output

@@ -2,29 +2,35 @@
 
 import json
 import os
-import statistics
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from factories import make_dataset, make_environment, make_metrics, make_model, make_result, make_run
-from hypothesis import given
+from factories import DATE, make_dataset, make_environment, make_model, make_result, make_run
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from pdebench_fm.errors import PdefmError, UsageError
+from pdebench_fm.results.evaluation import read_evaluation
 from pdebench_fm.results.result import (
     Result,
-    SeedScores,
-    Summary,
     read_result,
     result_schema,
     result_text,
     write_result,
 )
 
-METRICS = ("runs", 0, "seeds", 0, "metrics")
+METRICS = ("cells", 0, "metrics")
 ABSENT = object()
-FAILED = {"start": "pretrained", "shots": 32, "seed": 1, "reason": "the prediction is not finite"}
+FAILED = {
+    "start": "pretrained",
+    "shots": 32,
+    "seed": 1,
+    "reason": "the prediction is not finite",
+    "environment": make_environment().model_dump(),
+    "date": "2026-01-31T12:00:00Z",
+}
 ROOT = Path(__file__).parents[2]
 
 
@@ -57,10 +63,13 @@ def test_a_result_is_the_same_after_writing_and_reading(tmp_path):
     assert read_result(tmp_path / "new" / "result.json") == result
 
 
-@given(st.lists(st.floats(min_value=0, max_value=1e6), min_size=1, max_size=4))
+@settings(deadline=None)  # a result is made of all its samples
+@given(st.lists(st.just(0.0) | st.floats(min_value=1e-300, max_value=1e6), min_size=1, max_size=4))
 def test_scores_keep_their_last_digit(errors):
-    read = Result.model_validate_json(result_text(make_result(runs=[make_run(errors)])), strict=True)
-    assert [scores.metrics.relative_l2_mean for scores in read.runs[0].seeds] == errors
+    result = make_result(runs=[make_run(errors)], test_rows=16)
+    read = Result.model_validate_json(result_text(result), strict=True)
+    assert [cell.metrics.relative_l2_mean for cell in read.cells] == errors
+    assert read == result
 
 
 def test_the_file_is_canonical(tmp_path):
@@ -73,8 +82,16 @@ def test_the_file_is_canonical(tmp_path):
     assert (tmp_path / "result.json").read_bytes() == text.encode()
 
 
-def test_a_list_is_accepted_where_the_object_holds_a_tuple():
-    assert make_result(runs=[make_run()]).runs == (make_run(),)
+def test_cells_are_in_one_order_however_they_were_put_together():
+    made = [make_run(start=start, shots=n) for start, n in (("scratch", 32), ("pretrained", 32), ("scratch", 8))]
+    runs = [*made, make_run((0.2,), shots=0)]
+    assert result_text(make_result(runs=runs)) == result_text(make_result(runs=runs[::-1]))
+    assert [(run.start, run.shots) for run in make_result(runs=runs).runs] == [
+        ("pretrained", 0),
+        ("scratch", 8),
+        ("pretrained", 32),
+        ("scratch", 32),
+    ]
 
 
 @pytest.mark.parametrize(
@@ -85,39 +102,57 @@ def test_a_list_is_accepted_where_the_object_holds_a_tuple():
         ((*METRICS, "max_error_mean"), -0.5, r"metrics\.max_error_mean: .* greater than or equal to 0, not -0\.5"),
         ((*METRICS, "band_low_mean"), "0.1", r"band_low_mean: should be a valid number, not '0\.1'"),
         ((*METRICS, "band_mid_mean"), True, "band_mid_mean: should be a valid number, not True"),
-        ((*METRICS, "relative_h1_mean"), ABSENT, r"runs\[0\]\.seeds\[0\]\.metrics\.relative_h1_mean is missing"),
+        ((*METRICS, "relative_h1_mean"), ABSENT, r"cells\[0\]\.metrics\.relative_h1_mean is missing"),
         ((*METRICS, "relative_l2_median"), 9.0, "median is above relative_l2_p95"),
-        (("surprise",), 1, "surprise is not a field of result schema 1.1"),
-        (("schema_version",), "0.9", r"schema_version: should be '1\.0' or '1\.1', not '0\.9'"),
-        (("schema_version",), "one", r"schema_version: should be '1\.0' or '1\.1', not 'one'"),
+        (("surprise",), 1, "surprise is not a field of result schema 2.0"),
+        (("schema_version",), "1.1", r"schema_version: should be '2\.0', not '1\.1'"),
+        (("schema_version",), "one", r"schema_version: should be '2\.0', not 'one'"),
         (("schema_version",), ABSENT, "schema_version is missing"),
         (("protocol_version",), ABSENT, "protocol_version is missing"),
         (("protocol_version",), 0, "protocol_version: should be greater than or equal to 1"),
         (("track",), "medium", "track: should be 'full' or 'lite', not 'medium'"),
         (("task",), "poisson/mild", "task is 'poisson/mild', but the dataset record says 'poisson/in-domain'"),
         (("test_rows",), 513, "test_rows is 513, but"),
-        (("date",), "yesterday", "date: should be a valid datetime"),
-        (("date",), "2026-01-31T12:00:00", "date: should have timezone info"),
-        (("date",), "2026-01-31T12:00:00+02:00", "date: should be in UTC"),
-        (("wall_seconds",), float("nan"), "wall_seconds: should be a finite number"),
-        (("runs",), [], "runs is empty, and no failure says why"),
-        (("failures",), [FAILED, FAILED], "failures should be distinct .* unlike pretrained, 32 shots, seed 1"),
-        (("failures",), [{**FAILED, "shots": 8}], "without scores, unlike pretrained, 8 shots, seed 1"),
+        (("test_rows",), 1, "test_rows: should be greater than or equal to 2"),
+        (("division",), "open", "division is 'open', but 'v1' is 'closed'"),
+        (("method",), "paper", "division is 'closed', but 'paper' is 'unranked'"),
+        (("method",), "mine", "division is 'closed', but 'mine' is 'open'"),
+        (("deterministic",), None, "deterministic: should be a valid boolean, not None"),
+        (("cells", 0, "date"), "yesterday", "date: should be a valid datetime"),
+        (("cells", 0, "date"), "2026-01-31T12:00:00", "date: should have timezone info"),
+        (("cells", 0, "date"), "2026-01-31T12:00:00+02:00", "date: should be in UTC"),
+        (("cells", 0, "seconds"), float("nan"), "seconds: should be a finite number"),
+        (("cells", 0, "samples_sha256"), ABSENT, r"cells\[0\]\.samples_sha256 is missing"),
+        (("cells", 0, "environment", "libraries", "numpy"), 2, "libraries.numpy: should be a valid string, not 2"),
+        (("cells", 0, "environment", "threads"), 0, "threads: should be greater than or equal to 1, not 0"),
+        (("cells", 0, "start"), "scratch", r"cells\[0\]: shots should be above 0"),
+        (("cells", 0, "seed"), 1, r"cells\[0\]: seed should be 0, not 1: a zero-shot score has no other"),
+        (("cells", 2, "seed"), 0, "should be distinct, but pretrained, 8 shots, seed 0 is there twice"),
+        (("cells", 2, "seed"), -1, r"cells\[2\]\.seed: should be greater than or equal to 0"),
+        (("cells",), [], "cells is empty, and no failure says why"),
+        (("failures",), [FAILED, FAILED], "should be distinct, but pretrained, 32 shots, seed 1 is there twice"),
+        (("failures",), [{**FAILED, "shots": 8}], "distinct, but pretrained, 8 shots, seed 1 is there twice"),
         (("failures",), [{**FAILED, "reason": ""}], r"failures\[0\]\.reason: should have at least 1 character"),
         (("runs", 0, "seeds"), [], r"runs\[0\]\.seeds: should have at least 1 item"),
-        (("runs", 1, "shots"), 0, "runs should be distinct, but pretrained with 0 shots is there twice"),
-        (("runs", 0, "start"), "scratch", r"runs\[0\]: shots should be above 0"),
-        (("runs", 0, "seeds", 0, "seed"), 1, r"runs\[0\]: seeds should be distinct, but 1 is there twice"),
+        (
+            ("runs", 1, "seeds"),
+            [0, 1],
+            r"seeds of pretrained, 8 shots are \[0, 1\], but those of the cells are",
+        ),
+        (("runs", 1, "shots"), 0, "runs should be those of the cells, pretrained with 0 shots and pretrained with 8"),
+        (("runs",), [], "runs should be those of the cells, .* not none"),
         (("runs", 0, "summary", "mean"), 0.25, "mean 0.25 is outside"),
-        (("runs", 1, "summary", "mean"), 0.1101, r"summary\.mean is 0\.1101, but the seeds give 0\.11"),
-        (("runs", 1, "summary", "standard_deviation"), 0.5, r"summary\.standard_deviation is 0\.5, but"),
+        (("runs", 1, "summary", "mean"), 0.1101, r"summary\.mean of .* is 0\.1101, but the cells give 0\.11"),
+        (("runs", 1, "summary", "standard_deviation"), 0.5, r"summary\.standard_deviation of .* is 0\.5, but"),
+        (("runs", 1, "summary", "digits"), 1.5, r"summary\.digits of .* is 1\.5, but the cells give 0\.958"),
+        (("runs", 0, "summary", "standard_deviation"), 0.0, r"is 0\.0, but the cells give None"),
+        (("runs", 0, "summary", "covers"), "seeds and samples", "but the cells give 'samples'"),
         (("model", "weights_sha256"), "abc", "model.weights_sha256: should be 64 lower-case hexadecimal digits"),
+        (("model", "fingerprint"), "abc", "model.fingerprint: should be 64 lower-case hexadecimal digits"),
         (("model", "model_id"), "", "model_id: should have at least 1 character"),
         (("dataset", "version"), "1.0", "dataset.version: should be a semantic version"),
         (("dataset", "version"), "1.0.0\n", "dataset.version: should be a semantic version"),
         (("dataset", "origin"), "rows", "dataset: content_digest is missing"),
-        (("environment", "libraries", "numpy"), 2, "environment.libraries.numpy: should be a valid string, not 2"),
-        (("environment", "threads"), 0, "environment.threads: should be greater than or equal to 1, not 0"),
     ],
 )
 def test_a_bad_field_is_named_in_one_line(tmp_path, place, value, words):
@@ -128,20 +163,7 @@ def test_a_bad_field_is_named_in_one_line(tmp_path, place, value, words):
     assert "\n" not in str(caught.value)
 
 
-def test_files_of_the_older_minor_version_are_read_as_the_newest(tmp_path):
-    document = json.loads(result_text(make_result()))
-    for field in ("failures", "deterministic"):
-        del document[field]
-    document["schema_version"] = "1.0"
-    path = tmp_path / "old.json"
-    path.write_text(json.dumps(document))
-    assert read_result(path) == make_result()
-    path.write_text(json.dumps({**document, "failures": []}))
-    with pytest.raises(PdefmError, match=r"failures is not a field of result schema 1\.0"):
-        read_result(path)
-
-
-@pytest.mark.parametrize("version", ["1.2", "1.10", "2.0"])
+@pytest.mark.parametrize("version", ["2.1", "2.10", "3.0"])
 def test_a_file_of_a_newer_package_is_named_so_before_anything_else(tmp_path, version):
     path = write_changed(tmp_path, ("schema_version",), version)
     document = json.loads(path.read_text())
@@ -153,9 +175,9 @@ def test_a_file_of_a_newer_package_is_named_so_before_anything_else(tmp_path, ve
 def test_a_result_may_consist_of_failures_alone(tmp_path):
     document = json.loads(result_text(make_result()))
     path = tmp_path / "failed.json"
-    path.write_text(json.dumps({**document, "runs": [], "failures": [FAILED]}))
+    path.write_text(json.dumps({**document, "cells": [], "runs": [], "failures": [FAILED]}))
     result = read_result(path)
-    assert (result.runs, result.failures[0].seed) == ((), 1)
+    assert (result.runs, result.failures[0].seed, result.date) == ((), 1, DATE)
 
 
 def test_seeds_that_failed_are_known_by_run():
@@ -165,18 +187,17 @@ def test_seeds_that_failed_are_known_by_run():
 
 
 def test_the_exported_schema_is_up_to_date():
-    exported = ROOT / "leaderboard" / "schema" / "result-v1.json"
+    exported = ROOT / "leaderboard" / "schema" / "result-v2.json"
     assert exported.read_text(encoding="utf-8") == result_schema(), "run python scripts/export_schema.py"
     schema = json.loads(exported.read_text(encoding="utf-8"))
     assert set(schema["properties"]) == set(json.loads(result_text(make_result())))
-    assert schema["properties"]["schema_version"]["enum"] == ["1.0", "1.1"]
+    assert schema["properties"]["schema_version"]["const"] == "2.0"
     assert schema["$defs"]["ModelRecord"]["properties"]["weights_sha256"]["anyOf"][0]["pattern"] == "^[0-9a-f]{64}$"
 
 
-def test_every_result_that_is_kept_here_can_be_read():
-    paths = sorted((ROOT / "leaderboard" / "results").rglob("*.json"))
-    assert len(paths) >= 12
-    assert {read_result(path).schema_version for path in paths} == {"1.1"}
+def test_every_result_that_is_kept_here_can_be_read_with_its_samples():
+    for path in sorted((ROOT / "leaderboard" / "results").rglob("*.json")):
+        assert read_evaluation(path).result.track == "lite"
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "null", "\ufeff{}", "[" * 10_000])
@@ -199,30 +220,30 @@ def test_a_missing_file_is_the_callers_mistake(tmp_path):
         read_result(tmp_path / "gone.json")
 
 
-def test_a_summary_may_differ_from_the_seeds_by_rounding_alone():
-    errors = (0.1, 0.2, 0.4)
-    exact = statistics.fmean(errors)
+@pytest.mark.parametrize(("factor", "accepted"), [(1 + 1e-12, True), (1 + 1e-8, False)])
+def test_a_summary_may_differ_from_the_cells_by_rounding_alone(tmp_path, factor, accepted):
+    path = write_changed(tmp_path, ("runs", 1, "summary", "mean"), 0.11 * factor)
+    if accepted:
+        assert read_result(path).runs[1].summary.mean == pytest.approx(0.11)
+    else:
+        with pytest.raises(PdefmError, match="the cells give"):
+            read_result(path)
 
-    def run(factor):
-        deviation = statistics.stdev(errors)
-        return make_run(
-            errors,
-            summary=Summary(mean=exact * factor, standard_deviation=deviation, interval_low=0.1, interval_high=0.4),
-        )
 
-    assert run(1 + 1e-12).summary.mean == pytest.approx(exact)
-    with pytest.raises(ValidationError, match="the seeds give"):
-        run(1 + 1e-8)
+def test_a_result_tells_what_its_cells_were_computed_with_the_newest_first():
+    cells = make_result(runs=[make_run()]).cells
+    changed = [
+        cell.model_copy(update={"environment": make_environment(device=device), "date": DATE + timedelta(days=day)})
+        for cell, device, day in zip(cells, ("a", "b", "a"), (0, 2, 1), strict=True)
+    ]
+    result = make_result(runs=[make_run()]).model_copy(update={"cells": tuple(changed)})
+    assert [environment.device for environment in result.environments] == ["b", "a"]
+    assert (result.date, result.seconds) == (DATE + timedelta(days=2), 37.5)
 
 
 def test_results_cannot_be_changed_after_they_were_checked():
     with pytest.raises(ValidationError, match="frozen"):
         make_result().track = "full"
-
-
-def test_a_seed_is_never_negative():
-    with pytest.raises(ValidationError, match="seed"):
-        SeedScores(seed=-1, metrics=make_metrics(0.1))
 
 
 def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path, monkeypatch):
@@ -235,6 +256,6 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path, monkeypat
 
     monkeypatch.setattr(os, "fsync", full_disk)
     with pytest.raises(PdefmError, match=r"cannot write .*result\.json: No space left on device"):
-        write_result(make_result(wall_seconds=99.0), path)
+        write_result(make_result(seconds=99.0), path)
     assert path.read_text() == before
     assert list(tmp_path.iterdir()) == [path]

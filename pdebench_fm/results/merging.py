@@ -1,0 +1,87 @@
+"""What makes two results one: results of one identity are merged, and no score that was written is ever erased."""
+
+import hashlib
+import json
+from typing import Final
+
+import pyarrow as pa
+
+from pdebench_fm.results.result import CellRecord, Failure, Result, in_order
+from pdebench_fm.results.runs import runs_of
+from pdebench_fm.results.samples import SCHEMA, samples_of
+
+_DIGITS: Final = 12
+
+
+def identity(result: Result) -> dict[str, object]:
+    """Return all that the cells of one result have in common, as JSON values.
+
+    That is the model, the rows that are scored and those that support sets are drawn from, protocol, track, method and
+    determinism. Where rows were read is no part of it, as their digest is.
+    """
+    model, dataset = result.model, result.dataset
+    return {
+        "protocol_version": result.protocol_version,
+        "task": result.task,
+        "track": result.track,
+        "resolution": result.resolution,
+        "test_rows": result.test_rows,
+        "division": result.division,
+        "method": result.method,
+        "deterministic": result.deterministic,
+        "model": [model.model_id, model.revision, model.weights_sha256, model.fingerprint],
+        "dataset": [dataset.version, dataset.origin, dataset.recipe_digest, dataset.content_digest],
+        "train": [dataset.train_rows, dataset.train_content_digest],
+    }
+
+
+def fingerprint(result: Result) -> str:
+    """Return 12 hexadecimal digits that results share if they are of one identity, and only then.
+
+    A model that cannot be known again has no identity: its results are told apart by their scores.
+    """
+    known: dict[str, object] = identity(result)
+    if result.model.fingerprint is None:
+        known["cells"] = [(*cell.key, cell.samples_sha256) for cell in result.cells]
+        known["failures"] = [(*failure.key, failure.reason) for failure in result.failures]
+    return hashlib.sha256(json.dumps(known, sort_keys=True).encode()).hexdigest()[:_DIGITS]
+
+
+def may_merge(one: Result, other: Result) -> bool:
+    """Tell whether two results are of one identity."""
+    return fingerprint(one) == fingerprint(other)
+
+
+def conflicts(one: Result, other: Result) -> list[CellRecord]:
+    """Return the cells of `one` that `other` has with other scores."""
+    theirs = {cell.key: cell.samples_sha256 for cell in other.cells}
+    return [cell for cell in one.cells if theirs.get(cell.key, cell.samples_sha256) != cell.samples_sha256]
+
+
+def merged(kept: Result, kept_samples: pa.Table, new: Result, new_samples: pa.Table) -> tuple[Result, pa.Table]:
+    """Return the union of two results of one identity, with its per-sample scores.
+
+    A cell of `kept` stays as it is. A score takes the place of a failure of the same start, shots and seed; of two
+    failures the newer is kept.
+
+    Raises:
+        ValueError: if they are not of one identity.
+    """
+    if not may_merge(kept, new):
+        raise ValueError("results of two identities are never merged")
+    cells = {cell.key: (cell, new_samples) for cell in new.cells} | {
+        cell.key: (cell, kept_samples) for cell in kept.cells
+    }
+    failures: dict[tuple[object, ...], Failure] = {}
+    for failure in sorted((*kept.failures, *new.failures), key=lambda failure: failure.date):
+        if failure.key not in cells:
+            failures[failure.key] = failure
+    records = in_order(tuple(cell for cell, _ in cells.values()))
+    parts = [samples_of(cells[record.key][1], record.key) for record in records]
+    samples = pa.concat_tables(parts) if parts else SCHEMA.empty_table()
+    union = {
+        "cells": records,
+        "failures": tuple(failures.values()),
+        "runs": runs_of(records, samples, kept.dataset),
+    }
+    return Result(**(dict(kept) | union)), samples

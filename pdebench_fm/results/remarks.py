@@ -1,0 +1,27 @@
+"""What has to be said of a result wherever its scores are shown, in words."""
+
+from pdebench_fm.data.catalogue import TASKS
+from pdebench_fm.protocol.standard_rows import STANDARD_TEST_ROWS, is_standard
+from pdebench_fm.protocol.tracks import find_track
+from pdebench_fm.results.result import Result, Run
+
+
+def rows_remark(result: Result) -> str:
+    """Return why a result can't be compared with those on its track's standard test rows; "" if it can."""
+    rows, resolution = STANDARD_TEST_ROWS[result.track], find_track(result.track).resolution
+    parts = []
+    if result.test_rows != rows:
+        parts.append(f"{result.test_rows} test rows instead of {rows}")
+    if result.resolution != resolution:
+        parts.append(f"resolution {result.resolution} instead of {resolution}")
+    data = result.dataset
+    if parts or result.task not in TASKS:
+        return ", ".join(parts)
+    if is_standard(result.task, result.track, data.version, result.test_rows, data.recipe_digest):
+        return ""
+    return f"other test rows than the standard ones of data version {data.version} (recipe digest)"
+
+
+def is_of_one_seed(run: Run) -> bool:
+    """Tell whether the interval of a run holds for its one seed alone, though another seed would give another model."""
+    return bool(run.shots) and run.summary.covers == "samples"

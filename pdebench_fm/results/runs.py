@@ -1,0 +1,114 @@
+"""Runs, derived from cells and their per-sample scores: means, intervals, and the score by value of the parameter."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from pdebench_fm.data.catalogue import known_datasets
+from pdebench_fm.errors import PdefmError
+from pdebench_fm.protocol.metrics import METRIC_NAMES
+from pdebench_fm.protocol.tracks import Start
+from pdebench_fm.results.intervals import interval_of_mean
+from pdebench_fm.results.result import (
+    CellRecord,
+    DatasetRecord,
+    Metrics,
+    ParameterScore,
+    Result,
+    Run,
+    Summary,
+    agree,
+    covered,
+    headline,
+)
+from pdebench_fm.results.samples import errors_of, samples_of, summarise
+
+
+def runs_of(cells: Sequence[CellRecord], samples: pa.Table, dataset: DatasetRecord) -> tuple[Run, ...]:
+    """Return the runs of a result: one for each start and number of shots, in the order of the cells.
+
+    Args:
+        cells: in the order of a result.
+        samples: their per-sample scores, at least two rows each.
+        dataset: what was scored, which says whether its parameter takes whole numbers alone.
+    """
+    settings: dict[tuple[Start, int], list[CellRecord]] = {}
+    for cell in cells:
+        settings.setdefault((cell.start, cell.shots), []).append(cell)
+    return tuple(_run(of_run, samples, by_parameter=_is_discrete(dataset)) for of_run in settings.values())
+
+
+def check_derived(result: Result, samples: pa.Table, where: str) -> None:
+    """Hold everything in a result that follows from its per-sample scores to them.
+
+    Raises:
+        PdefmError: if a value is not what the scores give; `where` names the file.
+    """
+    for cell in result.cells:
+        table = samples_of(samples, cell.key)
+        expected = summarise({name: table.column(name).to_numpy() for name in METRIC_NAMES})
+        for field in Metrics.model_fields:
+            found, right = getattr(cell.metrics, field), getattr(expected, field)
+            if not agree(found, right):
+                name = f"{cell.start}, {cell.shots} shots, seed {cell.seed}"
+                raise PdefmError(f"{where} is not a valid result: {field} of {name} is {found!r}, not {right!r}")
+    derived = runs_of(result.cells, samples, result.dataset)
+    for given, due in zip(result.runs, derived, strict=True):
+        name = f"{given.start}, {given.shots} shots"
+        for field in ("interval_low", "interval_high"):
+            found, right = getattr(given.summary, field), getattr(due.summary, field)
+            if not agree(found, right):
+                raise PdefmError(f"{where} is not a valid result: {field} of {name} is {found!r}, not {right!r}")
+        known = bool(due.by_parameter) or not given.by_parameter
+        if known and not _alike(given.by_parameter, due.by_parameter):
+            raise PdefmError(f"{where} is not a valid result: by_parameter of {name} is not what the samples give")
+
+
+def _run(cells: Sequence[CellRecord], samples: pa.Table, *, by_parameter: bool) -> Run:
+    errors = errors_of(samples, [cell.key for cell in cells])
+    low, high = interval_of_mean(errors)
+    summary = {
+        **headline([cell.metrics.relative_l2_mean for cell in cells]),
+        "interval_low": float(low),
+        "interval_high": float(high),
+        "covers": covered(len(cells)),
+    }
+    first = cells[0]
+    return Run(
+        start=first.start,
+        shots=first.shots,
+        seeds=tuple(cell.seed for cell in cells),
+        summary=Summary.model_validate(summary),
+        by_parameter=_by_parameter(errors, samples_of(samples, first.key).column("parameter").to_numpy())
+        if by_parameter
+        else (),
+    )
+
+
+def _by_parameter(errors: NDArray[np.float64], parameters: NDArray[np.float64]) -> tuple[ParameterScore, ...]:
+    """Return the mean error at each value of the parameter, over the rows that have it and over the seeds."""
+    of_sample = errors.mean(axis=0)
+    return tuple(
+        ParameterScore(
+            parameter=float(value),
+            rows=int((parameters == value).sum()),
+            mean=float(of_sample[parameters == value].mean()),
+        )
+        for value in np.unique(parameters)
+    )
+
+
+def _is_discrete(dataset: DatasetRecord) -> bool:
+    """Tell whether the varied parameter of a regime takes whole numbers alone; not of a system that isn't here."""
+    known = known_datasets().get(dataset.name)  # no plug-in is loaded for reading a file
+    span = known.system.regimes.get(dataset.regime) if known is not None else None
+    return span is not None and span.integer
+
+
+def _alike(given: Sequence[ParameterScore], derived: Sequence[ParameterScore]) -> bool:
+    return len(given) == len(derived) and all(
+        (one.parameter, one.rows) == (other.parameter, other.rows) and agree(one.mean, other.mean)
+        for one, other in zip(given, derived, strict=True)
+    )

@@ -1,0 +1,46 @@
+"""Tables of scores on the terminal: each with its interval, what that covers, and rows that are not standard."""
+
+import io
+
+import pytest
+from factories import make_result, make_run
+from rich.console import Console
+
+from pdebench_fm.cli.evaluation_display import single_table, suite_table
+
+
+def printed(table):
+    buffer = io.StringIO()
+    Console(file=buffer, width=200).print(table)
+    return " ".join(buffer.getvalue().split())
+
+
+@pytest.mark.parametrize("show", [single_table, lambda result: suite_table([result, result])])
+def test_scores_are_shown_with_their_intervals(show):
+    text = printed(show(make_result()))
+    assert "0.200 (0.190–0.211)" in text
+    assert "0.110 (0.0889–0.136)" in text
+    assert "in brackets: 95 % intervals, for new test samples and new seeds" in text
+    assert "*" not in text
+    assert "standard rows" not in text
+
+
+@pytest.mark.parametrize("show", [single_table, lambda result: suite_table([result, result])])
+def test_an_interval_that_knows_of_one_seed_alone_says_so(show):
+    text = printed(show(make_result(runs=[make_run((0.2,), shots=0), make_run((0.1,))])))
+    assert "0.200 (0.190–0.211)" in text  # nothing in a zero-shot score is random
+    assert "0.100* (0.0948–0.105)" in text
+    assert "*: one seed, so its interval is for new test samples alone" in text
+
+
+def test_rows_that_are_not_the_tracks_standard_ones_are_named():
+    few = make_result(track="full", test_rows=64, runs=[make_run()])
+    words = "not the full track's standard rows: 64 test rows instead of 4096"
+    assert words in printed(single_table(few))
+    assert f"{words} (poisson/in-domain)" in printed(
+        suite_table([few, make_result("poisson-ood/mild", track="full", runs=[make_run()])])
+    )
+
+
+def test_a_method_that_is_not_the_protocols_is_named_with_its_division():
+    assert "relative ℓ² error, recipe “paper”, unranked" in printed(single_table(make_result(method="paper")))
