@@ -9,6 +9,7 @@ from importlib.metadata import version as library_version
 import torch
 
 from pdebench_fm.data.definitions import definition_digest
+from pdebench_fm.evaluation.settings import RunSettings
 from pdebench_fm.models.candidate import Candidate
 from pdebench_fm.protocol.metrics import Errors
 from pdebench_fm.protocol.recipes import PAPER_RECIPE, adaptation_recipe
@@ -16,6 +17,7 @@ from pdebench_fm.protocol.task import EvaluationTask
 from pdebench_fm.protocol.tracks import PROTOCOL_VERSION, Start, Track, find_track
 from pdebench_fm.results.result import Metrics
 from pdebench_fm.results.samples import summarise
+from pdebench_fm.surroundings import is_deterministic
 from pdebench_fm.training.adapt import AdaptationRecipe
 from pdebench_fm.training.search import SearchRecipe
 
@@ -30,22 +32,38 @@ class Cell:
     Attributes:
         candidate: the model.
         task: with its rows.
-        track: how much of the task is scored.
+        settings: of the evaluation that it is a part of.
         start: from the candidate's weights or from fresh ones.
         shots: size of the support set.
         seed: of the support set, of the order in which it is visited, and of everything random in the model.
-        recipe: name of the adaptation recipe.
-        deterministic: whether PyTorch is held to deterministic algorithms.
     """
 
     candidate: Candidate
     task: EvaluationTask
-    track: Track
+    settings: RunSettings
     start: Start
     shots: int
     seed: int
-    recipe: str
-    deterministic: bool
+
+    @property
+    def track(self) -> Track:
+        """How much of the task is scored."""
+        return self.settings.track
+
+    @property
+    def recipe(self) -> str:
+        """Name of the adaptation recipe."""
+        return self.settings.recipe
+
+    @property
+    def deterministic(self) -> bool:
+        """Whether PyTorch is held to deterministic algorithms."""
+        return is_deterministic(self.settings.deterministic, self.candidate.device)
+
+    @property
+    def threads(self) -> int | None:
+        """PyTorch's, where its sums are split by them: on a CPU."""
+        return self.settings.threads if self.candidate.device.type == "cpu" else None
 
     @property
     def adaptation(self) -> AdaptationRecipe | SearchRecipe | None:
@@ -133,8 +151,7 @@ def cell_inputs(cell: Cell) -> Mapping[str, object]:
         "torch": torch.__version__,
         "numpy": library_version("numpy"),
         "device": device.type,
-        # on a CPU, sums over a batch are split by threads
-        "threads": torch.get_num_threads() if device.type == "cpu" else None,
+        "threads": cell.threads,
     }
     definition = definition_digest(task.test.key)
     if definition is not None:
