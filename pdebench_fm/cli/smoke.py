@@ -9,7 +9,7 @@ from rich.text import Text
 from pdebench_fm.cli.console import console, progress_bar, say
 
 if TYPE_CHECKING:
-    from pdebench_fm.evaluation.smoke import Check, SmokeReport
+    from pdebench_fm.evaluation.smoke import SmokeCheck, SmokeReport
 
 _STYLES = {"ok": "green", "would fail": "bold red", "note": "yellow"}
 
@@ -51,7 +51,7 @@ def _table(report: "SmokeReport") -> Table:
     return table
 
 
-def _in_words(check: "Check") -> Text:
+def _in_words(check: "SmokeCheck") -> Text:
     """Return what was found, and below it what it means."""
     return Text.assemble(check.found, (f"\n{check.advice}" if check.advice else "", "dim"))
 
