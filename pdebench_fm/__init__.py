@@ -18,8 +18,7 @@ from pdebench_fm.version import __version__
 if TYPE_CHECKING:
     from pdebench_fm.evaluation.evaluate import evaluate, evaluate_suite
     from pdebench_fm.models.candidates import candidate_of
-    from pdebench_fm.models.loading import load_model
-    from pdebench_fm.models.references import open_candidate
+    from pdebench_fm.models.references import load_model, open_candidate
     from pdebench_fm.protocol.task import load_task
     from pdebench_fm.results.evaluation import Evaluation, read_evaluation
     from pdebench_fm.results.result import Result, read_result
@@ -44,7 +43,7 @@ _HOMES = {
     "candidate_of": "pdebench_fm.models.candidates",
     "evaluate": "pdebench_fm.evaluation.evaluate",
     "evaluate_suite": "pdebench_fm.evaluation.evaluate",
-    "load_model": "pdebench_fm.models.loading",
+    "load_model": "pdebench_fm.models.references",
     "load_task": "pdebench_fm.protocol.task",
     "open_candidate": "pdebench_fm.models.references",
     "read_evaluation": "pdebench_fm.results.evaluation",

@@ -21,7 +21,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     debug = "--debug" in words
     words = [word for word in words if word != "--debug"]
     from pdebench_fm.cli.app import app
+    from pdebench_fm.cli.console import write_any_text
 
+    write_any_text()
     try:
         exit_code = app(words, standalone_mode=False, prog_name="pdefm") or 0
     except TyperException as error:

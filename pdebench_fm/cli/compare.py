@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.table import Table
 
-from pdebench_fm.cli.console import console, short
+from pdebench_fm.cli.console import console, say, short
 
 if TYPE_CHECKING:
     from pdebench_fm.results.compare import Difference
@@ -35,7 +35,7 @@ def compare(
         table.add_row(row.start, str(row.shots), short(row.first), short(row.second), _signed(row.mean), interval)
     console.print(table)
     for row in comparison.differences:
-        console.print(f"{row.start}, {row.shots} shots: {_verdict(row, names)}", soft_wrap=True, highlight=False)
+        say(f"{row.start}, {row.shots} shots: {_verdict(row, names)}")
 
 
 def _verdict(difference: "Difference", names: tuple[str, str]) -> str:

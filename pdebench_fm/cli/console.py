@@ -1,29 +1,133 @@
-"""What all commands share on the terminal: one console, one look of progress bars, one way to write numbers."""
+"""What all commands share on the terminal: where text goes, one look of progress, one way to write numbers.
 
+Results go to stdout, all that passes to stderr. Paths and names are text: nothing in them is taken for markup.
+"""
+
+import codecs
+import io
 import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeElapsedColumn
+from rich.table import Column
+from rich.text import Text
 
-console = Console(quiet=os.environ.get("RANK", "0") != "0")
-"""In a distributed run only the first process speaks."""
+console = Console(markup=False, emoji=False)
+"""For results."""
+
+aside = Console(stderr=True, markup=False, emoji=False)
+"""For progress and notes."""
+
+_ROOMY = 100  # columns of a terminal that has room for a long bar and the time that has passed
+_PLAIN = {
+    "ℓ": "l",
+    "²": "2",
+    "³": "3",
+    "−": "-",
+    "–": "-",
+    "—": "-",
+    "‑": "-",
+    "×": "x",
+    "·": "*",
+    "±": "+-",
+    "“": '"',
+    "”": '"',
+    "…": "...",
+    "→": "->",
+    "≤": "<=",
+    "≥": ">=",
+    "∈": "in",
+    "∇": "grad ",
+    "Δ": "Delta ",
+    "σ": "sigma",
+    "ω": "omega",
+    "Ψ": "Psi",
+    "λ": "lambda",
+    "θ": "theta",
+    "φ": "phi",
+    "α": "alpha",
+    "π": "pi",
+    "Ω": "Omega",
+}
+
+
+def say(*parts: str | Path | tuple[str | Path, str], to: Console = console) -> None:
+    """Print a line, which a terminal may break but nothing else: pieces of text, or of (text, style)."""
+    pieces = [part if isinstance(part, tuple) else (part, "") for part in parts]
+    to.print(Text.assemble(*((str(text), style) for text, style in pieces)), soft_wrap=True)
+
+
+def speak_in_the_first_process_only() -> None:
+    """Keep quiet in all processes of a distributed run but the first; nothing else is one, whatever `RANK` says."""
+    console.quiet = aside.quiet = os.environ.get("WORLD_SIZE", "1") != "1" and os.environ.get("RANK", "0") != "0"
+
+
+def write_any_text() -> None:
+    """Let stdout and stderr take every character: one that their encoding lacks is written as near as it can be."""
+    codecs.register_error("pdefm", _nearest)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="pdefm")
+
+
+def _nearest(error: UnicodeError) -> tuple[str, int]:
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    return "".join(_PLAIN.get(character, "?") for character in error.object[error.start : error.end]), error.end
+
+
+@contextmanager
+def waiting(text: str) -> Iterator[Callable[[str], None]]:
+    """Show what is waited for in this context; yields the function that changes the text."""
+    with aside.status(Text(text), spinner="line") as status:
+        yield lambda changed: status.update(Text(changed))
 
 
 def progress_bar(*, time_left: bool = True) -> Progress:
-    """Return a progress display; it goes to the same console as everything else.
+    """Return a progress display, which only a terminal shows. Its tasks have a `note`, which is cut where that ends.
 
     Args:
-        time_left: estimate the time that is left from the pace so far; for tasks whose parts take equally long.
+        time_left: estimate the time that is left from the pace so far, for tasks whose parts take equally long; else
+            it is the task's field `seconds_left`.
     """
+    roomy = aside.width >= _ROOMY
+    first = Column(no_wrap=True, overflow="ellipsis", max_width=aside.width // 3)
+    cut = Column(ratio=1, no_wrap=True, overflow="ellipsis")
     return Progress(
-        TextColumn("[progress.description]{task.description}"),
-        BarColumn(bar_width=30),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        *([TimeRemainingColumn()] if time_left else []),
-        TextColumn("{task.fields[note]}"),
-        console=console,
+        TextColumn("{task.description}", markup=False, table_column=first),
+        BarColumn(bar_width=30 if roomy else 10),
+        MofNCompleteColumn(table_column=Column(no_wrap=True)),
+        *([TimeElapsedColumn(table_column=Column(no_wrap=True))] if roomy else []),
+        _TimeLeftColumn(time_left),
+        TextColumn("{task.fields[note]}", markup=False, table_column=cut),
+        console=aside,
+        expand=True,
+        disable=not aside.is_terminal,
     )
+
+
+class _TimeLeftColumn(ProgressColumn):
+    """The time that is left, as people say it."""
+
+    def __init__(self, from_pace: bool) -> None:
+        self._from_pace = from_pace
+        super().__init__(table_column=Column(no_wrap=True))
+
+    def render(self, task: Task) -> Text:
+        """Return it; nothing before it can be told and after the end."""
+        seconds = task.time_remaining if self._from_pace else task.fields.get("seconds_left")
+        return Text(f"{duration(seconds)} left" if seconds else "", "progress.remaining")
+
+
+def duration(seconds: float) -> str:
+    """Return a duration as people say it: 40 s, 12 min, 3.5 h."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
 def short(value: float) -> str:

@@ -5,11 +5,11 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from pdebench_fm.cli import publish, show, verify
-from pdebench_fm.cli.console import console, progress_bar
+from pdebench_fm.cli.console import console, progress_bar, say
 
 app = typer.Typer(help="List, build, verify, show and publish datasets.", no_args_is_help=True)
 app.command("verify")(verify.verify)
@@ -29,14 +29,14 @@ def list_datasets() -> None:
         table.add_column(column, overflow="fold")
     for dataset in all_datasets().values():
         system = dataset.system
-        label = f"[bold]{dataset.name}[/]\n{escape(system.equation)}"
+        label = Text.assemble((dataset.name, "bold"), f"\n{system.equation}")
         if dataset.origin != BUILT_IN:
-            label += f"\nfrom {escape(os.path.relpath(dataset.origin))}"
+            label += Text(f"\nfrom {os.path.relpath(dataset.origin)}")
         labels = label.split("\n")
         for i, name in enumerate(dataset.regimes):
             last = name == dataset.regimes[-1]
             table.add_row(
-                "\n".join(labels[i:] if last else labels[i : i + 1]),
+                Text("\n").join(labels[i:] if last else labels[i : i + 1]),
                 name + (" (default)" if name == dataset.default_regime else ""),
                 f"{system.parameter_symbol} {'' if system.condition else '∈ '}{law_in_words(system, name)}",
                 dataset.regime(name).overlap,
@@ -75,4 +75,4 @@ def build(
             progress.update(bar, advance=shard.rows, note=f"rows; {shard.path}")
 
         folder = build_dataset(plan, out, executor=executor, on_shard=advance)
-    console.print(f"built [bold]{folder}[/]; load it with datasets.load_dataset({str(folder)!r}, {regimes[0]!r})")
+    say("built ", (folder, "bold"), f"; load it with datasets.load_dataset({str(folder)!r}, {regimes[0]!r})")

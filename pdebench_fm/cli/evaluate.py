@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pdebench_fm.cli.console import console
+from pdebench_fm.cli.console import console, say
 from pdebench_fm.cli.evaluation_display import EvaluationDisplay, single_table, suite_table
 from pdebench_fm.cli.smoke import smoke as run_smoke
 from pdebench_fm.errors import PdefmError, UsageError
@@ -42,7 +42,10 @@ def evaluate(
         Path | None, typer.Option(help="Folder of finished cells, else $PDEFM_CACHE or the usual.")
     ] = None,
     scheduler: Annotated[str | None, typer.Option(help="Compute on a running Dask cluster: tcp://host:8786.")] = None,
-    device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1, mps or auto.")] = "auto",
+    workers: Annotated[
+        int | None, typer.Option(help="Processes of this machine to compute in.", show_default=False)
+    ] = None,
+    device: Annotated[str, typer.Option(help="cpu, cuda, mps, auto, or cuda:0,cuda:1: a process each.")] = "auto",
     smoke: Annotated[
         bool, typer.Option("--smoke", help="Only try all tasks on a few samples: what would fail?")
     ] = False,
@@ -80,6 +83,7 @@ def evaluate(
             data=data,
             device=device,
             cache=CellCache(cache or default_cache_folder()),
+            workers=workers,
             scheduler=scheduler,
             on_note=display.note,
             on_progress=display.show,
@@ -88,10 +92,10 @@ def evaluate(
     results = [evaluation.result for evaluation in evaluations]
     if len(results) == 1:
         console.print(single_table(results[0]))
-        console.print(f"result: [bold]{paths[0]}[/]{_submit_hint(results, paths[0])}", soft_wrap=True)
+        say("result: ", (paths[0], "bold"), _submit_hint(results, paths[0]))
     else:
         console.print(suite_table(results))
-        console.print(f"{len(results)} results in [bold]{out}[/]{_submit_hint(results, out)}", soft_wrap=True)
+        say(f"{len(results)} results in ", (out, "bold"), _submit_hint(results, out))
     failures = [(result, failure) for result in results for failure in result.failures]
     if failures:
         cells = sum(len(run.seeds) for result in results for run in result.runs) + len(failures)

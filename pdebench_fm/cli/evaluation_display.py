@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Self
 from rich.table import Table
 from rich.text import Text
 
-from pdebench_fm.cli.console import console, progress_bar, short
+from pdebench_fm.cli.console import aside, progress_bar, say, short
 
 if TYPE_CHECKING:
     from pdebench_fm.evaluation.progress import SuiteProgress
@@ -19,13 +19,12 @@ class EvaluationDisplay:
     """Cells done, the current one with its loss, and the time left."""
 
     def __init__(self) -> None:
-        """Prepare the display; it appears when it is entered."""
+        """Prepare the display; it appears with what there is to show first."""
         self._progress = progress_bar(time_left=False)
-        self._bar = self._progress.add_task("evaluating", total=None, note="")
+        self._bar = self._progress.add_task("evaluating", total=None, note="", seconds_left=None)
 
     def __enter__(self) -> Self:
-        """Show it."""
-        self._progress.start()
+        """Return it."""
         return self
 
     def __exit__(
@@ -36,18 +35,23 @@ class EvaluationDisplay:
 
     def note(self, text: str) -> None:
         """Print a line above it."""
-        console.print(f"note: {text}", soft_wrap=True, highlight=False)
+        say(f"note: {text}", to=aside)
 
     def show(self, state: "SuiteProgress") -> None:
         """Update it."""
-        parts = ["runs"]
-        if state.seconds_left:
-            parts.append(f"{_duration(state.seconds_left)} left")
+        self._progress.start()
+        parts = []
+        if state.steps and state.loss is not None:  # first, as what comes last is cut on a narrow terminal
+            parts.append(f"step {state.step}/{state.steps}, loss {short(state.loss)}")
         if state.cell is not None:
             parts.append(str(state.cell))
-        if state.steps and state.loss is not None:
-            parts.append(f"step {state.step}/{state.steps}, loss {short(state.loss)}")
-        self._progress.update(self._bar, completed=state.done, total=state.cells, note="; ".join(parts))
+        self._progress.update(
+            self._bar,
+            completed=state.done,
+            total=state.cells,
+            seconds_left=state.seconds_left,
+            note="; ".join(parts),
+        )
 
 
 def single_table(result: "Result") -> Table:
@@ -137,10 +141,3 @@ def _where(tasks: Sequence[str], results: Sequence["Result"]) -> str:
     """Return the tasks that a remark is on, nothing if it is on all."""
     named = list(dict.fromkeys(tasks))
     return "" if len(named) == len({result.task for result in results}) else f" ({', '.join(named)})"
-
-
-def _duration(seconds: float) -> str:
-    """Return a duration as people say it: 40 s, 12 min, 3.5 h."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

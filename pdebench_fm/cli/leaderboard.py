@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from pdebench_fm.cli.console import console
+from pdebench_fm.cli.console import say
 
 app = typer.Typer(help="Build the leaderboard's page.", no_args_is_help=True)
 
@@ -20,7 +20,7 @@ def submit(
     from pdebench_fm.leaderboard.store import submit as submit_results
 
     for path in submit_results(results, to, organisation, replace=replace):
-        console.print(f"on the leaderboard: [bold]{path}[/]")
+        say("on the leaderboard: ", (path, "bold"))
 
 
 @app.command()
@@ -31,4 +31,4 @@ def build(
     """Render a leaderboard as one self-contained page that opens from disk."""
     from pdebench_fm.leaderboard.site import build_site
 
-    console.print(f"built [bold]{build_site(source, out)}[/]")
+    say("built ", (build_site(source, out), "bold"))

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from pdebench_fm.cli.console import console
+from pdebench_fm.cli.console import aside, say
 
 
 def plot(
@@ -33,7 +33,7 @@ def plot(
         shots=tuple(shots_list(shots)) if shots is not None else (),
         start=start,
     )
-    drawn = draw(results, kind, out, selection, reference=reference)
-    for note in drawn.notes:
-        console.print(f"note: {note}", soft_wrap=True, markup=False, highlight=False)
-    console.print(f"drew [bold]{drawn.path}[/]", soft_wrap=True)
+    drawing = draw(results, kind, out, selection, reference=reference)
+    for note in drawing.notes:
+        say(f"note: {note}", to=aside)
+    say("drew ", (drawing.path, "bold"))

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from pdebench_fm.cli.console import console, progress_bar, short
+from pdebench_fm.cli.console import progress_bar, say, short, speak_in_the_first_process_only
 from pdebench_fm.errors import UsageError
 
 
@@ -37,6 +37,9 @@ def pretrain(
         raise UsageError("say how long to train: either --minutes or --steps")
     if minutes is not None and minutes <= 0:
         raise UsageError(f"--minutes must be positive, not {minutes:g}")
+    from pdebench_fm.training.requirements import require_training_libraries
+
+    require_training_libraries()
     from pydantic import ValidationError
 
     from pdebench_fm.memory import keep_freed_memory
@@ -64,6 +67,7 @@ def pretrain(
         first = error.errors()[0]
         option = str(first["loc"][0]).replace("_", "-")
         raise UsageError(f"--{option}: {first['msg'].lower()}, not {first['input']}") from error
+    speak_in_the_first_process_only()
     keep_freed_memory()
     with progress_bar() as progress:
         bar = progress.add_task(f"pretraining {config.model_name}", total=None, note="")
@@ -74,4 +78,4 @@ def pretrain(
             progress.update(bar, completed=state.step, total=state.steps, note=note)
 
         folder = run_pretraining(config, out, minutes=minutes, device=str(choose_device(device)), on_progress=show)
-    console.print(f"saved [bold]{folder}[/]; evaluate it with pdefm eval --model {folder} --task poisson-ood/medium")
+    say("saved ", (folder, "bold"), f"; evaluate it with pdefm eval --model {folder} --task poisson-ood/medium")

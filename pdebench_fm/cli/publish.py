@@ -4,10 +4,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.markup import escape
 from rich.progress import TaskID
 
-from pdebench_fm.cli.console import console, progress_bar
+from pdebench_fm.cli.console import progress_bar, say
 
 if TYPE_CHECKING:
     from pdebench_fm.data.publishing.publish import Progress, Published
@@ -35,18 +34,25 @@ def publish(
             name = f"{state.stage} {state.dataset}"
             if name not in bars:
                 bars[name] = progress.add_task(name, note="")
-            progress.update(bars[name], completed=state.done, total=state.total, note=escape(f"shards {state.note}"))
+            progress.update(bars[name], completed=state.done, total=state.total, note=f"shards {state.note}")
 
-        for published in publish_all(folders, namespace, version, private=private, on_progress=show):
-            console.print(_outcome(published), soft_wrap=True)
+        outcomes: list[Published] = []
+        try:
+            for published in publish_all(folders, namespace, version, private=private, on_progress=show):
+                outcomes.append(published)  # noqa: PERF402 (of which some are there when another fails)
+        finally:
+            progress.stop()  # which would be in the way of stdout
+            for published in outcomes:
+                _say_outcome(published)
 
 
-def _outcome(published: "Published") -> str:
-    """Return what happened to one dataset, in a line or two."""
-    where = f"[bold]{published.repository}[/] {published.tag}"
+def _say_outcome(published: "Published") -> None:
+    """Print what happened to one dataset, in a line or two."""
+    where = (published.repository, "bold")
     if not published.already_published:
-        return f"published {where}: {published.sent} shards sent, {published.kept} already there; {published.url}"
-    line = f"{where} is already published, nothing to do; {published.url}"
+        sent = f"{published.sent} shards sent, {published.kept} already there"
+        say("published ", where, f" {published.tag}: {sent}; {published.url}")
+        return
+    say(where, f" {published.tag} is already published, nothing to do; {published.url}")
     if published.card_differs:
-        line += "\nits card differs from the one written now: publish it with a higher patch version"
-    return line
+        say("its card differs from the one written now: publish it with a higher patch version")

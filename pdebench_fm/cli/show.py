@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from pdebench_fm.cli.console import console
+from pdebench_fm.cli.console import say
 from pdebench_fm.errors import UsageError
 
 
@@ -27,4 +27,4 @@ def show(
         raise UsageError(f"{name!r} names no regime: choose one of {regimes}")
     figure_format(out)
     save_figure(show_rows(definition, regime, split, index, resolution), out)
-    console.print(f"drew [bold]{out}[/]")
+    say("drew ", (out, "bold"))

@@ -3,13 +3,13 @@
 from typing import TYPE_CHECKING
 
 import typer
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
-from pdebench_fm.cli.console import console, progress_bar
+from pdebench_fm.cli.console import console, progress_bar, say
 
 if TYPE_CHECKING:
-    from pdebench_fm.evaluation.smoke import Check, SmokeReport
+    from pdebench_fm.evaluation.smoke import SmokeCheck, SmokeReport
 
 _STYLES = {"ok": "green", "would fail": "bold red", "note": "yellow"}
 
@@ -36,9 +36,9 @@ def smoke(model: str, device: str) -> None:
     _print_tracebacks(report)
     failing = sum(check.outcome == "would fail" for check in report.checks)
     if failing:
-        console.print(f"[bold red]{failing} of {len(report.checks)} checks would fail an evaluation[/]")
+        say((f"{failing} of {len(report.checks)} checks would fail an evaluation", "bold red"))
         raise typer.Exit(1)
-    console.print("[green]an evaluation would run[/]; the errors above are of 8 samples a task, no scores")
+    say(("an evaluation would run", "green"), "; the errors above are of 8 samples a task, no scores")
 
 
 def _table(report: "SmokeReport") -> Table:
@@ -47,17 +47,16 @@ def _table(report: "SmokeReport") -> Table:
     table.add_column("outcome", no_wrap=True)
     table.add_column("found")
     for check in report.checks:
-        table.add_row(check.name, f"[{_STYLES[check.outcome]}]{check.outcome}[/]", _in_words(check))
+        table.add_row(check.name, Text(check.outcome, _STYLES[check.outcome]), _in_words(check))
     return table
 
 
-def _in_words(check: "Check") -> str:
+def _in_words(check: "SmokeCheck") -> Text:
     """Return what was found, and below it what it means."""
-    found = escape(check.found)
-    return f"{found}\n[dim]{escape(check.advice)}[/]" if check.advice else found
+    return Text.assemble(check.found, (f"\n{check.advice}" if check.advice else "", "dim"))
 
 
 def _print_tracebacks(report: "SmokeReport") -> None:
     """Print each different traceback of the user's code once."""
     for details in dict.fromkeys(check.details for check in report.checks if check.details):
-        console.print(escape(details.rstrip()), highlight=False, soft_wrap=True)
+        say(details.rstrip())

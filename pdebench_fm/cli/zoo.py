@@ -5,11 +5,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich import box
 from rich.markdown import Markdown
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from pdebench_fm.cli import zoo_convert, zoo_hub
-from pdebench_fm.cli.console import console, short
+from pdebench_fm.cli.console import console, say, short
 
 if TYPE_CHECKING:
     from pdebench_fm.zoo.entries import ZooEntry
@@ -29,6 +29,7 @@ app.command("export")(zoo_convert.export_model)
 def list_models() -> None:
     """List models with their zero-shot errors on the pretraining distributions' test splits."""
     from pdebench_fm.data.catalogue import FAMILIES
+    from pdebench_fm.models.sizes import rounded_count
     from pdebench_fm.zoo.entries import zoo_entries
 
     systems = FAMILIES["mixed"]
@@ -41,16 +42,17 @@ def list_models() -> None:
     entries = zoo_entries()
     for entry in entries:
         name = entry.name.replace("/", "/\n") if console.width < _ROOMY else entry.name
+        family = entry.config.family or "—"
         errors = [entry.pretraining_error(system) for system in systems]
         table.add_row(
-            f"[bold]{name}[/]\n[dim]{escape(entry.config.family or '—')}, {_rounded(entry.parameters)}[/]",
-            escape(entry.config.size or "—"),
+            Text.assemble((name, "bold"), (f"\n{family}, {rounded_count(entry.parameters)}", "dim")),
+            entry.config.size or "—",
             _home(entry),
             *("—" if error is None else short(error) for error in errors),
         )
     console.print(table)
     tracks = " or ".join(sorted({score.track for entry in entries for score in entry.scores}))
-    console.print(f"[dim]Zero-shot relative ℓ² errors on the pretraining test splits, {tracks} track.[/]")
+    say((f"Zero-shot relative ℓ² errors on the pretraining test splits, {tracks} track.", "dim"))
 
 
 @app.command()
@@ -67,20 +69,16 @@ def show(
     if not entry.card.is_file():
         raise PdefmError(f"{name} has no card: {entry.folder} holds no {entry.card.name}")
     console.print(Markdown(ModelCard.load(entry.card, ignore_metadata_errors=True).text))
-    console.print(f"\nIts files lie in {entry.folder}", soft_wrap=True, style="dim")
+    say((f"\nIts files lie in {entry.folder}", "dim"))
 
 
-def _home(entry: "ZooEntry") -> str:
+def _home(entry: "ZooEntry") -> Text:
     """Return where a model lives, in one or two short lines."""
     match entry.home:
         case "package":
-            return "package"
+            return Text("package")
         case "recipe":
-            return "not shipped\n[dim]recipe only[/]"
+            return Text.assemble("not shipped\n", ("recipe only", "dim"))
         case "hub cache":
-            return f"Hub cache\n[dim]{escape(entry.revision if entry.refs else entry.revision[:_SHORT_COMMIT])}[/]"
-
-
-def _rounded(count: int) -> str:
-    """Return a number of parameters to three digits, in thousands or millions."""
-    return f"{count / 1e3:.3g} k" if count < 1e6 else f"{count / 1e6:.3g} M"
+            revision = entry.revision if entry.refs else entry.revision[:_SHORT_COMMIT]
+            return Text.assemble("Hub cache\n", (revision, "dim"))

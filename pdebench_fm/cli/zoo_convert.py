@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from pdebench_fm.cli.console import console
+from pdebench_fm.cli.console import say
 
 
 def import_model(
@@ -21,10 +21,11 @@ def import_model(
 
     model = peers.import_model(peer, checkpoint, config, out, entry=entry, scales=scales)
     found = model.config
-    console.print(
-        f"saved [bold]{out}[/]: {found.family}, width {found.width}, {found.modes} modes, {found.layers} layers; "
+    say(
+        "saved ",
+        (out, "bold"),
+        f": {found.family}, width {found.width}, {found.modes} modes, {found.layers} layers; "
         f"evaluate it with pdefm eval --model {out} --task {found.family}/pretrain",
-        soft_wrap=True,
     )
 
 
@@ -35,12 +36,13 @@ def export_model(
     resolution: Annotated[int, typer.Option(help="Points a side of the fields that the program takes.")] = 128,
 ) -> None:
     """Write a model as one program that runs without this package, and check that it computes the same."""
-    from pdebench_fm.models import load_model
+    from pdebench_fm.models import load_operator
     from pdebench_fm.models.export import export_model as run_export
 
-    difference = run_export(load_model(model), to, out, resolution)
-    console.print(
-        f"saved [bold]{out}[/]: source (B, {resolution}, {resolution}), coefficients (B, 6) -> solution "
+    difference = run_export(load_operator(model), to, out, resolution)
+    say(
+        "saved ",
+        (out, "bold"),
+        f": source (B, {resolution}, {resolution}), coefficients (B, 6) -> solution "
         f"(B, {resolution}, {resolution}); differs from the model by {difference:.1e}",
-        soft_wrap=True,
     )

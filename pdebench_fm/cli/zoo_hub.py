@@ -7,7 +7,7 @@ import typer
 from rich import box
 from rich.table import Table
 
-from pdebench_fm.cli.console import console, short
+from pdebench_fm.cli.console import console, say, short, waiting
 
 if TYPE_CHECKING:
     from pdebench_fm.zoo.entries import ZooEntry
@@ -25,7 +25,7 @@ def card(
 
     files = [file for path in results or () for file in (sorted(path.rglob("*.json")) if path.is_dir() else [path])]
     path = write_card(folder, None if results is None else [read_result(file) for file in files])
-    console.print(f"wrote [bold]{path}[/]", soft_wrap=True)
+    say("wrote ", (path, "bold"))
 
 
 def publish(
@@ -43,14 +43,13 @@ def publish(
     from pdebench_fm.zoo.publish import publish_model
 
     disable_progress_bars()  # of the client: they would break up this command's own line
-    with console.status(f"publishing {name}") as status:
-        done = publish_model(name, namespace, version, private=private, on_wait=status.update)
-    where = f"[bold]{done.repository}[/] {done.tag}"
+    with waiting(f"publishing {name}") as update:
+        done = publish_model(name, namespace, version, private=private, on_wait=update)
     if done.already_published:
-        console.print(f"{where} is already published, nothing to do; {done.url}", soft_wrap=True)
+        say((done.repository, "bold"), f" {done.tag} is already published, nothing to do; {done.url}")
     else:
         sent = ", ".join(done.sent) or "nothing, all was there"
-        console.print(f"published {where}; sent: {sent}; {done.url}", soft_wrap=True)
+        say("published ", (done.repository, "bold"), f" {done.tag}; sent: {sent}; {done.url}")
 
 
 def pull(
@@ -63,14 +62,14 @@ def pull(
     from pdebench_fm.zoo.entries import pull_model
 
     disable_progress_bars()
-    with console.status(f"downloading {reference}") as status:
-        entry = pull_model(reference, revision, on_wait=status.update)
-    console.print(f"[bold]{entry.name}[/] {entry.revision}: {entry.parameters:,} parameters, every tensor checked")
-    console.print(f"lies in {entry.folder}", soft_wrap=True)
+    with waiting(f"downloading {reference}") as update:
+        entry = pull_model(reference, revision, on_wait=update)
+    say((entry.name, "bold"), f" {entry.revision}: {entry.parameters:,} parameters, every tensor checked")
+    say(f"lies in {entry.folder}")
     if entry.scores:
         console.print(_score_table(entry))
     revision_argument = "" if entry.revision == "main" else f', revision="{entry.revision}"'
-    console.print(f'load it: pf.load_model("{entry.name}"{revision_argument})', soft_wrap=True)
+    say(f'load it: pf.load_model("{entry.name}"{revision_argument})')
 
 
 def _score_table(entry: "ZooEntry") -> Table:

@@ -122,11 +122,6 @@ class ShardRecord(BaseModel):
     content_hashes: tuple[str, ...]
 
 
-def default_rows() -> dict[str, int]:
-    """Return the sizes of the published splits."""
-    return dict(SPLIT_SIZES)
-
-
 def build(
     plan: BuildPlan,
     out: Path,

@@ -3,22 +3,19 @@
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveInt, ValidationError
+from pydantic import Field, NonNegativeInt, PositiveInt, ValidationError
 
+from pdebench_fm.contracts import SHA256_PATTERN, VERSION_PATTERN, Contract
 from pdebench_fm.errors import PdefmError
 from pdebench_fm.files import write_atomically
 
 MANIFEST_NAME = "manifest.json"
 
-Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-Version = Annotated[str, Field(pattern=r"^\d+\.\d+\.\d+$")]
+Sha256 = Annotated[str, Field(pattern=f"^{SHA256_PATTERN}$")]
+Version = Annotated[str, Field(pattern=f"^{VERSION_PATTERN}$")]
 
 
-class _Contract(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Shard(_Contract):
+class Shard(Contract):
     """One Parquet file: `path` relative to the dataset's folder, rows, bytes and hash."""
 
     path: str
@@ -27,7 +24,7 @@ class Shard(_Contract):
     sha256: Sha256
 
 
-class Split(_Contract):
+class Split(Contract):
     """One split of one regime, with the digests that name its recipes and its stored values."""
 
     regime: str
@@ -38,7 +35,7 @@ class Split(_Contract):
     shards: tuple[Shard, ...]
 
 
-class Manifest(_Contract):
+class Manifest(Contract):
     """What a dataset's folder holds.
 
     Attributes:

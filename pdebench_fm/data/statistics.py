@@ -8,8 +8,9 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, NonNegativeInt, PositiveInt, ValidationError
+from pydantic import NonNegativeInt, PositiveInt, ValidationError
 
+from pdebench_fm.contracts import Contract
 from pdebench_fm.data.blocks import read_blocks
 from pdebench_fm.data.catalogue import find_dataset
 from pdebench_fm.data.manifest import Manifest, Sha256, Split
@@ -29,11 +30,7 @@ _BINS = 20
 _CENTRES = LATTICE * LATTICE
 
 
-class _Contract(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class FieldStatistics(_Contract):
+class FieldStatistics(Contract):
     """Moments of a field over all points of all rows."""
 
     mean: float
@@ -43,7 +40,7 @@ class FieldStatistics(_Contract):
     maximum: float
 
 
-class ParameterStatistics(_Contract):
+class ParameterStatistics(Contract):
     """The varied parameter over all rows, with a histogram: `counts[i]` rows between `edges[i]` and `edges[i + 1]`."""
 
     mean: float
@@ -53,7 +50,7 @@ class ParameterStatistics(_Contract):
     counts: tuple[NonNegativeInt, ...]
 
 
-class RegimeStatistics(_Contract):
+class RegimeStatistics(Contract):
     """What was measured of one regime.
 
     Attributes:
@@ -73,7 +70,7 @@ class RegimeStatistics(_Contract):
     redrawn: float
 
 
-class Statistics(_Contract):
+class Statistics(Contract):
     """The content of `statistics.json`."""
 
     statistics_version: Literal[1] = 1

@@ -2,11 +2,11 @@
 
 import hashlib
 import os
-import sys
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+from platformdirs import user_cache_path
 from pydantic import JsonValue, ValidationError
 
 from pdebench_fm.evaluation.cell import Cell, Scored, cell_inputs, cell_key, key_of
@@ -88,11 +88,5 @@ class CellCache:
 def default_cache_folder() -> Path:
     """Return where finished cells are kept: `$PDEFM_CACHE`, else a folder of the platform's place for caches."""
     if chosen := os.environ.get(ENVIRONMENT_VARIABLE):
-        return Path(chosen).expanduser()
-    if sys.platform == "win32":
-        home = os.environ.get("LOCALAPPDATA") or "~/AppData/Local"
-    elif sys.platform == "darwin":
-        home = "~/Library/Caches"
-    else:
-        home = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return Path(home).expanduser() / "pdebench_fm"
+        return Path(os.path.expanduser(chosen))  # noqa: PTH111 (unlike Path's own, it takes a user without a home)
+    return user_cache_path("pdebench_fm", appauthor=False)

@@ -5,12 +5,12 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
-import torch
 from pydantic import JsonValue
 
 from pdebench_fm.data.definitions import definition_digest
 from pdebench_fm.data.providers import RecipeRows, SplitRows
 from pdebench_fm.evaluation.machinery import code_digest, library_versions, processor
+from pdebench_fm.evaluation.settings import RunSettings
 from pdebench_fm.models.candidate import Candidate
 from pdebench_fm.models.identity import identity_of
 from pdebench_fm.protocol.metrics import Errors
@@ -19,6 +19,7 @@ from pdebench_fm.protocol.task import EvaluationTask
 from pdebench_fm.protocol.tracks import PROTOCOL_VERSION, Start, Track, find_track
 from pdebench_fm.results.result import Metrics, Provenance
 from pdebench_fm.results.samples import summarise
+from pdebench_fm.surroundings import is_deterministic
 from pdebench_fm.training.adapt import AdaptationRecipe
 from pdebench_fm.training.search import SearchRecipe
 
@@ -30,22 +31,38 @@ class Cell:
     Attributes:
         candidate: the model.
         task: with its rows.
-        track: how much of the task is scored.
+        settings: of the evaluation that it is a part of.
         start: from the candidate's weights or from fresh ones.
         shots: size of the support set.
         seed: of the support set, of the order in which it is visited, and of everything random in the model.
-        recipe: name of the adaptation recipe.
-        deterministic: whether PyTorch is held to deterministic algorithms.
     """
 
     candidate: Candidate
     task: EvaluationTask
-    track: Track
+    settings: RunSettings
     start: Start
     shots: int
     seed: int
-    recipe: str
-    deterministic: bool
+
+    @property
+    def track(self) -> Track:
+        """How much of the task is scored."""
+        return self.settings.track
+
+    @property
+    def recipe(self) -> str:
+        """Name of the adaptation recipe."""
+        return self.settings.recipe
+
+    @property
+    def deterministic(self) -> bool:
+        """Whether PyTorch is held to deterministic algorithms."""
+        return is_deterministic(self.settings.deterministic, self.candidate.device)
+
+    @property
+    def threads(self) -> int | None:
+        """PyTorch's, where its sums are split by them: on a CPU."""
+        return self.settings.threads if self.candidate.device.type == "cpu" else None
 
     @property
     def adaptation(self) -> AdaptationRecipe | SearchRecipe | None:
@@ -117,7 +134,15 @@ Outcome = Scored | Failed
 
 
 def cell_inputs(cell: Cell) -> Mapping[str, JsonValue] | None:
-    """Return everything that a cell's outcome depends on; None if its model or its rows cannot be known again.
+    """Return everything that a cell's outcome depends on; None if its model or its rows cannot be known again."""
+    inputs = described_inputs(cell)
+    rows = inputs["rows"]
+    known = inputs["model"] is not None and isinstance(rows, dict) and None not in rows.values()
+    return inputs if known else None
+
+
+def described_inputs(cell: Cell) -> Mapping[str, JsonValue]:
+    """Return what a cell's outcome depends on as far as it can be told: None stands for what cannot be known again.
 
     What can be switched in the process is not among it: it is the same for every cell, see `surroundings.standard`.
     """
@@ -128,16 +153,14 @@ def cell_inputs(cell: Cell) -> Mapping[str, JsonValue] | None:
         splits["train"] = task.train
         if cell.recipe == PAPER_RECIPE:
             splits["validation"] = task.validation
-    rows = {name: _rows_inputs(split) for name, split in splits.items()}
-    if cell.candidate.fingerprint is None or None in rows.values():
-        return None
+    rows: dict[str, JsonValue] = {name: _rows_inputs(split) for name, split in splits.items()}
     return {
         "code": code_digest(),
         **library_versions(),
         "device": device.type,
         "processor": processor(device),
         # on a CPU, sums over a batch are split by threads
-        "threads": torch.get_num_threads() if device.type == "cpu" else None,
+        "threads": cell.threads,
         "protocol": PROTOCOL_VERSION,
         "model": cell.candidate.fingerprint,
         "task": task.name,

@@ -1,54 +1,61 @@
 """Evaluating in one call: a model on a task, or several on many."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Unpack
 
 from pdebench_fm.data.executors import open_executor
 from pdebench_fm.errors import UsageError
 from pdebench_fm.evaluation.cache import CellCache
 from pdebench_fm.evaluation.progress import SuiteProgress
 from pdebench_fm.evaluation.run import run_suite
-from pdebench_fm.evaluation.runners import ClusterRunner
+from pdebench_fm.evaluation.runners import ClusterRunner, LocalRunner, Runner
+from pdebench_fm.evaluation.settings import SettingWords, positive
 from pdebench_fm.evaluation.suite import plan
+from pdebench_fm.evaluation.workers import WorkersRunner
 from pdebench_fm.models.candidate import Candidate, Operator
 from pdebench_fm.models.candidates import candidate_of
+from pdebench_fm.models.devices import choose_device
 from pdebench_fm.models.references import open_candidate
 from pdebench_fm.protocol.names import task_names
-from pdebench_fm.protocol.recipes import PROTOCOL_RECIPE
 from pdebench_fm.protocol.task import EvaluationTask, load_task
-from pdebench_fm.protocol.tracks import SEEDS
 from pdebench_fm.results.evaluation import Evaluation
+from pdebench_fm.results.fields import duplicates
 
 Model = Operator | Candidate
 """A `NeuralOperator`, any other module or function `(source, coefficients) -> solution`, or a `Candidate`."""
 
 
 def evaluate(
-    model: Model,
-    task: EvaluationTask,
-    shots: int | Sequence[int] = 0,
+    model: str | Path | Model,
+    task: str | EvaluationTask,
+    shots: int | Iterable[int] = 0,
     *,
-    track: str = "full",
-    seeds: int = SEEDS,
-    scratch: bool = True,
-    recipe: str = PROTOCOL_RECIPE,
-    deterministic: bool | None = None,
+    data: str | None = None,
+    device: str = "auto",
     cache: CellCache | None = None,
     on_progress: Callable[[SuiteProgress], None] = lambda _: None,
+    **settings: Unpack[SettingWords],
 ) -> Evaluation:
     """Score a model on a task by the protocol, and the same architecture trained from scratch beside it.
 
     Args:
         model: on the device to evaluate on; it is not changed. A function, or a module without parameters to train, is
-            scored zero-shot only.
-        task: from `load_task`.
-        shots: size, or sizes, of the support set; 0 is zero-shot.
-        track: "full" (128², the whole test split) or "lite" (64², its first 512 rows).
-        seeds: adaptation runs with seeds 0, 1, …; a zero-shot score has one, as nothing in it is random.
-        scratch: also train the architecture from random weights on the same support sets, where it can be made anew.
-        recipe: "v1", the protocol's, or "paper": learning rates and epochs chosen on the validation split.
-        deterministic: hold PyTorch to deterministic algorithms; by default on a CPU.
+            scored zero-shot only. Or a word that `open_candidate` knows: a zoo name, a directory, a Hub id, a file of
+            yours, a baseline.
+        task: from `load_task`, or its name, `<dataset>/<regime>`.
+        shots: size of the support set, or a list, range or array of sizes; 0 is zero-shot.
+        data: folder or Hub repository that rows of a task given by name are read from, instead of made.
+        device: of a model given as a word; see `choose_device`.
         cache: where finished cells are looked for and kept.
         on_progress: called at the start, after each step of an adaptation, and after each cell.
+        settings: `track`, "full" (128², the whole test split) or "lite" (64², its first 512 rows); `seeds`, adaptation
+            runs for each number of shots above 0 (3: a zero-shot score has one, as nothing in it is random);
+            `scratch`, whether to train the architecture from random weights on the same support sets too, where it can
+            be made anew (True); `recipe`, "v1", the protocol's, or "paper": learning rates and epochs chosen on the
+            validation split; `deterministic`, whether to hold PyTorch to deterministic algorithms (on a CPU);
+            `threads` of PyTorch on a CPU (1, whatever the machine has, as another number gives other last digits).
 
     Returns:
         The evaluation: scores in its `runs`, everything in its `result`, and every sample's scores in its `samples`.
@@ -56,94 +63,106 @@ def evaluate(
         returned something else than finite solutions, is in its `failures`.
 
     Raises:
-        UsageError: for an unknown track or recipe, shots that the train split cannot give, or shots above 0 for a model
-            that only predicts.
-        PdefmError: if rows cannot be read.
+        UsageError: for settings that cannot be, an unknown model or task, shots that the train split cannot give, or
+            shots above 0 for a model that only predicts.
+        PdefmError: if a model cannot be opened or rows cannot be read.
     """
-    suite = plan(
-        [candidate_of(model)],
-        [task],
-        shots,
-        track=track,
-        seeds=seeds,
-        scratch=scratch,
-        recipe=recipe,
-        deterministic=deterministic,
+    if isinstance(task, str) and len(names := task_names([task])) > 1:
+        raise UsageError(f"{task} is {len(names)} tasks: name one, such as {names[0]}, or use evaluate_suite")
+    (evaluation,) = evaluate_suite(
+        [model], [task], shots, data=data, device=device, cache=cache, on_progress=on_progress, **settings
     )
-    (evaluation,) = run_suite(suite, cache=cache, on_progress=on_progress)
     return evaluation
 
 
 def evaluate_suite(
-    models: Sequence[str | Model],
-    tasks: Sequence[str | EvaluationTask],
-    shots: int | Sequence[int] = 0,
+    models: str | Path | Iterable[str | Path | Model],
+    tasks: str | Iterable[str | EvaluationTask],
+    shots: int | Iterable[int] = 0,
     *,
-    track: str = "full",
-    seeds: int = SEEDS,
-    scratch: bool = True,
-    recipe: str = PROTOCOL_RECIPE,
-    deterministic: bool | None = None,
     data: str | None = None,
-    device: str = "auto",
+    device: str | Sequence[str] = "auto",
     cache: CellCache | None = None,
+    workers: int | None = None,
     scheduler: str | None = None,
     on_note: Callable[[str], None] = lambda _: None,
     on_progress: Callable[[SuiteProgress], None] = lambda _: None,
     on_evaluation: Callable[[Evaluation], None] = lambda _: None,
+    **settings: Unpack[SettingWords],
 ) -> list[Evaluation]:
     """Score several models on many tasks; see `evaluate` for what is not said here.
 
     Args:
-        models: as `evaluate` takes them, or words that `open_candidate` knows.
+        models: as `evaluate` takes them, or the word for one.
         tasks: from `load_task`, or names: "all", a dataset's for its ranked regimes, or `<dataset>/<regime>`.
         shots: size, or sizes, of the support sets.
-        track: of all tasks.
-        seeds: adaptation runs of each model, task and number of shots above 0.
-        scratch: also train each architecture from random weights.
-        recipe: of all adaptations.
-        deterministic: hold PyTorch to deterministic algorithms; by default on a CPU.
         data: folder or Hub repository that rows of tasks given by name are read from, instead of made.
-        device: of models given as words.
+        device: of models given as words: one, or several GPUs, "cuda:0,cuda:1" or a list, of which each gets a process.
         cache: where finished cells are looked for and kept: stopped anywhere, the same call goes on where it was.
-        scheduler: address of a running Dask scheduler that the cells are sent to. Its workers need this package, and
-            must be able to open the models, which have to be given as words, and the data.
+        workers: processes of this machine that cells are computed in, side by side; by default one for each device,
+            and of one device this process. The models have to be given as words, and a script that asks for workers
+            needs `if __name__ == "__main__":` around what it does. The scores are those of one process.
+        scheduler: address of a running Dask scheduler that the cells are sent to instead. Its workers need this
+            package, and must be able to open the models, which have to be given as words, and the data.
         on_note: called with what is left out of what was asked for, a line each.
-        on_progress: called at the start, after each step of an adaptation here, and after each cell.
+        on_progress: called at the start, after steps of an adaptation on this machine, and after each cell.
         on_evaluation: called with each evaluation as soon as it is whole.
+        settings: of all models and tasks, as in `evaluate`.
 
     Returns:
         An evaluation for each task and model, task by task.
 
     Raises:
         UsageError: for unknown or repeated models and tasks, and as `evaluate` does.
-        PdefmError: if a model cannot be opened, rows cannot be read, or the cluster fails.
+        PdefmError: if a model cannot be opened, rows cannot be read, a worker cannot start, or the cluster fails.
     """
-    names = [model for model in models if isinstance(model, str)]
-    for name in names:
-        if names.count(name) > 1:
-            raise UsageError(f"model {name} is named twice: name it once")
+    places = _places(device, workers, scheduler)
+    models = [models] if isinstance(models, str | Path) else list(models)
+    tasks = [tasks] if isinstance(tasks, str) else tasks
+    if again := duplicates(str(model) for model in models if isinstance(model, str | Path)):
+        raise UsageError(f"model {again[0]} is named twice: name it once")
     loaded = _tasks(tasks, data)
-    candidates = [open_candidate(m, device) if isinstance(m, str) else candidate_of(m) for m in models]
-    suite = plan(
-        candidates,
-        loaded,
-        shots,
-        track=track,
-        seeds=seeds,
-        scratch=scratch,
-        recipe=recipe,
-        deterministic=deterministic,
-    )
+    candidates = [open_candidate(m, places[0]) if isinstance(m, str | Path) else candidate_of(m) for m in models]
+    suite = plan(candidates, loaded, shots, **settings)
     for note in suite.notes(kept=cache is not None):
         on_note(note)
-    with open_executor(scheduler=scheduler) as executor:
-        references = {c: m for c, m in zip(candidates, models, strict=True) if isinstance(m, str)}
-        runner = None if executor is None else ClusterRunner(executor, references)
+    references = {c: str(m) for c, m in zip(suite.candidates, models, strict=True) if isinstance(m, str | Path)}
+    with _runner(places, references, scheduler) as runner:
         return run_suite(suite, cache=cache, runner=runner, on_progress=on_progress, on_evaluation=on_evaluation)
 
 
-def _tasks(tasks: Sequence[str | EvaluationTask], data: str | None) -> list[EvaluationTask]:
+def _places(device: str | Sequence[str], workers: int | None, scheduler: str | None) -> list[str]:
+    """Return the device of each process that computes.
+
+    Raises:
+        UsageError: for devices that do not exist, are there twice, or do not go together; for several processes beside
+            a cluster.
+    """
+    names = [name.strip() for name in device.split(",")] if isinstance(device, str) else list(device)
+    devices = [choose_device(name) for name in names]
+    if not devices:
+        raise UsageError('device names none: use "auto", "cpu", "cuda:0,cuda:1", …')
+    if len(devices) > 1 and (len(set(devices)) < len(devices) or {place.type for place in devices} != {"cuda"}):
+        raise UsageError(f"several devices must be different GPUs, such as cuda:0,cuda:1, not {','.join(names)}")
+    number = len(devices) if workers is None else positive("workers", workers)
+    if len(devices) > 1 and number != len(devices):
+        raise UsageError(f"each device has one worker: leave workers out, or say {len(devices)}")
+    if scheduler is not None and (number > 1 or workers is not None):
+        raise UsageError("choose either workers (or several devices) or a scheduler: a cluster has its own workers")
+    return [str(place) for place in devices] if len(devices) > 1 else [str(devices[0])] * number
+
+
+@contextmanager
+def _runner(places: Sequence[str], references: Mapping[Candidate, str], scheduler: str | None) -> Iterator[Runner]:
+    if scheduler is None:
+        yield LocalRunner() if len(places) == 1 else WorkersRunner(places, references)
+        return
+    with open_executor(scheduler=scheduler) as executor:
+        assert executor is not None  # noqa: S101 (which only one process has)
+        yield ClusterRunner(executor, references)
+
+
+def _tasks(tasks: Iterable[str | EvaluationTask], data: str | None) -> list[EvaluationTask]:
     """Return the tasks, names replaced by what they stand for; all names are checked before any rows are opened."""
     expanded: list[str | EvaluationTask] = []
     for task in tasks:

@@ -3,9 +3,11 @@
 import logging
 from collections import Counter
 from collections.abc import Callable
+from contextlib import closing
 
+from pdebench_fm.errors import PdefmError
 from pdebench_fm.evaluation.cache import CellCache
-from pdebench_fm.evaluation.cell import Cell, Failed, Outcome
+from pdebench_fm.evaluation.cell import Cell, Failed, Outcome, Scored
 from pdebench_fm.evaluation.evaluation import evaluation_of
 from pdebench_fm.evaluation.progress import Pace, SuiteProgress
 from pdebench_fm.evaluation.runners import LocalRunner, Runner
@@ -40,7 +42,7 @@ def run_suite(
         The evaluations, task by task.
 
     Raises:
-        PdefmError: if rows cannot be made or read, or the cache or the cluster fails.
+        PdefmError: if rows cannot be made or read, or workers or the cluster fail.
     """
     return _SuiteRun(suite, cache, on_progress, on_evaluation).finish(runner or LocalRunner())
 
@@ -62,6 +64,7 @@ class _SuiteRun:
         self.on_evaluation = on_evaluation
         self.outcomes: dict[Cell, Outcome] = {}
         self.evaluations: dict[int, Evaluation] = {}
+        self.under_way: dict[Cell, int] = {}
         self.told: set[tuple[str, str]] = set()
         self.pace = Pace()
         self.remaining: Counter[str] = Counter()
@@ -75,19 +78,30 @@ class _SuiteRun:
             self.remaining[cell.candidate.name] += cell.work
         self._emit_whole_groups()
         self._report(None)
-        for cell, outcome, seconds in runner.run(missing, self._report):
-            self.outcomes[cell] = outcome
-            if isinstance(outcome, Failed):
-                self._tell(cell, outcome)
-            elif self.cache is not None:
-                self.cache.store(cell, outcome)
-                if not outcome.known:
-                    self._tell_unknown(cell.candidate)
-            self._emit_whole_groups()
-            self.pace.record(cell.candidate.name, cell.work, seconds)
-            self.remaining[cell.candidate.name] -= cell.work
-            self._report(cell, cell.steps)
+        with closing(runner.run(missing, self._report)) as finished:  # whatever stops it here, its processes end
+            for cell, outcome, seconds in finished:
+                self.outcomes[cell] = outcome
+                if isinstance(outcome, Failed):
+                    self._tell(cell, outcome)
+                else:
+                    self._keep(cell, outcome)
+                self._emit_whole_groups()
+                self.pace.record(cell.candidate.name, cell.work, seconds)
+                self.remaining[cell.candidate.name] -= cell.work
+                self._report(cell, cell.steps)
         return [self.evaluations[i] for i in range(len(self.groups))]
+
+    def _keep(self, cell: Cell, outcome: Scored) -> None:
+        """Put a score into the cache; where that cannot be written, say so once and go on without it."""
+        if self.cache is None:
+            return
+        try:
+            self.cache.store(cell, outcome)
+            if not outcome.known:
+                self._tell_unknown(cell.candidate)
+        except PdefmError as error:
+            _logger.warning("finished runs are not kept, so that the same call would compute them again: %s", error)
+            self.cache = None
 
     def _emit_whole_groups(self) -> None:
         for i, group in enumerate(self.groups):
@@ -110,9 +124,12 @@ class _SuiteRun:
         self.told.add(known)
 
     def _report(self, cell: Cell | None, step: int = 0, loss: float | None = None) -> None:
+        if cell is not None:
+            self.under_way[cell] = step
+        self.under_way = {cell: step for cell, step in self.under_way.items() if cell not in self.outcomes}
         remaining = dict(self.remaining)
-        if cell is not None and cell not in self.outcomes and cell.steps:
-            remaining[cell.candidate.name] -= round(cell.work * step / cell.steps)
+        for other, made in self.under_way.items():  # several at once, with workers
+            remaining[other.candidate.name] -= round(other.work * made / max(1, other.steps))
         self.on_progress(
             SuiteProgress(
                 done=len(self.outcomes),

@@ -34,7 +34,7 @@ Outcome = Literal["ok", "would fail", "note"]
 
 
 @dataclass(frozen=True)
-class Check:
+class SmokeCheck:
     """One thing that was tried.
 
     Attributes:
@@ -58,7 +58,7 @@ class SmokeReport:
     """What a smoke test found of a model."""
 
     model: str
-    checks: tuple[Check, ...]
+    checks: tuple[SmokeCheck, ...]
 
     @property
     def would_fail(self) -> bool:
@@ -66,7 +66,7 @@ class SmokeReport:
         return any(check.outcome == "would fail" for check in self.checks)
 
 
-def smoke_test(candidate: Candidate, on_check: Callable[[Check], None] = lambda _: None) -> SmokeReport:
+def smoke_test(candidate: Candidate, on_check: Callable[[SmokeCheck], None] = lambda _: None) -> SmokeReport:
     """Try everything that an evaluation asks of a model, on a few samples of all tasks.
 
     Args:
@@ -83,7 +83,7 @@ def smoke_test(candidate: Candidate, on_check: Callable[[Check], None] = lambda 
     return SmokeReport(candidate.name, tuple(checks))
 
 
-def _checks(candidate: Candidate) -> Iterator[Check]:
+def _checks(candidate: Candidate) -> Iterator[SmokeCheck]:
     tasks = {name: load_task(name) for name in TASKS}
     with standard():
         rows = {name: task.test.batch(range(SAMPLES)).to(candidate.device) for name, task in tasks.items()}
@@ -97,13 +97,13 @@ def _checks(candidate: Candidate) -> Iterator[Check]:
     yield coarse_output
     yield _attempt("output at 128×128", _output, candidate, fine)
     if coarse_output.outcome != "ok":
-        yield Check("everything else", "note", "not tried", "the other checks need a valid output at 64×64 first")
+        yield SmokeCheck("everything else", "note", "not tried", "the other checks need a valid output at 64×64 first")
         return
     yield _attempt("one sample at a time", _grouping, candidate, probe)
     yield _attempt("repeated", _repeating, candidate, probe)
     yield _attempt("inputs untouched", _inputs, candidate, probe)
     if candidate.module is None:
-        yield Check(
+        yield SmokeCheck(
             "fine-tuning", "note", "it only predicts", "scored zero-shot alone: only a torch.nn.Module is trained"
         )
     else:
@@ -115,31 +115,31 @@ def _checks(candidate: Candidate) -> Iterator[Check]:
         yield _attempt(name, _task, candidate, rows[name], supports[name])
 
 
-def _attempt(name: str, check: Callable[..., Check], candidate: Candidate, *rows: Batch) -> Check:
+def _attempt(name: str, check: Callable[..., SmokeCheck], candidate: Candidate, *rows: Batch) -> SmokeCheck:
     """Run one check in the surroundings of an evaluation; whatever is raised becomes its finding."""
     device = candidate.device
     try:
         with standard(deterministic=is_deterministic(None, device)), seeded(_SEED, device):
             return replace(check(candidate, *rows), name=name)
     except PdefmError as error:
-        return Check(name, "would fail", str(error), "every evaluation of this model ends here", error.details)
+        return SmokeCheck(name, "would fail", str(error), "every evaluation of this model ends here", error.details)
     except Exception as error:  # noqa: BLE001 (the whole point is to report what would stop an evaluation)
         found = f"{type(error).__name__}: {' '.join(str(error).split())}"
-        return Check(name, "would fail", found, "every evaluation of this model ends here")
+        return SmokeCheck(name, "would fail", found, "every evaluation of this model ends here")
 
 
-def _output(candidate: Candidate, batch: Batch) -> Check:
+def _output(candidate: Candidate, batch: Batch) -> SmokeCheck:
     prediction = predict(candidate, batch)
-    return Check("", "ok", f"{tuple(prediction.shape)}, {prediction.dtype}, finite".replace("torch.", ""))
+    return SmokeCheck("", "ok", f"{tuple(prediction.shape)}, {prediction.dtype}, finite".replace("torch.", ""))
 
 
-def _grouping(candidate: Candidate, batch: Batch) -> Check:
+def _grouping(candidate: Candidate, batch: Batch) -> SmokeCheck:
     together = predict(candidate, batch)
     alone = torch.cat([predict(candidate, batch[row : row + 1]) for row in range(len(batch))])
     difference = _difference(alone, together)
     if difference <= TOLERANCE:
-        return Check("", "ok", f"the same as in one batch, to {difference:.0e}")
-    return Check(
+        return SmokeCheck("", "ok", f"the same as in one batch, to {difference:.0e}")
+    return SmokeCheck(
         "",
         "would fail",
         f"differs from its prediction in a batch by {difference:.2g}",
@@ -148,14 +148,14 @@ def _grouping(candidate: Candidate, batch: Batch) -> Check:
     )
 
 
-def _repeating(candidate: Candidate, batch: Batch) -> Check:
+def _repeating(candidate: Candidate, batch: Batch) -> SmokeCheck:
     first, second = predict(candidate, batch), predict(candidate, batch)
     if torch.equal(first, second):
-        return Check("", "ok", "the same bits")
+        return SmokeCheck("", "ok", "the same bits")
     difference = _difference(first, second)
     if difference <= TOLERANCE:
-        return Check("", "note", f"differs by {difference:.0e}", "scores will not repeat to their last digits")
-    return Check(
+        return SmokeCheck("", "note", f"differs by {difference:.0e}", "scores will not repeat to their last digits")
+    return SmokeCheck(
         "",
         "would fail",
         f"differs by {difference:.2g} for the same input",
@@ -163,7 +163,7 @@ def _repeating(candidate: Candidate, batch: Batch) -> Check:
     )
 
 
-def _inputs(candidate: Candidate, batch: Batch) -> Check:
+def _inputs(candidate: Candidate, batch: Batch) -> SmokeCheck:
     source, coefficients = batch.source.clone(), batch.coefficients.clone()
     asked(candidate.operator, source, coefficients, candidate.name)
     changed = [
@@ -175,8 +175,8 @@ def _inputs(candidate: Candidate, batch: Batch) -> Check:
         if not torch.equal(given, kept)
     ]
     if not changed:
-        return Check("", "ok")
-    return Check(
+        return SmokeCheck("", "ok")
+    return SmokeCheck(
         "",
         "note",
         f"writes into {' and '.join(changed)}",
@@ -184,13 +184,13 @@ def _inputs(candidate: Candidate, batch: Batch) -> Check:
     )
 
 
-def _copying(candidate: Candidate, batch: Batch) -> Check:
+def _copying(candidate: Candidate, batch: Batch) -> SmokeCheck:
     with user_code("copy.deepcopy of the model"):
         twin = copied(_module(candidate))
     difference = _difference(predict(replace(candidate, operator=twin), batch), predict(candidate, batch))
     if difference <= TOLERANCE:
-        return Check("", "ok", "copy.deepcopy predicts the same")
-    return Check(
+        return SmokeCheck("", "ok", "copy.deepcopy predicts the same")
+    return SmokeCheck(
         "",
         "would fail",
         f"its copy.deepcopy predicts something else, by {difference:.2g}",
@@ -198,13 +198,13 @@ def _copying(candidate: Candidate, batch: Batch) -> Check:
     )
 
 
-def _gradients(candidate: Candidate, batch: Batch) -> Check:
+def _gradients(candidate: Candidate, batch: Batch) -> SmokeCheck:
     with torch.enable_grad(), user_code(candidate.name):
         module = copied(_module(candidate)).train()
         trained = {name: parameter for name, parameter in module.named_parameters() if parameter.requires_grad}
         output = checked(module(batch.source.clone(), batch.coefficients.clone()), batch.source, candidate.name)
         if not output.requires_grad:
-            return Check(
+            return SmokeCheck(
                 "",
                 "would fail",
                 "the output does not depend on any parameter",
@@ -213,7 +213,7 @@ def _gradients(candidate: Candidate, batch: Batch) -> Check:
         relative_l2(output, batch.solution).mean().backward()
     without = [name for name, parameter in trained.items() if parameter.grad is None]
     if without:
-        return Check(
+        return SmokeCheck(
             "",
             "note",
             f"none for {len(without)} of {len(trained)} parameters, such as {without[0]}",
@@ -222,18 +222,18 @@ def _gradients(candidate: Candidate, batch: Batch) -> Check:
     gradients = {name: parameter.grad for name, parameter in trained.items() if parameter.grad is not None}
     broken = [name for name, gradient in gradients.items() if not bool(gradient.isfinite().all())]
     if broken:
-        return Check(
+        return SmokeCheck(
             "",
             "would fail",
             f"NaN or infinite for {len(broken)} of {len(trained)} parameters, such as {broken[0]}",
             "fine-tuning would end in NaN: look for sqrt or norm at 0, and divisions by 0",
         )
-    return Check("", "ok", f"finite for all {len(trained)} parameter tensors")
+    return SmokeCheck("", "ok", f"finite for all {len(trained)} parameter tensors")
 
 
-def _fresh_start(candidate: Candidate, batch: Batch) -> Check:
+def _fresh_start(candidate: Candidate, batch: Batch) -> SmokeCheck:
     if candidate.fresh is None:
-        return Check(
+        return SmokeCheck(
             "",
             "note",
             "no way to draw random weights",
@@ -244,34 +244,34 @@ def _fresh_start(candidate: Candidate, batch: Batch) -> Check:
         one, again, other = (candidate.fresh(seed) for seed in (0, 0, 1))
     predictions = [predict(replace(candidate, operator=module), batch) for module in (one, again, other)]
     if _difference(predictions[0], predictions[1]) > TOLERANCE:
-        return Check(
+        return SmokeCheck(
             "",
             "would fail",
             "seed 0 gives other weights each time",
             "scores from scratch would not repeat: draw weights from PyTorch's global generator only",
         )
     if torch.equal(predictions[0], predictions[2]):
-        return Check(
+        return SmokeCheck(
             "",
             "would fail",
             "seeds 0 and 1 give the same predictions",
             "runs from scratch would not be independent: `build(pretrained=False)` must draw weights, not load them",
         )
-    return Check("", "ok", "fixed by the seed")
+    return SmokeCheck("", "ok", "fixed by the seed")
 
 
-def _task(candidate: Candidate, test: Batch, support: Batch) -> Check:
+def _task(candidate: Candidate, test: Batch, support: Batch) -> SmokeCheck:
     test = _coarser(test)
     found = f"error {_error(candidate, test):.3g}"
     start = _start(candidate)
     if start is None:
-        return Check("", "ok", found)
+        return SmokeCheck("", "ok", found)
     losses: list[float] = []
     adapted = adapt(start, support, RECIPE, 0, lambda _, loss: losses.append(loss))
     predict(replace(candidate, operator=adapted), test)
     if losses[1] < losses[0]:
-        return Check("", "ok", f"{found}; training lowers the loss")
-    return Check(
+        return SmokeCheck("", "ok", f"{found}; training lowers the loss")
+    return SmokeCheck(
         "",
         "note",
         f"{found}; a small training step raises the loss",

@@ -2,16 +2,16 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Unpack
 
 from pdebench_fm.errors import UsageError
 from pdebench_fm.evaluation.cell import Cell
+from pdebench_fm.evaluation.settings import RunSettings, SettingWords, settings_of
 from pdebench_fm.models.candidate import Candidate
 from pdebench_fm.models.candidates import as_it_is_now
-from pdebench_fm.protocol.recipes import PROTOCOL_RECIPE, find_recipe
 from pdebench_fm.protocol.task import EvaluationTask
-from pdebench_fm.protocol.tracks import SEEDS, Track, check_shots, find_track
+from pdebench_fm.protocol.tracks import check_shots
 from pdebench_fm.results.fields import duplicates
-from pdebench_fm.surroundings import is_deterministic
 
 
 @dataclass(frozen=True, eq=False)
@@ -20,40 +20,21 @@ class Suite:
 
     Attributes:
         candidates, tasks: each model is scored on each task.
-        shots: sizes of the support sets, ascending.
-        track: how much of each task is scored.
-        seeds: adaptations for each number of shots above 0.
-        scratch: whether each model's architecture is trained from random weights too.
-        recipe: name of the adaptation recipe.
-        deterministic: None for the default of each model's device.
+        settings: how, each of them alike.
     """
 
     candidates: tuple[Candidate, ...]
     tasks: tuple[EvaluationTask, ...]
-    shots: tuple[int, ...]
-    track: Track
-    seeds: int
-    scratch: bool
-    recipe: str
-    deterministic: bool | None
+    settings: RunSettings
 
     def cells(self, candidate: Candidate, task: EvaluationTask) -> list[Cell]:
         """Return the cells of one model on one task, in the order of its result."""
         return [
-            Cell(
-                candidate,
-                task,
-                self.track,
-                start,
-                shots,
-                seed,
-                self.recipe,
-                is_deterministic(self.deterministic, candidate.device),
-            )
-            for shots in self.shots
+            Cell(candidate, task, self.settings, start, shots, seed)
+            for shots in self.settings.shots
             for start in ("pretrained", "scratch")
             if self._is_run(candidate, start, shots)
-            for seed in range(self.seeds if shots else 1)
+            for seed in range(self.settings.seeds if shots else 1)
         ]
 
     def notes(self, *, kept: bool = False) -> list[str]:
@@ -69,37 +50,37 @@ class Suite:
                 notes.append(f"{candidate.name} cannot be known again{why}, so its runs are not kept")
             if not candidate.pretrained:
                 notes.append(f"{candidate.name} has random weights: only its training from scratch is scored")
-            elif self.scratch and any(self.shots) and candidate.fresh is None:
+            elif self.settings.scratch and any(self.settings.shots) and candidate.fresh is None:
                 notes.append(f"no runs of {candidate.name} from scratch: it cannot be made with fresh weights")
         return notes
 
     def _is_run(self, candidate: Candidate, start: str, shots: int) -> bool:
         if start == "pretrained":
             return candidate.pretrained
-        return bool(shots) and candidate.fresh is not None and (self.scratch or not candidate.pretrained)
+        return bool(shots) and candidate.fresh is not None and (self.settings.scratch or not candidate.pretrained)
 
 
 def plan(
     candidates: Sequence[Candidate],
     tasks: Sequence[EvaluationTask],
     shots: int | Iterable[int] = 0,
-    *,
-    track: str = "full",
-    seeds: int = SEEDS,
-    scratch: bool = True,
-    recipe: str = PROTOCOL_RECIPE,
-    deterministic: bool | None = None,
+    **words: Unpack[SettingWords],
 ) -> Suite:
     """Check what is asked for, before anything is computed.
 
+    Args:
+        candidates: the models.
+        tasks: each model is to be scored on each.
+        shots: as `settings_of` takes them.
+        words: the other settings, as `settings_of` takes them.
+
     Raises:
-        UsageError: for an unknown track or recipe, no models or tasks, two models that results could not tell apart,
-            or shots that a train split cannot give or a model cannot take.
+        UsageError: for settings that cannot be, no models or tasks, two models that results could not tell apart, or
+            shots that a train split cannot give or a model cannot take.
     """
-    if seeds < 1:
-        raise UsageError(f"an evaluation needs at least one seed, not {seeds}")
-    wanted = tuple(sorted({shots} if isinstance(shots, int) else set(shots)))
-    if not wanted or not candidates or not tasks:
+    settings = settings_of(shots, **words)
+    wanted = settings.shots
+    if not candidates or not tasks:
         raise UsageError("an evaluation needs at least one model, one task and one number of shots")
     for task in tasks:
         for number in wanted:
@@ -111,11 +92,10 @@ def plan(
     candidates = [as_it_is_now(candidate) for candidate in candidates]
     for candidate in candidates:
         _check_trainable(candidate, wanted)
-    track_name, recipe_name = find_track(track).name, find_recipe(recipe)
     for task in tasks:
-        if task.test_rows(track_name) < 2:
+        if task.test_rows(settings.track) < 2:
             raise UsageError(f"{task.name} has a single test row there: an interval needs at least two")
-    return Suite(tuple(candidates), tuple(tasks), wanted, track_name, seeds, scratch, recipe_name, deterministic)
+    return Suite(tuple(candidates), tuple(tasks), settings)
 
 
 def _check_trainable(candidate: Candidate, shots: tuple[int, ...]) -> None:

@@ -3,14 +3,14 @@
 import re
 from collections.abc import Iterable
 
+from pdebench_fm.contracts import VERSION_PATTERN
 from pdebench_fm.errors import PdefmError, UsageError
 
 HOME_NAMESPACE = "pdebench-fm"
 """The project's own namespace."""
 
 _NAMESPACE = re.compile(r"(?!.*(--|\.\.))[A-Za-z0-9_]([A-Za-z0-9_.-]{0,94}[A-Za-z0-9_])?")
-_VERSION = re.compile(r"(0|[1-9][0-9]*)\.(0|[1-9][0-9]*)\.(0|[1-9][0-9]*)")
-_TAG = re.compile(r"v([0-9]+\.[0-9]+\.[0-9]+)")
+_TAG = re.compile(rf"v(?P<version>{VERSION_PATTERN})")
 
 
 def check_namespace(namespace: str) -> None:
@@ -24,7 +24,7 @@ def check_namespace(namespace: str) -> None:
 
 def check_version(version: str) -> None:
     """Refuse, with a `UsageError`, a version that is not of the form X.Y.Z."""
-    if not _VERSION.fullmatch(version):
+    if not re.fullmatch(VERSION_PATTERN, version):
         raise UsageError(f"{version!r} is not a version: give three numbers, such as 1.0.0")
 
 
@@ -35,7 +35,7 @@ def numbers_of(version: str) -> tuple[int, ...]:
 
 def tagged_versions(tags: Iterable[str]) -> list[str]:
     """Return the versions that tags of the form `vX.Y.Z` name, without their v."""
-    return [match[1] for match in map(_TAG.fullmatch, tags) if match]
+    return [match["version"] for match in map(_TAG.fullmatch, tags) if match]
 
 
 def check_not_older(repository: str, version: str, published: Iterable[str]) -> None:

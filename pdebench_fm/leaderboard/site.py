@@ -21,6 +21,7 @@ from pdebench_fm.leaderboard.board import (
 )
 from pdebench_fm.leaderboard.efficiency import Needed, comparisons
 from pdebench_fm.leaderboard.store import Entry, load
+from pdebench_fm.models.sizes import rounded_count
 from pdebench_fm.physics import REGIMES, SYSTEMS
 from pdebench_fm.protocol.standard_rows import STANDARD_TEST_ROWS
 from pdebench_fm.results.result import Environment, Metrics
@@ -140,12 +141,7 @@ def _template_text(name: str) -> str:
 
 
 def _parameters(count: int | None) -> str:
-    if count is None:
-        return "–"
-    for unit, size in (("B", 1e9), ("M", 1e6), ("k", 1e3)):
-        if count >= size:
-            return f"{number(count / size)} {unit}"
-    return str(count)
+    return "–" if count is None else rounded_count(count)
 
 
 def _needed(needed: Needed, shots: int) -> str:

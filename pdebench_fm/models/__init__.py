@@ -13,10 +13,10 @@ from pdebench_fm.models.config import (
 )
 from pdebench_fm.models.devices import choose_device
 from pdebench_fm.models.fno import FNO
-from pdebench_fm.models.loading import load_model, recipe_names, resolve, zoo_names
+from pdebench_fm.models.loading import load_operator, recipe_names, resolve, zoo_names
 from pdebench_fm.models.operator import NeuralOperator, ShapeError, parameter_count
 from pdebench_fm.models.prediction import ModelOutputError, predict
-from pdebench_fm.models.references import open_candidate
+from pdebench_fm.models.references import load_model, open_candidate
 from pdebench_fm.models.sizes import SIZES, Size
 from pdebench_fm.models.sources import ModelSource
 from pdebench_fm.models.spectral import SpectralConvolution
@@ -44,6 +44,7 @@ __all__ = [
     "candidate_of",
     "choose_device",
     "load_model",
+    "load_operator",
     "open_candidate",
     "parameter_count",
     "predict",

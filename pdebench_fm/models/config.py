@@ -2,17 +2,15 @@
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, PositiveInt
+from pydantic import Field, FiniteFloat, PositiveInt
+
+from pdebench_fm.contracts import Contract
 
 PositiveScale = Annotated[FiniteFloat, Field(gt=0)]
 CoefficientScales = tuple[PositiveScale, PositiveScale, PositiveScale, PositiveScale, PositiveScale, PositiveScale]
 
 
-class _Contract(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class HomogeneousNormaliser(_Contract):
+class HomogeneousNormaliser(Contract):
     """Makes the operator exactly homogeneous in its source, as the equation is; the default of models trained here.
 
     The network sees source / s with s the source's root mean square, and coefficients / `coefficient_scales`;
@@ -28,7 +26,7 @@ class HomogeneousNormaliser(_Contract):
     coefficient_scales: CoefficientScales
 
 
-class TLScalingNormaliser(_Contract):
+class TLScalingNormaliser(Contract):
     """The normalisation of the code of Subramanian et al. 2023 (arXiv 2306.00258), for weights trained with it.
 
     With s = sqrt(sum of source²) · (length_x / nx) · (length_y / ny) / `source_scale`, the network sees source / s and
@@ -52,7 +50,7 @@ class TLScalingNormaliser(_Contract):
     length_y: PositiveScale = 1.0
 
 
-class IdentityNormaliser(_Contract):
+class IdentityNormaliser(Contract):
     """No normalisation: the network sees the physical inputs, and its output is the solution."""
 
     kind: Literal["identity"] = "identity"
@@ -61,7 +59,7 @@ class IdentityNormaliser(_Contract):
 Normaliser = Annotated[HomogeneousNormaliser | TLScalingNormaliser | IdentityNormaliser, Field(discriminator="kind")]
 
 
-class ModelConfig(_Contract):
+class ModelConfig(Contract):
     """A neural operator's architecture and normalisation.
 
     Attributes:

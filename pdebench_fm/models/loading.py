@@ -1,4 +1,4 @@
-"""One word for a model: a zoo name, a directory, or a Hub id becomes a loaded operator."""
+"""Models that are files: a zoo name, a directory, or a Hub id becomes a loaded operator."""
 
 import re
 from importlib.resources import files
@@ -102,10 +102,10 @@ def _refuse_revision(revision: str | None, why: str) -> None:
         raise UsageError(f"{why}, so it has no revision {revision!r}: only models on the Hub, 'organisation/name', do")
 
 
-def load_model(
+def load_operator(
     reference: str | Path, device: str = "cpu", token: str | None = None, *, revision: str | None = None
 ) -> NeuralOperator:
-    """Load a pretrained model.
+    """Load a pretrained model from its files.
 
     Args:
         reference: A zoo name, a directory or a Hub id; see `resolve`.

@@ -4,7 +4,6 @@ from pathlib import Path
 from typing import Self
 
 import torch
-from huggingface_hub import PyTorchModelHubMixin
 from torch import Tensor, nn
 
 from pdebench_fm.errors import UsageError
@@ -17,30 +16,12 @@ from pdebench_fm.models.sources import CONFIG_NAME, ModelSource, read_config, so
 from pdebench_fm.models.weights import WEIGHTS_NAME, read_weights, specs_of, write_weights
 from pdebench_fm.surroundings import standard
 
-MODEL_CARD = """---
-{{ card_data }}
----
-
-A neural operator for −∇·(K ∇u) + v·∇u − ω u = f on the periodic unit square, of the package `pdebench_fm`:
-
-    from pdebench_fm.models import load_model
-    model = load_model("<this repository>")
-    solution = model(source, coefficients)  # (B, n, n), (B, 6) -> (B, n, n)
-"""
-
 
 class ShapeError(UsageError, ValueError):
     """An array given to a model has the wrong shape or dtype."""
 
 
-class NeuralOperator(  # type: ignore[call-arg]
-    nn.Module,
-    PyTorchModelHubMixin,  # type: ignore[misc]
-    library_name="pdebench_fm",
-    license="apache-2.0",
-    tags=["neural-operator", "partial-differential-equations"],
-    model_card_template=MODEL_CARD,
-):
+class NeuralOperator(nn.Module):
     """Solves -div(K grad u) + v . grad u - omega u = f approximately: `model(source, coefficients) -> solution`.
 
     With the `homogeneous-rms` normaliser, which every model trained here has, it is exactly homogeneous: a positive
@@ -99,14 +80,19 @@ class NeuralOperator(  # type: ignore[call-arg]
                 f"source and coefficients must be {dtype}, as the model is, not {source.dtype} and {coefficients.dtype}"
             )
 
-    def _save_pretrained(self, save_directory: Path) -> None:
+    def save_pretrained(self, folder: str | Path) -> None:
         """Write `config.json` and `model.safetensors`, each whole or not at all.
 
-        The mixin has removed an older `config.json` before; as the new one is written last, a directory whose
-        saving was interrupted has none and is never mistaken for a model.
+        An older `config.json` is removed first, and the new one written last: a folder whose saving was interrupted
+        has none and is never mistaken for a model.
+
+        Raises:
+            PdefmError: If they cannot be written.
         """
-        write_weights(save_directory / WEIGHTS_NAME, self.state_dict())
-        write_atomically(save_directory / CONFIG_NAME, self.config.model_dump_json(indent=2) + "\n")
+        config = Path(folder) / CONFIG_NAME
+        config.unlink(missing_ok=True)
+        write_weights(Path(folder) / WEIGHTS_NAME, self.state_dict())
+        write_atomically(config, self.config.model_dump_json(indent=2) + "\n")
 
     @classmethod
     def from_source(cls, source: ModelSource, device: str = "cpu") -> Self:
@@ -144,7 +130,7 @@ class NeuralOperator(  # type: ignore[call-arg]
         force_download: bool = False,
         local_files_only: bool = False,
     ) -> Self:
-        """Load a model from a directory or from the Hub; safetensors only, unlike the mixin's own method.
+        """Load a model from a directory or from the Hub; safetensors only.
 
         Args:
             pretrained_model_name_or_path: A directory written by `save_pretrained`, or a Hub id.

@@ -3,13 +3,16 @@
 import re
 from pathlib import Path
 
-from pdebench_fm.errors import unknown_name
+import torch
+
+from pdebench_fm.errors import UsageError, unknown_name
 from pdebench_fm.models.baselines import BASELINES
 from pdebench_fm.models.builders import open_file, open_plugin, plugins, split_file_reference
-from pdebench_fm.models.candidate import Candidate
+from pdebench_fm.models.candidate import Candidate, Operator
 from pdebench_fm.models.candidates import candidate_of
 from pdebench_fm.models.devices import choose_device
-from pdebench_fm.models.loading import load_model, zoo_names
+from pdebench_fm.models.loading import load_operator, recipe_names, zoo_names
+from pdebench_fm.models.operator import NeuralOperator
 
 _BARE_NAME = re.compile(r"[\w.-]+")
 
@@ -41,16 +44,51 @@ def open_candidate(reference: str | Path, device: str = "cpu", token: str | None
         UserCodeError: If a user's code raises; its `details` are the traceback.
         PdefmError: If the files are not what they should be, or the Hub does not give them.
     """
-    place, text = choose_device(device), str(reference)
+    place = choose_device(device)
+    return _without_files(reference, place) or candidate_of(load_operator(reference, str(place), token))
+
+
+def load_model(
+    reference: str | Path, device: str = "cpu", token: str | None = None, *, revision: str | None = None
+) -> NeuralOperator | Operator:
+    """Load a model, to be called on sources (B, n, n) and coefficients (B, 6).
+
+    Args:
+        reference: Which model, as in `open_candidate`. From a zoo name, a directory and the Hub comes a
+            `NeuralOperator`, in evaluation mode, whose `source` says which weights it has; a baseline, a file of yours
+            or a plug-in gives what it builds. A baseline such as `"unet"` has random weights: `evaluate` knows that of
+            its name, not of the module.
+        device: `"auto"`, `"cpu"`, `"cuda"`, `"cuda:1"` or `"mps"`; see `choose_device`.
+        token: The Hub's access token; None for the one of `hf auth login`.
+        revision: Branch, tag or commit of a Hub id, such as `"v1.0.0"`.
+
+    Raises:
+        UsageError: If there is no such model, device or revision.
+        UserCodeError: If a user's code raises; its `details` are the traceback.
+        PdefmError: If the files are not what they should be, or the Hub does not give them.
+    """
+    place = choose_device(device)  # before anything is downloaded
+    candidate = _without_files(reference, place)
+    if candidate is None:
+        return load_operator(reference, str(place), token, revision=revision)
+    if revision is not None:
+        raise UsageError(f"{reference} is not on the Hub, so it has no revision {revision!r}")
+    return candidate.operator
+
+
+def _without_files(reference: str | Path, place: torch.device) -> Candidate | None:
+    """Return the model of a user's function or a baseline; None for a reference that means files of weights."""
+    text = str(reference)
     file = split_file_reference(text)
     if file is not None:
         return open_file(*file, place)
-    if isinstance(reference, str) and _BARE_NAME.fullmatch(text) and text not in zoo_names():
-        if text in BASELINES:
-            return BASELINES[text].candidate(place)
-        offered = plugins()
-        if text in offered:
-            return open_plugin(offered[text], place)
-        if not Path(text).exists():
-            raise unknown_name("model", text, [*zoo_names(), *BASELINES, *offered])
-    return candidate_of(load_model(reference, str(place), token))
+    if not isinstance(reference, str) or not _BARE_NAME.fullmatch(text) or text in (*zoo_names(), *recipe_names()):
+        return None
+    if text in BASELINES:
+        return BASELINES[text].candidate(place)
+    offered = plugins()
+    if text in offered:
+        return open_plugin(offered[text], place)
+    if not Path(text).exists():
+        raise unknown_name("model", text, [*zoo_names(), *recipe_names(), *BASELINES, *offered])
+    return None

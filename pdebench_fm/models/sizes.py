@@ -1,4 +1,4 @@
-"""The four model sizes of the zoo, so that a size is one word everywhere else."""
+"""The four model sizes of the zoo, so that a size is one word everywhere else, and how a size is told in numbers."""
 
 from dataclasses import dataclass
 
@@ -27,3 +27,11 @@ SIZES: dict[str, Size] = {
         Size("256m", width=128, modes=32),
     )
 }
+
+
+def rounded_count(count: int) -> str:
+    """Return a number of parameters with three digits: 67.3 k, 1.06 M, 268 M."""
+    for unit, size in (("B", 1e9), ("M", 1e6), ("k", 1e3)):
+        if count >= size:
+            return f"{count / size:.3g} {unit}"
+    return str(count)

@@ -20,7 +20,7 @@ SUFFIXES = (".png", ".svg", ".html")
 
 
 @dataclass(frozen=True)
-class Drawn:
+class Drawing:
     """A picture that was written, and what it leaves out or remade, a line each."""
 
     path: Path
@@ -34,7 +34,7 @@ def draw(
     selection: Selection = Selection(),  # noqa: B008 (frozen)
     *,
     reference: str | None = None,
-) -> Drawn:
+) -> Drawing:
     """Draw results.
 
     Args:
@@ -65,7 +65,7 @@ def draw(
     else:
         picture = CHARTS[kind](read_scores(paths, selection))
     renderer(picture, out)
-    return Drawn(out, picture.notes)
+    return Drawing(out, picture.notes)
 
 
 def _renderer(out: Path) -> Callable[[Chart | FieldsPicture, Path], None]:

@@ -13,6 +13,7 @@ from pdebench_fm.errors import PdefmError, UsageError
 from pdebench_fm.evaluation.cell import Cell
 from pdebench_fm.evaluation.held import HeldTask
 from pdebench_fm.evaluation.scoring import adapted
+from pdebench_fm.evaluation.settings import RunSettings
 from pdebench_fm.models.candidate import Candidate
 from pdebench_fm.models.prediction import predict
 from pdebench_fm.models.references import open_candidate
@@ -24,7 +25,7 @@ from pdebench_fm.protocol.metrics import sample_errors
 from pdebench_fm.protocol.task import EvaluationTask, load_task, rows_at
 from pdebench_fm.results.result import Result, Run
 from pdebench_fm.results.samples import errors_of, read_own_samples
-from pdebench_fm.surroundings import is_deterministic, seeded, standard
+from pdebench_fm.surroundings import seeded, standard
 
 ZERO_SHOT_AGREEMENT = 1e-3
 """Relative difference allowed between a sample's error in the file and here; across machines it is 1e-4 or less."""
@@ -103,16 +104,8 @@ def fields_picture(paths: Iterable[Path], selection: Selection, reference: str |
     candidate = _opened(result, reference)
     chosen = chosen_samples(scores)
     truth = rows_at(task.test, list(chosen.values()), result.track)
-    cell = Cell(
-        candidate,
-        task,
-        result.track,
-        run.start,
-        run.shots,
-        seed,
-        result.method,
-        is_deterministic(result.deterministic, candidate.device),
-    )
+    settings = RunSettings(track=result.track, recipe=result.method, deterministic=result.deterministic)
+    cell = Cell(candidate, task, settings, run.start, run.shots, seed)
     with standard(deterministic=cell.deterministic), seeded(seed, candidate.device):
         model = adapted(cell, HeldTask(task, result.track, candidate.device))
         prediction = predict(model, truth)

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from pdebench_fm.data.catalogue import Task
 from pdebench_fm.errors import UsageError
+from pdebench_fm.models.sizes import rounded_count
 from pdebench_fm.plots.chart import (
     Axis,
     Chart,
@@ -107,13 +108,5 @@ def _size_axis(sizes: set[int]) -> Axis:
     ticks: list[tuple[float, str]] = []
     for size in sorted(sizes):
         if not ticks or size >= _CLOSEST * ticks[-1][0]:
-            ticks.append((float(size), parameter_count(size)))
+            ticks.append((float(size), rounded_count(size)))
     return Axis("parameters", (min(sizes) / _MARGIN, max(sizes) * _MARGIN), tuple(ticks), logarithmic=True)
-
-
-def parameter_count(count: int) -> str:
-    """Return a number of parameters with three digits: 67.3 k, 1.06 M, 268 M."""
-    for unit, size in (("B", 1e9), ("M", 1e6), ("k", 1e3)):
-        if count >= size:
-            return f"{count / size:.3g} {unit}"
-    return str(count)

@@ -16,9 +16,6 @@ LITE_TEST_ROWS = 512
 PROTOCOL_VERSION = 1
 """Changed with anything here, and with the table of adaptation recipes."""
 
-SHOTS = (0, 8, 32, 128, 512, 2048, 8192, 32768)
-"""Support-set sizes of the standard table; others up to the train split can be asked for."""
-
 SEEDS = 3
 """Runs of each adaptation, with seeds 0, 1, 2."""
 

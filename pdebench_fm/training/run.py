@@ -107,7 +107,7 @@ def _save_model(run: Pretraining, folder: Path) -> None:
     world = 1 if run.processes is None else run.processes.num_processes
     record = training_record(run.config, run.seconds, run.device, validation_errors(model, run.config), world)
     write_training_record(record, folder)
-    model.save_pretrained(folder)  # type: ignore[operator]  # the Hub's mixin is untyped
+    model.save_pretrained(folder)
 
 
 def _kept(out: Path) -> str:

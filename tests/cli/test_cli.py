@@ -94,7 +94,7 @@ def test_an_interrupted_evaluation_exits_with_130_and_writes_nothing(model_folde
     def interrupt(*_args, **_options):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("pdebench_fm.evaluation.runners.compute", interrupt)
+    monkeypatch.setattr("pdebench_fm.evaluation.orders.compute", interrupt)
     out = tmp_path / "results"
     code = main([*EVAL, "--model", str(model_folder), "--task", "poisson-ood/hard", "--out", str(out)])
     assert code == 130

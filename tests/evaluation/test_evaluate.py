@@ -72,13 +72,12 @@ def seeds_of(evaluation):
 
 @pytest.mark.usefixtures("quick_recipes")
 def test_scores_agree_between_numbers_of_threads(model, small_task):
-    task, found = small_task(), []
-    for threads in (1, 2):
-        torch.set_num_threads(threads)
-        try:
-            found.append(seeds_of(evaluate(model, task, [0, 4], track="lite", seeds=1, scratch=False)))
-        finally:
-            torch.set_num_threads(1)
+    task = small_task()
+    found = [
+        seeds_of(evaluate(model, task, [0, 4], track="lite", seeds=1, scratch=False, threads=threads))
+        for threads in (1, 2)
+    ]
+    assert torch.get_num_threads() == 1
     for setting, errors in found[0].items():
         assert found[1][setting] == pytest.approx(errors, rel=1e-4), setting
 

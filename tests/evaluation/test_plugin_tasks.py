@@ -9,7 +9,8 @@ from drums import DRUM
 from pdebench_fm.data.batches import Batch
 from pdebench_fm.errors import UsageError
 from pdebench_fm.evaluation.cell import Cell, Scored, cell_key
-from pdebench_fm.evaluation.runners import ClusterRunner, compute_order
+from pdebench_fm.evaluation.orders import compute_order, order_of
+from pdebench_fm.evaluation.settings import RunSettings
 from pdebench_fm.models.references import open_candidate
 from pdebench_fm.protocol.metrics import sample_errors
 from pdebench_fm.protocol.names import task_names
@@ -17,7 +18,7 @@ from pdebench_fm.protocol.task import load_task
 
 
 def cell_of(task):
-    return Cell(open_candidate("zero"), task, "lite", "pretrained", 0, 0, "v1", True)
+    return Cell(open_candidate("zero"), task, RunSettings(track="lite"), "pretrained", 0, 0)
 
 
 def forget(registry):
@@ -56,7 +57,7 @@ def test_a_score_is_not_taken_for_that_of_another_definition(plugin, registry):
 def test_a_worker_of_a_cluster_is_told_of_the_plugin(plugin, registry, monkeypatch):
     plugin()
     cell = cell_of(load_task("drum/near"))
-    order = ClusterRunner(None, {cell.candidate: "zero"})._order(cell)
+    order = order_of(cell, {cell.candidate: "zero"})
     forget(registry)
     monkeypatch.delenv("PDEFM_PLUGINS")
     outcome = compute_order(order)

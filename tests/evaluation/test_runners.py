@@ -7,7 +7,8 @@ from distributed import LocalCluster
 from pdebench_fm.errors import PdefmError, UsageError
 from pdebench_fm.evaluation.cache import CellCache
 from pdebench_fm.evaluation.evaluate import evaluate_suite
-from pdebench_fm.evaluation.runners import CellOrder, compute_order
+from pdebench_fm.evaluation.orders import CellOrder, compute_order
+from pdebench_fm.evaluation.settings import RunSettings
 from pdebench_fm.models import load_model, open_candidate
 from pdebench_fm.results.result import Result
 
@@ -40,7 +41,7 @@ def test_a_cluster_gives_the_same_scores_and_fills_the_cache(model_folder, tmp_p
     assert [comparable(e.result) for e in there] == [comparable(e.result) for e in here]
     assert all(a.samples.equals(b.samples) for a, b in zip(there, here, strict=True))
     assert len(list((tmp_path / "cache").rglob("*.json"))) == 2
-    with pytest.raises(UsageError, match="a cluster needs a model's name or path"):
+    with pytest.raises(UsageError, match="is an object of this process"):
         evaluate_suite([load_model(model_folder)], TASKS, **options, scheduler=cluster)
 
 
@@ -53,23 +54,20 @@ def order(reference, **changes):
         "data": None,
         "version": "1.0.0",
         "sampling_seed": 0,
-        "track": "lite",
+        "settings": RunSettings(track="lite"),
         "start": "pretrained",
         "shots": 0,
         "seed": 0,
-        "recipe": "v1",
-        "deterministic": True,
-        "threads": 1,
-        "key": "0" * 64,
+        "digest": "0" * 64,
         "plugins": (),
     }
     return CellOrder(**(values | changes))
 
 
 def test_a_worker_with_another_model_or_package_refuses(model_folder):
-    with pytest.raises(PdefmError, match="is another model on a worker of the cluster"):
+    with pytest.raises(PdefmError, match="is another model for a worker"):
         compute_order(order(str(model_folder)))
     fingerprint = open_candidate(str(model_folder)).fingerprint
-    with pytest.raises(PdefmError, match="a worker of the cluster would compute another thing than fno-tiny on"):
-        compute_order(order(str(model_folder), fingerprint=fingerprint, threads=2))
+    with pytest.raises(PdefmError, match="a worker would compute another thing than fno-tiny on"):
+        compute_order(order(str(model_folder), fingerprint=fingerprint))
     assert torch.get_num_threads() == 1

@@ -7,8 +7,8 @@ from torch import nn
 from pdebench_fm.data.catalogue import TASKS
 from pdebench_fm.errors import UsageError
 from pdebench_fm.evaluation import cell as cells_module
+from pdebench_fm.evaluation import orders
 from pdebench_fm.evaluation import run as running
-from pdebench_fm.evaluation import runners
 from pdebench_fm.evaluation.cache import CellCache, default_cache_folder
 from pdebench_fm.evaluation.cell import cell_key
 from pdebench_fm.evaluation.evaluate import evaluate_suite
@@ -83,7 +83,7 @@ def test_a_model_with_random_weights_is_only_trained_from_scratch(small_task):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"seeds": 0}, "at least one seed"),
+        ({"seeds": 0}, "seeds must be at least 1"),
         ({"shots": []}, "one number of shots"),
         ({"shots": [17]}, "ask for at most 16"),
         ({"track": "ful"}, "did you mean 'full'"),
@@ -139,7 +139,7 @@ class Pointwise(nn.Module):
 def test_a_suite_stopped_anywhere_goes_on_to_the_same_scores(asked, tmp_path, monkeypatch):
     expected = asked()
     computed = []
-    compute = runners.compute
+    compute = orders.compute
 
     def count(cell, *arguments):
         computed.append(str(cell))
@@ -147,7 +147,7 @@ def test_a_suite_stopped_anywhere_goes_on_to_the_same_scores(asked, tmp_path, mo
             raise StoppedError
         return compute(cell, *arguments)
 
-    monkeypatch.setattr(runners, "compute", count)
+    monkeypatch.setattr(orders, "compute", count)
     for _ in range(3):
         with pytest.raises(StoppedError):
             asked(cache=CellCache(tmp_path))
@@ -215,7 +215,7 @@ def test_a_cells_key_changes_with_everything_its_outcome_depends_on(model_folder
         key(recipe="paper"),
         key(deterministic=False),
         with_setting(torch, "__version__", "2.99.0"),
-        with_setting(torch, "get_num_threads", lambda: 7),
+        key(threads=7),
         with_setting(cells_module, "code_digest", lambda: "99"),
         with_setting(cells_module, "adaptation_recipe", lambda *_: cells_module.AdaptationRecipe(1.0, 2, 3)),
     ]

@@ -86,11 +86,13 @@ from huggingface_hub import HfApi
 from pdebench_fm.models import NeuralOperator, load_model
 folder, token, api = sys.argv[1], sys.argv[2], HfApi(token=sys.argv[2])
 model = NeuralOperator.from_pretrained(folder)
-model.push_to_hub("alice/net", token=token)
+api.create_repo("alice/net")
+api.upload_folder(repo_id="alice/net", folder_path=folder)
 first = api.model_info("alice/net").sha
 api.create_tag("alice/net", tag="v1.0.0")
 changed = NeuralOperator(model.config)
-changed.push_to_hub("alice/net", token=token)
+changed.save_pretrained(folder + "-changed")
+api.upload_folder(repo_id="alice/net", folder_path=folder + "-changed")
 second = api.model_info("alice/net").sha
 latest, tagged = load_model("alice/net"), load_model("alice/net@v1.0.0")
 named = load_model("alice/net", revision="v1.0.0", device="auto", token=token)

@@ -9,7 +9,15 @@ from torch import nn
 from pdebench_fm.cli import main
 from pdebench_fm.data.batches import Batch
 from pdebench_fm.errors import UsageError, UserCodeError
-from pdebench_fm.models import HomogeneousNormaliser, ModelConfig, NeuralOperator, open_candidate, predict
+from pdebench_fm.models import (
+    HomogeneousNormaliser,
+    ModelConfig,
+    NeuralOperator,
+    UNet,
+    load_model,
+    open_candidate,
+    predict,
+)
 
 MODULE = """
 import torch
@@ -207,3 +215,20 @@ def test_names_go_before_directories_and_a_path_means_the_directory(tmp_path, mo
     assert open_candidate("zero").module is None
     assert isinstance(open_candidate("./zero").module, NeuralOperator)
     assert isinstance(open_candidate(tmp_path / "zero").module, nn.Module)
+
+
+def test_a_model_is_loaded_by_every_word_that_an_evaluation_takes(write):
+    assert isinstance(load_model("unet").network, UNet)
+    assert isinstance(load_model("fno-mixed-64k"), NeuralOperator)
+    assert torch.equal(load_model("zero")(BATCH.source, BATCH.coefficients), torch.zeros(1, 4, 4))
+    assert torch.equal(load_model(write(TRAINED))(BATCH.source, BATCH.coefficients), 2 * BATCH.source)
+    assert all(map(torch.equal, load_model("unet").parameters(), load_model("unet").parameters()))
+
+
+def test_what_cannot_be_loaded_is_said_with_what_can():
+    with pytest.raises(UsageError, match="unknown model 'unett': did you mean 'unet'"):
+        load_model("unett")
+    with pytest.raises(UsageError, match="fno-mixed-16m is a recipe only"):
+        open_candidate("fno-mixed-16m")
+    with pytest.raises(UsageError, match=r"unet is not on the Hub, so it has no revision 'v1\.0\.0'"):
+        load_model("unet", revision="v1.0.0")

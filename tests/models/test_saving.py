@@ -53,8 +53,8 @@ def test_a_saved_model_comes_back_bit_for_bit(model, folder):
     assert torch.equal(loaded(source, coefficients), model(source, coefficients))
 
 
-def test_saving_writes_the_configuration_the_weights_and_a_card(folder):
-    assert {path.name for path in folder.iterdir()} == {"config.json", "model.safetensors", "README.md"}
+def test_saving_writes_the_configuration_and_the_weights(folder):
+    assert {path.name for path in folder.iterdir()} == {"config.json", "model.safetensors"}
     assert ModelConfig.model_validate_json((folder / "config.json").read_text()) == CONFIG
     assert json.loads((folder / "config.json").read_text()) == json.loads(CONFIG.model_dump_json())
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from factories import make_dataset, make_model, make_result, make_run
 
+from pdebench_fm.models.sizes import rounded_count
 from pdebench_fm.plots.chart import logarithmic_ticks
 from pdebench_fm.plots.draw import draw
 from pdebench_fm.plots.interactive import chart_page
@@ -16,7 +17,7 @@ from pdebench_fm.plots.regimes import regimes_chart
 from pdebench_fm.plots.scores import read_scores
 from pdebench_fm.plots.selection import Selection
 from pdebench_fm.plots.shots import shots_chart
-from pdebench_fm.plots.sizes import parameter_count, sizes_chart
+from pdebench_fm.plots.sizes import sizes_chart
 from pdebench_fm.plots.static import draw_chart
 from pdebench_fm.results.result import write_result
 
@@ -215,7 +216,7 @@ def test_logarithmic_ticks_are_round_and_few(low, high, labels):
 
 
 def test_numbers_of_parameters_are_short():
-    assert [parameter_count(n) for n in (640, 67_329, 1_060_000, 268_435_456)] == ["640", "67.3 k", "1.06 M", "268 M"]
+    assert [rounded_count(n) for n in (640, 67_329, 1_060_000, 268_435_456)] == ["640", "67.3 k", "1.06 M", "268 M"]
 
 
 @pytest.mark.parametrize(("kind", "suffix"), [("shots", "png"), ("sizes", "html"), ("regimes", "svg")])

@@ -1,15 +1,14 @@
 """Models trained with other codes, converted to models of this package with the same outputs."""
 
 import tempfile
-from collections.abc import Callable
 from pathlib import Path
 
 from pdebench_fm.errors import PdefmError, UsageError, unknown_name
 from pdebench_fm.models.operator import NeuralOperator
 from pdebench_fm.models.peers import tl_scaling
 
-PEERS: dict[str, Callable[[Path, Path, str | None, Path | None], NeuralOperator]] = {"tl-scaling": tl_scaling.convert}
-"""By name: the function from a checkpoint, a configuration, its entry and a file of scales to a model."""
+PEER = "tl-scaling"
+"""The only one so far, the paper's code."""
 
 
 def import_model(
@@ -32,15 +31,15 @@ def import_model(
         UsageError: If there is no such peer or file, or `out` exists already.
         PdefmError: If a file is not what it should be, or `out` cannot be written.
     """
-    if peer not in PEERS:
-        raise unknown_name("peer", peer, PEERS)
+    if peer != PEER:
+        raise unknown_name("peer", peer, [PEER])
     if out.exists() and not (out.is_dir() and not any(out.iterdir())):
         raise UsageError(f"{out} exists already: name a new folder")
-    model = PEERS[peer](checkpoint, config, entry, scales)
+    model = tl_scaling.convert(checkpoint, config, entry, scales)
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=f".{out.name}.", dir=out.parent) as scratch:
-            model.save_pretrained(Path(scratch) / "model")  # type: ignore[operator]  # the Hub's mixin is untyped
+            model.save_pretrained(Path(scratch) / "model")
             (Path(scratch) / "model").rename(out)
     except OSError as error:
         raise PdefmError(f"cannot write {out}: {error.strerror or error}") from error

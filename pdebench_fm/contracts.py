@@ -1,0 +1,15 @@
+"""What every file that is read back has in common: records without unknown fields, versions, hashes."""
+
+from pydantic import BaseModel, ConfigDict
+
+VERSION_PATTERN = r"(0|[1-9][0-9]*)(\.(0|[1-9][0-9]*)){2}"
+"""A version of three numbers, such as 1.0.0."""
+
+SHA256_PATTERN = r"[0-9a-f]{64}"
+"""A SHA-256 in hexadecimal."""
+
+
+class Contract(BaseModel):
+    """A part of a file: immutable, and without fields that nobody knows."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())

@@ -1,0 +1,112 @@
+"""How an evaluation is run, in one object: what every model and task of it has in common, checked once."""
+
+import operator
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, TypedDict
+
+from pdebench_fm.errors import UsageError, unknown_name
+from pdebench_fm.protocol.recipes import PROTOCOL_RECIPE, find_recipe
+from pdebench_fm.protocol.tracks import SEEDS, Track, find_track
+
+
+class SettingWords(TypedDict, total=False):
+    """The settings beside the shots, as keyword arguments: see `RunSettings`."""
+
+    track: str
+    seeds: int
+    scratch: bool
+    recipe: str
+    deterministic: bool | None
+    threads: int
+
+
+@dataclass(frozen=True)
+class RunSettings:
+    """The settings of an evaluation; made by `settings_of`, which checks them.
+
+    Attributes:
+        shots: sizes of the support sets, ascending; 0 is zero-shot.
+        track: "full" (128², the whole test split) or "lite" (64², its first 512 rows).
+        seeds: adaptations for each number of shots above 0, with seeds 0, 1, …
+        scratch: whether each model's architecture is trained from random weights too, where it can be made anew.
+        recipe: of the adaptations: "v1", the protocol's, or "paper", chosen on the validation split.
+        deterministic: whether PyTorch is held to deterministic algorithms; None for the default of a model's device:
+            on a CPU it is.
+        threads: that PyTorch computes a cell with on a CPU. One, unless said otherwise, whatever the machine has: sums
+            over a batch are split by threads, so that another number gives other last digits; and several cells on a
+            core each take less time than one on several cores.
+    """
+
+    shots: tuple[int, ...] = (0,)
+    track: Track = "full"
+    seeds: int = SEEDS
+    scratch: bool = True
+    recipe: str = PROTOCOL_RECIPE
+    deterministic: bool | None = None
+    threads: int = 1
+
+
+_TRUTH = {"scratch": (True, False), "deterministic": (True, False, None)}
+
+
+def settings_of(shots: object = 0, **words: Any) -> RunSettings:
+    """Return the settings that a user's arguments mean.
+
+    Args:
+        shots: a whole number or any iterable of such: a list, a range, an array.
+        words: the others by name, see `SettingWords`.
+
+    Raises:
+        UsageError: for an unknown name, track or recipe, and for what is no whole number or no truth value: True and
+            1.0 are no numbers of shots.
+    """
+    for name in words:
+        if name not in SettingWords.__annotations__:
+            raise unknown_name("setting", name, SettingWords.__annotations__)
+    for name, allowed in _TRUTH.items():
+        if name in words and not any(words[name] is value for value in allowed):
+            right = " or ".join(map(str, allowed))
+            raise UsageError(f"{name} must be {right}, not {words[name]!r}")
+    for name in ("seeds", "threads"):
+        if name in words:
+            words[name] = positive(name, words[name])
+    numbers = tuple(sorted(set(_numbers(shots))))
+    if not numbers:
+        raise UsageError("an evaluation needs at least one model, one task and one number of shots")
+    for name in ("track", "recipe"):
+        if not isinstance(words.setdefault(name, getattr(RunSettings, name)), str):
+            raise UsageError(f"{name} must be a name, not {words[name]!r}")
+    words["track"] = find_track(words["track"]).name
+    words["recipe"] = find_recipe(words["recipe"])
+    return RunSettings(numbers, **words)
+
+
+def positive(name: str, value: object) -> int:
+    """Return a number of seeds, threads, workers, …; raise a `UsageError` for what is no whole number from 1 on."""
+    number = whole_number(name, value)
+    if number < 1:
+        raise UsageError(f"{name} must be at least 1, not {number}")
+    return number
+
+
+def whole_number(name: str, value: object) -> int:
+    """Return a whole number of Python's, NumPy's or PyTorch's as Python's.
+
+    Raises:
+        UsageError: for anything else; True, 1.0 and "1" are none.
+    """
+    try:
+        if not str(getattr(value, "dtype", type(value).__name__)).endswith("bool"):
+            return operator.index(value)  # type: ignore[arg-type]  # which is what it finds out
+    except (TypeError, ValueError, RuntimeError):
+        pass
+    raise UsageError(f"{name} must be a whole number, not {value!r}")
+
+
+def _numbers(shots: object) -> list[int]:
+    """Return the numbers of shots that were asked for, in any of the ways to say it."""
+    single = getattr(shots, "ndim", None) == 0  # an array of one number can be called iterable and still is none
+    if isinstance(shots, Iterable) and not isinstance(shots, str | bytes) and not single:
+        return [whole_number("shots", number) for number in shots]
+    return [whole_number("shots", shots)]
