@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from multiprocessing import get_context
 
 from pdebench_fm.errors import PdefmError, UsageError
+from pdebench_fm.processes import end_with_parent
 
 _CONNECTION_SECONDS = 20
 _RETRIES = 3  # of a shard whose Dask worker was lost
@@ -39,7 +40,7 @@ def open_executor(workers: int = 1, scheduler: str | None = None) -> Iterator[Ex
 def _processes(workers: int) -> Iterator[Executor]:
     """Yield a pool of processes; not forked ones, as the parent's threads (Arrow's, BLAS's) do not survive a fork."""
     try:
-        with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+        with ProcessPoolExecutor(workers, get_context("spawn"), end_with_parent) as pool:
             yield pool
     except BrokenExecutor as error:
         raise PdefmError("a worker process was killed; run the same command again to go on") from error
