@@ -65,7 +65,7 @@ def write_atomically(path: Path, content: str | bytes) -> None:
 def folder_lock(folder: Path, *, wait_seconds: float = 0.0) -> Iterator[None]:
     """Hold a folder, made if missing, as the only one that writes there; what a killed writer left is removed first.
 
-    The lock ends with the process that holds it. Afterwards its file is removed, and a folder that stayed empty too.
+    The lock ends with the process that holds it. Afterwards its file is removed, and a folder that was made for it.
 
     Args:
         folder: to write to.
@@ -75,6 +75,7 @@ def folder_lock(folder: Path, *, wait_seconds: float = 0.0) -> Iterator[None]:
         PdefmError: if another one writes there, or the folder cannot be written to.
     """
     lock = FileLock(folder / LOCK_NAME, thread_local=False)
+    made = not folder.exists()
     try:
         folder.mkdir(parents=True, exist_ok=True)
         lock.acquire(timeout=wait_seconds)
@@ -91,8 +92,9 @@ def folder_lock(folder: Path, *, wait_seconds: float = 0.0) -> Iterator[None]:
         with suppress(OSError):
             (folder / LOCK_NAME).unlink()  # while it is held: whoever waits for it sees that, and makes another
         lock.release()
-        with suppress(OSError):
-            folder.rmdir()
+        if made:
+            with suppress(OSError):  # it is not empty
+                folder.rmdir()
 
 
 def is_unused(folder: Path) -> bool:

@@ -8,13 +8,12 @@ protocol, recipe, dataset version), so that a new revision is a new row and neve
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from pdebench_fm.errors import PdefmError, UsageError
-from pdebench_fm.files import write_atomically
+from pdebench_fm.leaderboard.staging import submission, undisturbed
 from pdebench_fm.protocol.recipes import PAPER_RECIPE
 from pdebench_fm.results.result import Result, find_result_files, read_result, result_text, write_result
 
@@ -95,8 +94,10 @@ def submit(
             raise UsageError(f"{source}: {error}") from error
         if rows.setdefault(target, result) != result:
             raise UsageError(f"{source} and another file submitted with it are both {_described(result)}")
-    changed = {target: result for target, result in rows.items() if _is_new(target, result, replace=replace)}
-    _write_all(changed)
+    with submission(to) as staged:
+        for target, result in rows.items():
+            if _is_new(target, result, replace=replace):
+                write_result(result, staged / target.relative_to(to))
     return list(rows)
 
 
@@ -109,6 +110,10 @@ def load(root: Path) -> list[Entry]:
     """
     if not root.is_dir():
         raise UsageError(f"no leaderboard folder at {root}")
+    return undisturbed(root, lambda: _load(root))
+
+
+def _load(root: Path) -> list[Entry]:
     entries = []
     for path in sorted((root / "results").rglob("*.json")):
         result, place = read_result(path), path.relative_to(root)
@@ -161,34 +166,3 @@ def _is_new(target: Path, result: Result, *, replace: bool) -> bool:
         f"{present.date:%Y-%m-%d}, submitted one of {result.date:%Y-%m-%d}; nothing was written (replacing it "
         "has to be asked for)"
     )
-
-
-def _write_all(rows: dict[Path, Result]) -> None:
-    """Write every row, or put everything back as it was."""
-    with ExitStack() as undo:
-        for target, result in rows.items():
-            undo.enter_context(_restored_on_failure(target))
-            write_result(result, target)
-
-
-@contextmanager
-def _restored_on_failure(target: Path) -> Iterator[None]:
-    """Undo what was done to `target`, and to the folders made for it, when the block is left by an exception."""
-    made = _missing_folders(target)
-    before = target.read_text(encoding="utf-8") if target.exists() else None
-    try:
-        yield
-    except BaseException:
-        if before is None:
-            target.unlink(missing_ok=True)
-        else:
-            write_atomically(target, before)
-        for folder in made:
-            if folder.is_dir() and not any(folder.iterdir()):
-                folder.rmdir()
-        raise
-
-
-def _missing_folders(target: Path) -> Sequence[Path]:
-    """Return the folders above `target` that do not exist, innermost first."""
-    return [folder for folder in target.parents if not folder.exists()]
