@@ -1,0 +1,113 @@
+"""The commands that faults are tried on, and what an undisturbed run of each leaves."""
+
+import csv
+import io
+import json
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pyarrow.parquet as pq
+
+TIMES = {"seconds", "wall_seconds", "hours", "date", "environment"}  # that two runs need not have in common
+OWN_MEMORY = {".build", "tensorboard", "hf", "cache"}  # folders that a command alone reads
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """A command and its results.
+
+    Attributes:
+        commands: arguments of `pdefm`, run one after the other; `{folder}` stands for their folder.
+        needs: folders of the shared inputs that are copied in first.
+        results: the folder in which the results are.
+        damaged: the folder whose files are damaged; none, for a command that is only killed.
+        goes_on: whether it has to end, on damaged files, with what an undisturbed run gives, or else with an error;
+            a command that only reads them may also find nothing wrong (with a changed letter in a name, say).
+        all_or_none: whether it must not leave some of its results.
+    """
+
+    commands: tuple[tuple[str, ...], ...]
+    needs: tuple[str, ...] = ()
+    results: str | None = None
+    damaged: str | None = None
+    goes_on: bool = True
+    all_or_none: bool = False
+    shown: Callable[[Path], object] = field(default=lambda _: None)
+
+
+def prepare(scenario: Scenario, shared: Path, folder: Path) -> None:
+    """Make the folder of a case, with its inputs."""
+    folder.mkdir(parents=True)
+    for name in scenario.needs:
+        shutil.copytree(shared / name, folder / name)
+
+
+def outcome(scenario: Scenario, folder: Path) -> dict[str, object]:
+    """Return the results in a folder, file by file, without times."""
+    if scenario.results is None:
+        return {}
+    root = folder / scenario.results
+    files = [path for path in root.rglob("*") if path.is_file()]
+    inner = [path for path in files if not OWN_MEMORY & set(path.relative_to(root).parts)]
+    return {
+        path.relative_to(root).as_posix(): _content(path) for path in inner if path.name != "checkpoint.safetensors"
+    }
+
+
+def leftovers(folder: Path) -> list[str]:
+    """Return what no command may leave: parts of files, locks, submissions that are not in their place."""
+    return [path.name for pattern in (".pdefm*", ".submission*") for path in folder.rglob(pattern)]
+
+
+def _content(path: Path) -> object:
+    if path.suffix == ".json":
+        return _without_times(json.loads(path.read_text()))
+    if path.name == "metrics.csv":
+        rows = csv.DictReader(io.StringIO(path.read_text()))
+        return [{name: value for name, value in row.items() if name not in TIMES} for row in rows]
+    if path.name.endswith(".samples.parquet"):
+        return pq.read_table(path).replace_schema_metadata(None).to_pydict()
+    return path.read_bytes()
+
+
+def _without_times(value: object) -> object:
+    if isinstance(value, Mapping):
+        return {key: _without_times(inner) for key, inner in value.items() if key not in TIMES and "sha256" not in key}
+    return [_without_times(inner) for inner in value] if isinstance(value, list) else value
+
+
+def _build(workers: int) -> tuple[str, ...]:
+    rows = ("--train", "8", "--validation", "4", "--test", "8", "--resolution", "64")
+    return ("data", "build", "poisson", "--out", "{folder}/data", *rows, "--workers", str(workers))
+
+
+_PRETRAIN = ("pretrain", "--family", "poisson", "--size", "64k", "--steps", "12", "--batch-size", "2")
+_PRETRAIN += ("--device", "cpu", "--out", "{folder}/run")
+_EVAL = ("eval", "--track", "lite", "--shots", "0", "--device", "cpu", "--task", "poisson/in-domain")
+_EVAL_STORED = (*_EVAL, "--model", "zero,{folder}/run/fno-poisson-64k", "--data", "{folder}/data/poisson")
+_EVAL_STORED += ("--cache", "{folder}/cache", "--out", "{folder}/results")
+_SUBMIT = ("submit", "{folder}/sent", "--to", "{folder}/board")
+_PAGE = ("leaderboard", "build", "--from", "{folder}/board", "--out", "{folder}/site")
+
+SHARED: dict[str, tuple[tuple[str, ...], ...]] = {
+    "data": (_build(1),),
+    "run": (_PRETRAIN,),
+    "sent": ((*_EVAL, "--model", "zero,mean", "--cache", "{folder}/sent-cache", "--out", "{folder}/sent"),),
+    "board": (_SUBMIT,),
+}
+"""How the inputs that commands share are made."""
+
+SCENARIOS: dict[str, Scenario] = {
+    "build": Scenario((_build(1),), results="data", damaged="data"),
+    "build with workers": Scenario((_build(2),), results="data"),
+    "pretrain": Scenario((_PRETRAIN,), results="run", damaged="run"),
+    "eval": Scenario((_EVAL_STORED,), needs=("data", "run"), results="results", damaged="cache"),
+    "submit": Scenario((_SUBMIT, _PAGE), needs=("sent",), results="board", all_or_none=True),
+    "submit what is damaged": Scenario((_SUBMIT,), needs=("sent",), damaged="sent", goes_on=False),
+    "page of damaged rows": Scenario((_PAGE,), needs=("board",), damaged="board", goes_on=False),
+    "eval of damaged rows": Scenario((_EVAL_STORED,), needs=("data", "run"), damaged="data", goes_on=False),
+    "eval of a damaged model": Scenario((_EVAL_STORED,), needs=("data", "run"), damaged="run", goes_on=False),
+    "verify": Scenario((("data", "verify", "{folder}/data/poisson"),), needs=("data",), damaged="data", goes_on=False),
+}
