@@ -1,20 +1,22 @@
 """Runs `pdefm` in a fork of this process, which has imported everything, and ends it as a fault would."""
 
 import ctypes
+import fcntl
+import mmap
 import os
 import resource
-import select
 import signal
 import sys
 import time
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 TIMEOUT = 120.0  # seconds after which a command hangs
 ORPHAN_SECONDS = 20.0  # in which the children of a killed command have to end
 OPERATIONS = {"open", "os.mkdir", "os.rename", "os.remove", "os.rmdir"}
+_OUTPUT_BYTES = 1 << 20  # that a command may print
 _SUBREAPER = 36  # PR_SET_CHILD_SUBREAPER: orphans become children of this process, which can tell when they end
 
 
@@ -59,78 +61,58 @@ def run(
         kill_at: the file operation before which SIGKILL comes.
         file_limit: bytes of the largest file that can be written: a disk that is full from there on.
     """
-    reading, writing = os.pipe()
-    counted_reading, counted_writing = os.pipe()
+    reading, writing = os.pipe()  # not a file, which the limit would be of too
+    fcntl.fcntl(writing, fcntl.F_SETPIPE_SZ, _OUTPUT_BYTES)
+    operations = mmap.mmap(-1, 8)  # shared with the child
     began = time.monotonic()
     child = os.fork()
     if child == 0:
         os.setsid()
         for stream in (1, 2):
             os.dup2(writing, stream)
-        os.closerange(3, counted_writing)
-        os._exit(_child(commands, folder, kill_at, file_limit, lambda: os.write(counted_writing, b".")))
+        os._exit(_child(commands, folder, kill_at, file_limit, operations))
     os.close(writing)
-    os.close(counted_writing)
-    output, operations, status, hung = bytearray(), 0, None, False
-    streams = {reading, counted_reading}
-    while status is None:
-        elapsed = time.monotonic() - began
-        if elapsed > TIMEOUT or (kill_after is not None and elapsed >= kill_after):
-            hung = elapsed > TIMEOUT
-            os.kill(child, signal.SIGKILL)
-            _, status = os.waitpid(child, 0)
-            break
-        wait = 0.02 if kill_after is None else min(0.02, kill_after - elapsed)
-        for stream in select.select(list(streams), [], [], max(wait, 0.0))[0]:
-            chunk = os.read(stream, 65536)
-            if not chunk:
-                streams.discard(stream)
-                time.sleep(0.002)
-            elif stream == reading:
-                output += chunk
-            else:
-                operations += len(chunk)
-        found, ended = os.waitpid(child, os.WNOHANG)
-        if found:
-            status = ended
+    status, hung = _wait(child, began + (TIMEOUT if kill_after is None else kill_after))
     seconds = time.monotonic() - began
     orphans = _wait_for_group(child)
-    for stream in (reading, counted_reading):
-        os.set_blocking(stream, False)
-        try:
-            while chunk := os.read(stream, 65536):
-                if stream == reading:
-                    output += chunk
-                else:
-                    operations += len(chunk)
-        except BlockingIOError:
-            pass
-        os.close(stream)
-    code = os.waitstatus_to_exitcode(status)
-    return Ended(code, output.decode(errors="replace"), seconds, operations, hung, orphans)
+    with os.fdopen(reading, "rb") as stream:
+        output = stream.read().decode(errors="replace")
+    count = int.from_bytes(operations[:8], "little")
+    return Ended(os.waitstatus_to_exitcode(status), output, seconds, count, hung and kill_after is None, orphans)
+
+
+def _wait(child: int, deadline: float) -> tuple[int, bool]:
+    """Return a child's status, and whether it had to be killed at the deadline."""
+    while time.monotonic() < deadline:
+        found, status = os.waitpid(child, os.WNOHANG)
+        if found:
+            return status, False
+        time.sleep(min(0.005, max(0.0, deadline - time.monotonic())))
+    os.kill(child, signal.SIGKILL)
+    return os.waitpid(child, 0)[1], True
 
 
 def _child(
-    commands: Sequence[Sequence[str]],
-    folder: Path,
-    kill_at: int | None,
-    file_limit: int | None,
-    counted: Callable[[], object],
+    commands: Sequence[Sequence[str]], folder: Path, kill_at: int | None, file_limit: int | None, operations: mmap.mmap
 ) -> int:
+    import datasets
+
     from pdebench_fm.cli import main
 
-    operations = 0
+    done = 0
 
     def count(event: str, arguments: tuple[object, ...]) -> None:
-        nonlocal operations
+        nonlocal done
         if event in OPERATIONS and str(folder) in str(arguments[0]):
-            if operations == kill_at:
+            if done == kill_at:
                 os.kill(os.getpid(), signal.SIGKILL)
-            operations += 1
-            counted()
+            done += 1
+            operations[:8] = done.to_bytes(8, "little")
 
+    code = 0
     try:
         os.chdir(folder)
+        datasets.config.HF_DATASETS_CACHE = folder / "hf"
         sys.addaudithook(count)
         if file_limit is not None:
             resource.setrlimit(resource.RLIMIT_FSIZE, (file_limit, file_limit))

@@ -1,4 +1,4 @@
-"""What storage and transport do to files: bits flip, ends are lost, blocks are lost or doubled, single digits change."""
+"""What storage and transport do to files: bits flip, ends or blocks are lost, single digits change."""
 
 from pathlib import Path
 

@@ -3,7 +3,7 @@
 Whatever is done to a command, running it again must give what an undisturbed run gives, or one clear line that names
 the file; with no internal error, no hang, nothing half-written under its final name, and no process left behind.
 
-    python scripts/faults/run.py --kills 200 --disks 50 --inputs 500 --seed 1
+    python scripts/faults/run.py --kills 200 --disks 50 --inputs 500 --distributed 3 --seed 1
 
 prints the outcomes, counted, and ends with 1 if any is a breach. The same seed tries the same faults (a kill after some
 milliseconds meets another moment each time; one at a file operation, the same).
@@ -79,8 +79,14 @@ def main() -> int:
             counts[fault, name, found] += 1
             if options.case is None:
                 shutil.rmtree(folder)
+    if options.distributed:
+        from distributed_runs import try_all
+
+        more, worse = try_all(root / "distributed", options.distributed, options.seed)
+        counts.update({("distributed", *outcome.split(": ", 1)): count for outcome, count in more.items()})
+        breaches += worse
     for (fault, name, found), count in sorted(counts.items()):
-        print(f"{fault:6} {name:26} {count:5}  {found}")
+        print(f"{fault:11} {name:24} {count:5}  {found}")
     print(f"{sum(counts.values())} faults, {len(breaches)} breaches, {time.monotonic() - began:.0f} s")
     if options.case is None:
         shutil.rmtree(root)
@@ -96,6 +102,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--kills", type=int, default=40)
     parser.add_argument("--disks", type=int, default=20)
     parser.add_argument("--inputs", type=int, default=60)
+    parser.add_argument("--distributed", type=int, default=0, help="rounds of a cluster's and torchrun's faults")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--scenarios", help=f"some of: {', '.join(SCENARIOS)}; all by default")
     parser.add_argument("--folder", type=Path, help="where to work; the system's temporary folder by default")
@@ -104,7 +111,7 @@ def _options() -> argparse.Namespace:
 
 
 def _import_everything() -> None:
-    """Import what the commands use, so that a fork starts at once; nothing may be computed here, as threads don't fork."""
+    """Import what the commands use, so that a fork starts at once; nothing is computed here, as threads don't fork."""
     import pdebench_fm.cli.app
     import pdebench_fm.data.card
     import pdebench_fm.evaluation.evaluate
@@ -116,7 +123,7 @@ def _import_everything() -> None:
     logging.disable(logging.WARNING)  # libraries that speak of what they find damaged
     os.environ["HF_HUB_OFFLINE"] = "1"
     os.environ["HF_DATASETS_DISABLE_PROGRESS_BARS"] = "1"
-    build._SHARD_VALUES = 4 * 64 * 64  # several shards of few rows
+    build._SHARD_VALUES = 4 * 64 * 64  # noqa: SLF001 (several shards of few rows)
     pdebench_fm.training.run.pretrain.__kwdefaults__["validate_every"] = 4
 
 
@@ -181,15 +188,8 @@ def _input(
     scenario: Scenario, undisturbed: Undisturbed, _shared: Path, folder: Path, generator: np.random.Generator
 ) -> str:
     shutil.copytree(undisturbed.folder, folder)
-    for name in ("site", "hf"):
+    for name in scenario.fresh:
         shutil.rmtree(folder / name, ignore_errors=True)
-    if not scenario.goes_on:
-        for name in (
-            ("results", "cache")
-            if scenario.damaged in ("data", "run")
-            else ("board",) * bool(scenario.needs == ("sent",))
-        ):
-            shutil.rmtree(folder / name, ignore_errors=True)
     files = sorted(path for path in (folder / str(scenario.damaged)).rglob("*") if path.is_file())
     victim = files[generator.integers(len(files))]
     kind = damage(victim, generator)
@@ -244,9 +244,8 @@ def _nothing_half_written(scenario: Scenario, undisturbed: Undisturbed, folder: 
 def _as_undisturbed(ended: Ended, scenario: Scenario, undisturbed: Undisturbed, folder: Path) -> None:
     _check(ended, "the command, run again,")
     found = outcome(scenario, folder)
-    if differing := [
-        name for name in found.keys() | undisturbed.results if found.get(name) != undisturbed.results.get(name)
-    ]:
+    names = found.keys() | undisturbed.results
+    if differing := [name for name in names if found.get(name) != undisturbed.results.get(name)]:
         raise Breach(f"run again, it differs from an undisturbed run in {', '.join(sorted(differing))}")
     if left := leftovers(folder):
         raise Breach(f"left behind: {', '.join(left)}")

@@ -4,13 +4,14 @@ import csv
 import io
 import json
 import shutil
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow.parquet as pq
 
 TIMES = {"seconds", "wall_seconds", "hours", "date", "environment"}  # that two runs need not have in common
+_CHECKPOINT = "checkpoint.safetensors"  # holds times too
 OWN_MEMORY = {".build", "tensorboard", "hf", "cache"}  # folders that a command alone reads
 
 
@@ -23,6 +24,7 @@ class Scenario:
         needs: folders of the shared inputs that are copied in first.
         results: the folder in which the results are.
         damaged: the folder whose files are damaged; none, for a command that is only killed.
+        fresh: folders of an undisturbed run that are removed before the command meets what is damaged.
         goes_on: whether it has to end, on damaged files, with what an undisturbed run gives, or else with an error;
             a command that only reads them may also find nothing wrong (with a changed letter in a name, say).
         all_or_none: whether it must not leave some of its results.
@@ -32,9 +34,9 @@ class Scenario:
     needs: tuple[str, ...] = ()
     results: str | None = None
     damaged: str | None = None
+    fresh: tuple[str, ...] = ()
     goes_on: bool = True
     all_or_none: bool = False
-    shown: Callable[[Path], object] = field(default=lambda _: None)
 
 
 def prepare(scenario: Scenario, shared: Path, folder: Path) -> None:
@@ -48,7 +50,13 @@ def outcome(scenario: Scenario, folder: Path) -> dict[str, object]:
     """Return the results in a folder, file by file, without times."""
     if scenario.results is None:
         return {}
-    root = folder / scenario.results
+    return contents(folder / scenario.results)
+
+
+def contents(root: Path) -> dict[str, object]:
+    """Return what is in a folder, or in a file, file by file, without times."""
+    if root.is_file():
+        return {root.name: _content(root)}
     files = [path for path in root.rglob("*") if path.is_file()]
     inner = [path for path in files if not OWN_MEMORY & set(path.relative_to(root).parts)]
     return {
@@ -78,36 +86,45 @@ def _without_times(value: object) -> object:
     return [_without_times(inner) for inner in value] if isinstance(value, list) else value
 
 
-def _build(workers: int) -> tuple[str, ...]:
+def build_command(workers: int) -> tuple[str, ...]:
+    """Return the command that builds a small dataset."""
     rows = ("--train", "8", "--validation", "4", "--test", "8", "--resolution", "64")
     return ("data", "build", "poisson", "--out", "{folder}/data", *rows, "--workers", str(workers))
 
 
-_PRETRAIN = ("pretrain", "--family", "poisson", "--size", "64k", "--steps", "12", "--batch-size", "2")
-_PRETRAIN += ("--device", "cpu", "--out", "{folder}/run")
+def pretrain_command() -> tuple[str, ...]:
+    """Return the command of a short pretraining."""
+    size = ("--family", "poisson", "--size", "64k", "--steps", "12", "--batch-size", "2")
+    return ("pretrain", *size, "--device", "cpu", "--out", "{folder}/run")
+
+
 _EVAL = ("eval", "--track", "lite", "--shots", "0", "--device", "cpu", "--task", "poisson/in-domain")
-_EVAL_STORED = (*_EVAL, "--model", "zero,{folder}/run/fno-poisson-64k", "--data", "{folder}/data/poisson")
-_EVAL_STORED += ("--cache", "{folder}/cache", "--out", "{folder}/results")
+EVAL_STORED = (*_EVAL, "--model", "zero,{folder}/run/fno-poisson-64k", "--data", "{folder}/data/poisson")
+EVAL_STORED += ("--cache", "{folder}/cache", "--out", "{folder}/results")
 _SUBMIT = ("submit", "{folder}/sent", "--to", "{folder}/board")
 _PAGE = ("leaderboard", "build", "--from", "{folder}/board", "--out", "{folder}/site")
 
 SHARED: dict[str, tuple[tuple[str, ...], ...]] = {
-    "data": (_build(1),),
-    "run": (_PRETRAIN,),
+    "data": (build_command(1),),
+    "run": (pretrain_command(),),
     "sent": ((*_EVAL, "--model", "zero,mean", "--cache", "{folder}/sent-cache", "--out", "{folder}/sent"),),
     "board": (_SUBMIT,),
 }
 """How the inputs that commands share are made."""
 
 SCENARIOS: dict[str, Scenario] = {
-    "build": Scenario((_build(1),), results="data", damaged="data"),
-    "build with workers": Scenario((_build(2),), results="data"),
-    "pretrain": Scenario((_PRETRAIN,), results="run", damaged="run"),
-    "eval": Scenario((_EVAL_STORED,), needs=("data", "run"), results="results", damaged="cache"),
-    "submit": Scenario((_SUBMIT, _PAGE), needs=("sent",), results="board", all_or_none=True),
-    "submit what is damaged": Scenario((_SUBMIT,), needs=("sent",), damaged="sent", goes_on=False),
-    "page of damaged rows": Scenario((_PAGE,), needs=("board",), damaged="board", goes_on=False),
-    "eval of damaged rows": Scenario((_EVAL_STORED,), needs=("data", "run"), damaged="data", goes_on=False),
-    "eval of a damaged model": Scenario((_EVAL_STORED,), needs=("data", "run"), damaged="run", goes_on=False),
-    "verify": Scenario((("data", "verify", "{folder}/data/poisson"),), needs=("data",), damaged="data", goes_on=False),
+    "build": Scenario((build_command(1),), results="data", damaged="data"),
+    "build with workers": Scenario((build_command(2),), results="data"),
+    "pretrain": Scenario((pretrain_command(),), results="run", damaged="run"),
+    "eval": Scenario((EVAL_STORED,), ("data", "run"), results="results", damaged="cache", fresh=("results",)),
+    "submit": Scenario((_SUBMIT, _PAGE), ("sent",), results="board", all_or_none=True),
+    "submit what is damaged": Scenario((_SUBMIT,), ("sent",), damaged="sent", fresh=("board",), goes_on=False),
+    "page of damaged rows": Scenario((_PAGE,), ("board",), damaged="board", fresh=("site",), goes_on=False),
+    "eval of damaged rows": Scenario(
+        (EVAL_STORED,), ("data", "run"), damaged="data", fresh=("results", "cache", "hf"), goes_on=False
+    ),
+    "eval of a damaged model": Scenario(
+        (EVAL_STORED,), ("data", "run"), damaged="run", fresh=("results", "cache"), goes_on=False
+    ),
+    "verify": Scenario((("data", "verify", "{folder}/data/poisson"),), ("data",), damaged="data", goes_on=False),
 }
