@@ -21,6 +21,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -62,23 +63,14 @@ def main() -> int:
     print(f"undisturbed runs of {len(names)} commands: {time.monotonic() - began:.0f} s", flush=True)
     counts: Counter[tuple[str, str, str]] = Counter()
     breaches: list[str] = []
-    for fault, wanted in zip(_FAULTS, (options.kills, options.disks, options.inputs), strict=True):
-        fitting = [name for name in names if _fits(SCENARIOS[name], fault)]
-        for i in range(wanted if fitting else 0):
-            if options.case is not None and options.case != (fault, i):
-                continue
-            generator = np.random.default_rng([options.seed, _FAULTS.index(fault), i])
-            name = fitting[i % len(fitting)]
-            folder = root / "case"
-            try:
-                found = _CASES[fault](SCENARIOS[name], undisturbed[name], shared, folder, generator)
-            except Breach as breach:
-                found = "BREACH"
-                breaches.append(f"--seed {options.seed} --case {fault}:{i} ({name}): {breach}")
-                print(breaches[-1], flush=True)
-            counts[fault, name, found] += 1
+    try:
+        for case in _cases(options, names):
+            found = _try(case, options.seed, undisturbed[case.name], shared, root / "case", breaches)
+            counts[case.fault, case.name, found] += 1
             if options.case is None:
-                shutil.rmtree(folder)
+                shutil.rmtree(root / "case")
+    except KeyboardInterrupt:
+        print("interrupted; so far:")
     if options.distributed:
         from distributed_runs import try_all
 
@@ -91,6 +83,35 @@ def main() -> int:
     if options.case is None:
         shutil.rmtree(root)
     return int(bool(breaches))
+
+
+@dataclass(frozen=True)
+class Case:
+    """One fault: which kind, its number, and the scenario it is tried on."""
+
+    fault: str
+    number: int
+    name: str
+
+
+def _cases(options: argparse.Namespace, names: list[str]) -> Iterator[Case]:
+    """Yield the faults to try, each kind on one scenario after the other."""
+    for fault, wanted in zip(_FAULTS, (options.kills, options.disks, options.inputs), strict=True):
+        fitting = [name for name in names if _fits(SCENARIOS[name], fault)]
+        for i in range(wanted if fitting else 0):
+            if options.case in (None, (fault, i)):
+                yield Case(fault, i, fitting[i % len(fitting)])
+
+
+def _try(case: Case, seed: int, undisturbed: Undisturbed, shared: Path, folder: Path, breaches: list[str]) -> str:
+    """Return the outcome of a case in words; a breach is added to the list, with how to try it again."""
+    generator = np.random.default_rng([seed, _FAULTS.index(case.fault), case.number])
+    try:
+        return _TRIED[case.fault](SCENARIOS[case.name], undisturbed, shared, folder, generator)
+    except Breach as breach:
+        breaches.append(f"--seed {seed} --case {case.fault}:{case.number} ({case.name}): {breach}")
+        print(breaches[-1], flush=True)
+        return "BREACH"
 
 
 def _options() -> argparse.Namespace:
@@ -251,7 +272,7 @@ def _as_undisturbed(ended: Ended, scenario: Scenario, undisturbed: Undisturbed, 
         raise Breach(f"left behind: {', '.join(left)}")
 
 
-_CASES = {"kill": _kill, "disk": _disk, "input": _input}
+_TRIED = {"kill": _kill, "disk": _disk, "input": _input}
 
 if __name__ == "__main__":
     sys.exit(main())
