@@ -72,7 +72,11 @@ def run(
             os.dup2(writing, stream)
         os._exit(_child(commands, folder, kill_at, file_limit, operations))
     os.close(writing)
-    status, hung = _wait(child, began + (TIMEOUT if kill_after is None else kill_after))
+    try:
+        status, hung = _wait(child, began + (TIMEOUT if kill_after is None else kill_after))
+    except KeyboardInterrupt:  # of the battery
+        os.killpg(child, signal.SIGKILL)
+        raise
     seconds = time.monotonic() - began
     orphans = _wait_for_group(child)
     with os.fdopen(reading, "rb") as stream:

@@ -17,6 +17,7 @@ for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
 import argparse
 import logging
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -33,6 +34,7 @@ from children import Ended, become_reaper, run
 from damage import damage
 from scenarios import SCENARIOS, SHARED, Scenario, leftovers, outcome, prepare
 
+_REPORT_EVERY = 50
 _FAULTS = ("kill", "disk", "input")
 
 
@@ -53,6 +55,7 @@ class Breach(Exception):  # noqa: N818 (it is the word for it)
 
 def main() -> int:
     options = _options()
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # in the background, shells have it ignored
     _import_everything()
     become_reaper()
     root = Path(tempfile.mkdtemp(prefix="faults-", dir=options.folder))
@@ -67,6 +70,8 @@ def main() -> int:
         for case in _cases(options, names):
             found = _try(case, options.seed, undisturbed[case.name], shared, root / "case", breaches)
             counts[case.fault, case.name, found] += 1
+            if sum(counts.values()) % _REPORT_EVERY == 0:
+                print(f"{sum(counts.values())} faults so far, {time.monotonic() - began:.0f} s", flush=True)
             if options.case is None:
                 shutil.rmtree(root / "case")
     except KeyboardInterrupt:
