@@ -21,6 +21,12 @@ class UsageError(PdefmError):
     exit_code = 2
 
 
+class InterruptedRunError(PdefmError):
+    """The user pressed Ctrl-C; says what was kept. The exit code is the shell's convention."""
+
+    exit_code = 130
+
+
 class UserCodeError(PdefmError):
     """Code that the user brought raised an exception; `details` is its traceback, without frames of this package."""
 

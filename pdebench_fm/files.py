@@ -1,30 +1,55 @@
-"""Files: written so that nothing half-written is ever seen under its final name, and hashed."""
+"""Files: written so that nothing half-written is ever seen under its final name, by one writer of a folder at a time.
+
+A process can be killed at any moment, so whatever it may leave behind has a name that says so: a part of a file that
+was being written, or a lock that nobody holds. Both are recognised, and removed by whoever comes next.
+"""
 
 import hashlib
 import os
+import re
+import secrets
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import lru_cache
 from pathlib import Path
 
+from filelock import FileLock, Timeout
+from safetensors import SafetensorError
+
 from pdebench_fm.errors import PdefmError
+
+LOCK_NAME = ".pdefm.lock"
+_PART = re.compile(r"\.pdefm-[0-9a-f]{16}\.part")
+_ABANDONED_SECONDS = 3600.0  # after which a part that nothing was written to has no writer any more
 
 
 @contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
-    """Yield a temporary path beside `path`; on success it is flushed to disk and takes the final name.
+    """Yield a temporary file beside `path`; on success it is flushed to disk and takes the final name.
+
+    The temporary name is random and the file is made exclusively, so that writers of one file in several threads,
+    processes, containers or machines never share one: the last to finish wins, whole. Its permissions are what the
+    user's umask leaves, whatever the code that fills it would choose.
 
     Raises:
         PdefmError: if the file cannot be written (a full disk, a missing permission); nothing is left behind.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    temporary = path.with_name(f".pdefm-{secrets.token_hex(8)}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        _remove_abandoned(path.parent)
+        descriptor = os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
+        mode = os.fstat(descriptor).st_mode
+        os.close(descriptor)
         yield temporary
+        if temporary.stat().st_mode != mode:
+            temporary.chmod(mode)
         with temporary.open("rb") as handle:
             os.fsync(handle.fileno())
         temporary.replace(path)
-    except OSError as error:
-        raise PdefmError(f"cannot write {path}: {error.strerror or error}") from error
+    except (OSError, SafetensorError) as error:  # the latter for what safetensors cannot write
+        raise PdefmError(f"cannot write {path}: {getattr(error, 'strerror', None) or error}") from error
     finally:
         with suppress(OSError):  # it may be its folder that is missing, or a file
             temporary.unlink()
@@ -36,7 +61,75 @@ def write_atomically(path: Path, content: str | bytes) -> None:
         temporary.write_bytes(content.encode() if isinstance(content, str) else content)
 
 
+@contextmanager
+def folder_lock(folder: Path, *, wait_seconds: float = 0.0) -> Iterator[None]:
+    """Hold a folder, made if missing, as the only one that writes there; what a killed writer left is removed first.
+
+    The lock ends with the process that holds it. Afterwards its file is removed, and a folder that was made for it.
+
+    Args:
+        folder: to write to.
+        wait_seconds: how long to wait for another one to finish.
+
+    Raises:
+        PdefmError: if another one writes there, or the folder cannot be written to.
+    """
+    lock = FileLock(folder / LOCK_NAME, thread_local=False)
+    made = not folder.exists()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock.acquire(timeout=wait_seconds)
+    except Timeout as error:
+        raise PdefmError(
+            f"another pdefm is writing to {folder}: run this again when it has ended, or choose another folder"
+        ) from error
+    except OSError as error:
+        raise PdefmError(f"cannot write to {folder}: {error.strerror or error}") from error
+    try:
+        remove_parts(folder)
+        yield
+    finally:
+        with suppress(OSError):
+            (folder / LOCK_NAME).unlink()  # while it is held: whoever waits for it sees that, and makes another
+        lock.release()
+        if made:
+            with suppress(OSError):  # it is not empty
+                folder.rmdir()
+
+
+def is_unused(folder: Path) -> bool:
+    """Return whether a folder is missing, or holds nothing but what a writer leaves that was killed at its beginning.
+
+    That is: empty folders, a lock, parts of files.
+    """
+    if folder.is_symlink() or not folder.is_dir():
+        return not os.path.lexists(folder)
+    return all((entry.is_dir() and not entry.is_symlink()) or _is_leftover(entry) for entry in folder.rglob("*"))
+
+
+def remove_parts(folder: Path) -> None:
+    """Remove the parts of files that killed writers left in a folder and below; only where no other may be writing."""
+    for part in folder.rglob(".pdefm-*.part"):
+        if _PART.fullmatch(part.name):
+            with suppress(FileNotFoundError):
+                part.unlink()
+
+
 def sha256_of(path: Path) -> str:
     """Return the SHA-256 of a file's bytes, in hexadecimal."""
     with path.open("rb") as handle:
         return hashlib.file_digest(handle, "sha256").hexdigest()
+
+
+def _is_leftover(path: Path) -> bool:
+    return path.name == LOCK_NAME or _PART.fullmatch(path.name) is not None
+
+
+@lru_cache(maxsize=256)  # once for each folder that a process writes to
+def _remove_abandoned(folder: Path) -> None:
+    """Remove parts that nothing was written to for long, in a folder that need not be locked."""
+    for entry in os.scandir(folder):
+        if _PART.fullmatch(entry.name):
+            with suppress(FileNotFoundError):
+                if time.time() - entry.stat().st_mtime > _ABANDONED_SECONDS:
+                    Path(entry).unlink()

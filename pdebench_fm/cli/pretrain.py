@@ -1,12 +1,13 @@
 """`pdefm pretrain`: train a model of the zoo's architecture on fresh samples."""
 
+import os
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
 from pdebench_fm.cli.console import progress_bar, say, short, speak_in_the_first_process_only
-from pdebench_fm.errors import UsageError
+from pdebench_fm.errors import InterruptedRunError, UsageError
 
 
 def pretrain(
@@ -32,7 +33,7 @@ def pretrain(
     seed: Annotated[int, typer.Option(help="Of the initial weights.")] = 0,
     device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1, mps or auto.")] = "auto",
 ) -> None:
-    """Pretrain on an endless stream of fresh samples; run again to go on after an interruption."""
+    """Pretrain on an endless stream of fresh samples; run again to go on after an interruption (Ctrl-C saves)."""
     if (minutes is None) == (steps is None):
         raise UsageError("say how long to train: either --minutes or --steps")
     if minutes is not None and minutes <= 0:
@@ -44,6 +45,7 @@ def pretrain(
 
     from pdebench_fm.memory import keep_freed_memory
     from pdebench_fm.models import choose_device
+    from pdebench_fm.processes import end_with_parent
     from pdebench_fm.training.config import PretrainConfig
     from pdebench_fm.training.pretrain import Progress
     from pdebench_fm.training.run import pretrain as run_pretraining
@@ -68,6 +70,8 @@ def pretrain(
         option = str(first["loc"][0]).replace("_", "-")
         raise UsageError(f"--{option}: {first['msg'].lower()}, not {first['input']}") from error
     speak_in_the_first_process_only()
+    if "WORLD_SIZE" in os.environ:
+        end_with_parent()  # a launcher that is killed cannot end its processes
     keep_freed_memory()
     with progress_bar() as progress:
         bar = progress.add_task(f"pretraining {config.model_name}", total=None, note="")
@@ -77,5 +81,16 @@ def pretrain(
             note = f"loss {short(state.loss)}" + (f" · validation: {errors}" if errors else "")
             progress.update(bar, completed=state.step, total=state.steps, note=note)
 
-        folder = run_pretraining(config, out, minutes=minutes, device=str(choose_device(device)), on_progress=show)
+        def tell_start(step: int, steps: int) -> None:
+            if step == steps:
+                say(f"all {steps} steps were done before: nothing is left to train")
+            elif step:
+                say(f"going on at step {step} of {steps}")
+
+        try:
+            folder = run_pretraining(
+                config, out, minutes=minutes, device=str(choose_device(device)), on_start=tell_start, on_progress=show
+            )
+        except KeyboardInterrupt as interrupt:
+            raise InterruptedRunError(": ".join(["interrupted", *interrupt.args])) from interrupt
     say("saved ", (folder, "bold"), f"; evaluate it with pdefm eval --model {folder} --task poisson-ood/medium")

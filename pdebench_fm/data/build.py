@@ -1,22 +1,25 @@
 """Builds of datasets: shards of Parquet in the Hub's own layout, resumable at any point."""
 
+import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future, as_completed
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Self
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 from threadpoolctl import threadpool_limits
 
-from pdebench_fm.data.card import write_card
+from pdebench_fm.data.card import FIGURES, write_card
 from pdebench_fm.data.catalogue import DATA_VERSION, SPLIT_SIZES, Dataset, find_regime, find_system
 from pdebench_fm.data.definitions import check_definition, plugin_failure
 from pdebench_fm.data.digest import combine, content_hashes, recipe_hashes
 from pdebench_fm.data.manifest import MANIFEST_NAME, Manifest, Shard, Split, read_manifest, write_manifest
 from pdebench_fm.data.rows import ShardWriter, row_group
+from pdebench_fm.data.statistics import STATISTICS_NAME
 from pdebench_fm.errors import PdefmError, UsageError
 from pdebench_fm.extensions.plugins import load_plugins, named_plugins
-from pdebench_fm.files import atomic_path, sha256_of, write_atomically
+from pdebench_fm.files import atomic_path, folder_lock, is_unused, remove_parts, sha256_of, write_atomically
 from pdebench_fm.memory import keep_freed_memory
 from pdebench_fm.physics import REFERENCE_RESOLUTION, SYSTEMS, SampleKey, sample
 from pdebench_fm.version import __version__
@@ -27,6 +30,7 @@ RESOLUTIONS = (64, 128, 256, 512)
 _SHARD_VALUES = 4096 * 128 * 128  # grid points of a shard's sources; about 450 MB of compressed Parquet
 _STATE_FOLDER = ".build"
 _STATE_NAME = "state.json"
+_CARD_NAME = "card.json"
 
 
 @dataclass(frozen=True)
@@ -94,15 +98,43 @@ class ShardPlan:
     resolution: int
 
 
-class BuildState(BaseModel):
+class Sealed(BaseModel):
+    """A file of the build's own memory, with a checksum: what was damaged in it is never gone on with.
+
+    Attributes:
+        checksum: SHA-256 of the rest.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    checksum: str = ""
+
+    def sealed(self) -> Self:
+        """Return the same with its checksum."""
+        rest = self.model_dump_json(exclude={"checksum"}).encode()
+        return self.model_copy(update={"checksum": hashlib.sha256(rest).hexdigest()})
+
+    def write(self, path: Path) -> None:
+        """Write with the checksum, atomically."""
+        write_atomically(path, self.sealed().model_dump_json(indent=2) + "\n")
+
+    @classmethod
+    def read(cls, path: Path) -> Self | None:
+        """Read what `write` wrote; None if it is missing or damaged."""
+        try:
+            found = cls.model_validate_json(path.read_bytes())
+        except (OSError, ValidationError):
+            return None
+        return found if found == found.sealed() else None
+
+
+class BuildState(Sealed):
     """What a dataset's folder holds or is becoming, written before the first shard.
 
     Attributes:
         dataset, version, seed, resolution: as in the plan; one folder has one of each.
         rows: rows of each split, by regime.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     dataset: str
     version: str
@@ -111,15 +143,24 @@ class BuildState(BaseModel):
     rows: dict[str, dict[str, int]]
 
 
-class ShardRecord(BaseModel):
-    """What is known of a finished shard, kept beside it until the manifest is written."""
+class ShardRecord(Sealed):
+    """What is known of a finished shard, kept beside it for the manifest.
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    Attributes:
+        plan: that the shard is of; `shard`: its file.
+        recipe_hashes, content_hashes: of each row.
+    """
 
     plan: str
     shard: Shard
     recipe_hashes: tuple[str, ...]
     content_hashes: tuple[str, ...]
+
+
+class CardRecord(Sealed):
+    """The SHA-256 of what was measured and drawn for the card, by path, so that nothing damaged is taken for it."""
+
+    files: dict[str, str]
 
 
 def build(
@@ -145,14 +186,23 @@ def build(
         UsageError: if the folder holds something else than this build, whole or in part, or rows of the same system by
             another definition.
         UserCodeError: if the code of a plug-in's system raises an exception.
-        PdefmError: if a shard cannot be written (a full disk, say); running again goes on.
+        PdefmError: if a shard cannot be written (a full disk, say); running again goes on. Or if another build writes
+            to the folder now, or a regime that was finished before is no longer whole.
     """
     folder = out.resolve() / plan.dataset.name  # workers may have another working directory
+    _joined_state(plan, folder)  # refuses a folder before anything is written to it
+    with folder_lock(folder):
+        _build(plan, folder, executor, on_shard)
+        remove_parts(folder)  # of a cluster's worker that was lost
+    return folder
+
+
+def _build(plan: BuildPlan, folder: Path, executor: Executor | None, on_shard: Callable[[Shard], None]) -> None:
+    """Build into a folder that no other build writes to."""
     state = _joined_state(plan, folder)
-    write_atomically(folder / _STATE_FOLDER / _STATE_NAME, state.model_dump_json(indent=2))
-    for abandoned in folder.rglob(".*.part"):  # of a build that was killed
-        abandoned.unlink()
-    records: dict[str, ShardRecord] = {}
+    state.write(folder / _STATE_FOLDER / _STATE_NAME)
+    others = _finished_before(plan, state, folder)
+    records = {record.shard.path: record for records in others.values() for record in records}
     missing: list[ShardPlan] = []
     for shard in plan.shards:
         record = _finished(shard, folder)
@@ -164,10 +214,9 @@ def build(
     for record in _run(missing, folder, executor):
         records[record.shard.path] = record
         on_shard(record.shard)
-    manifest = _manifest(plan, records, folder)
-    write_card(manifest, folder)
+    manifest = _manifest(plan, {regime: state.rows[regime] for regime in (*plan.regimes, *others)}, records)
+    _write_card(manifest, folder)
     write_manifest(manifest, folder)
-    return folder
 
 
 def build_shard(plan: ShardPlan, folder: Path, plugins: Sequence[str] = ()) -> ShardRecord:
@@ -214,7 +263,7 @@ def _build_shard(plan: ShardPlan, folder: Path) -> ShardRecord:
         recipe_hashes=tuple(row.hex() for row in recipes),
         content_hashes=tuple(row.hex() for row in contents),
     )
-    write_atomically(_record_path(plan, folder), record.model_dump_json())
+    record.write(_record_path(plan, folder))
     return record
 
 
@@ -225,11 +274,10 @@ def _record_path(plan: ShardPlan, folder: Path) -> Path:
 def _finished(plan: ShardPlan, folder: Path) -> ShardRecord | None:
     """Return the record of a shard that is there, of this plan and intact; None if it must be made."""
     path = folder / plan.path
-    try:
-        record = ShardRecord.model_validate_json(_record_path(plan, folder).read_bytes())
-    except (FileNotFoundError, ValidationError):
+    record = ShardRecord.read(_record_path(plan, folder))
+    if record is None or record.plan != repr(plan):
         return None
-    if record.plan != repr(plan) or not path.is_file() or path.stat().st_size != record.shard.bytes:
+    if not path.is_file() or path.stat().st_size != record.shard.bytes:
         return None
     if sha256_of(path) != record.shard.sha256:
         return None
@@ -260,13 +308,12 @@ def _joined_state(plan: BuildPlan, folder: Path) -> BuildState:
     )
     path = folder / _STATE_FOLDER / _STATE_NAME
     if not path.exists():
-        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        if not is_unused(folder):
             raise UsageError(f"{folder} already holds something that is not a build: choose another folder")
         return state
-    try:
-        held = BuildState.model_validate_json(path.read_bytes())
-    except ValidationError as error:
-        raise PdefmError(f"{path} is damaged: remove {folder} and build again") from error
+    held = BuildState.read(path)
+    if held is None:
+        raise PdefmError(f"{path} is damaged: restore it, or remove {folder} and build again")
     for name in ("dataset", "version", "seed", "resolution"):
         if getattr(held, name) != getattr(state, name):
             raise UsageError(
@@ -279,30 +326,67 @@ def _joined_state(plan: BuildPlan, folder: Path) -> BuildState:
     return state.model_copy(update={"rows": {**held.rows, **rows}})
 
 
-def _manifest(plan: BuildPlan, records: Mapping[str, ShardRecord], folder: Path) -> Manifest:
-    """Return the manifest of this build together with the regimes that the folder held before."""
-    splits: dict[tuple[str, str], Split] = {}
-    if (folder / MANIFEST_NAME).exists():
-        splits = {(split.regime, split.split): split for split in read_manifest(folder / MANIFEST_NAME).splits}
-    for regime in plan.regimes:
-        for split, rows in plan.rows.items():
-            if rows == 0:
-                continue
-            of_split = [records[shard.path] for shard in plan.shards_of(regime, split)]
-            splits[regime, split] = Split(
-                regime=regime,
-                split=split,
-                rows=rows,
-                recipe_digest=combine(bytes.fromhex(row) for record in of_split for row in record.recipe_hashes),
-                content_digest=combine(bytes.fromhex(row) for record in of_split for row in record.content_hashes),
-                shards=tuple(record.shard for record in of_split),
+def _finished_before(plan: BuildPlan, state: BuildState, folder: Path) -> dict[str, list[ShardRecord]]:
+    """Return the records of the regimes that the folder holds whole besides those of this plan.
+
+    Raises:
+        PdefmError: if the manifest lists one that is no longer whole.
+    """
+    finished = {}
+    for regime in state.rows.keys() - set(plan.regimes):
+        shards = replace(plan, regimes=(regime,), rows=state.rows[regime]).shards
+        records = [record for shard in shards if (record := _finished(shard, folder)) is not None]
+        if len(records) == len(shards):
+            finished[regime] = records
+        elif regime in _listed(folder):
+            raise PdefmError(
+                f"{folder / regime} was built before and is damaged: build that regime again first, which repairs it"
             )
-    order = {regime: i for i, regime in enumerate(plan.dataset.regimes)}
+    return finished
+
+
+def _write_card(manifest: Manifest, folder: Path) -> None:
+    """Write the card; what was measured and drawn before is used again if it is as it was written."""
+    record = folder / _STATE_FOLDER / _CARD_NAME
+    known = CardRecord.read(record) or CardRecord(files={})
+    paths = (STATISTICS_NAME, *FIGURES.values())
+    for path in paths:
+        if (folder / path).is_file() and known.files.get(path) != sha256_of(folder / path):
+            (folder / path).unlink()
+    write_card(manifest, folder)
+    CardRecord(files={path: sha256_of(folder / path) for path in paths}).write(record)
+
+
+def _listed(folder: Path) -> set[str]:
+    """Return the regimes that a manifest lists; none where it is missing or damaged, as it is written anew."""
+    try:
+        return {split.regime for split in read_manifest(folder / MANIFEST_NAME).splits}
+    except PdefmError:
+        return set()
+
+
+def _manifest(plan: BuildPlan, rows: Mapping[str, Mapping[str, int]], records: Mapping[str, ShardRecord]) -> Manifest:
+    """Return the manifest of these rows of each regime, from the records of their shards."""
+    splits: list[Split] = []
+    for regime in (regime for regime in plan.dataset.regimes if regime in rows):
+        whole = replace(plan, regimes=(regime,), rows=rows[regime])
+        for split in (split for split in SPLIT_SIZES if rows[regime].get(split)):
+            of_split = [records[shard.path] for shard in whole.shards_of(regime, split)]
+            splits.append(
+                Split(
+                    regime=regime,
+                    split=split,
+                    rows=rows[regime][split],
+                    recipe_digest=combine(bytes.fromhex(row) for record in of_split for row in record.recipe_hashes),
+                    content_digest=combine(bytes.fromhex(row) for record in of_split for row in record.content_hashes),
+                    shards=tuple(record.shard for record in of_split),
+                )
+            )
     return Manifest(
         dataset=plan.dataset.name,
         version=plan.version,
         seed=plan.seed,
         resolution=plan.resolution,
         package_version=__version__,
-        splits=tuple(sorted(splits.values(), key=lambda s: (order[s.regime], list(SPLIT_SIZES).index(s.split)))),
+        splits=tuple(splits),
     )

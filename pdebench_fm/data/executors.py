@@ -41,7 +41,11 @@ def _processes(workers: int) -> Iterator[Executor]:
     """Yield a pool of processes; not forked ones, as the parent's threads (Arrow's, BLAS's) do not survive a fork."""
     require_main_guard()
     try:
-        with ProcessPoolExecutor(workers, get_context("spawn"), end_with_parent) as pool:
+        pool = ProcessPoolExecutor(workers, get_context("spawn"), end_with_parent)
+    except OSError as error:  # such as no room for what they share
+        raise PdefmError(f"cannot start {workers} worker processes: {error.strerror or error}") from error
+    try:
+        with pool:
             yield pool
     except BrokenExecutor as error:
         raise PdefmError("a worker process was killed; run the same command again to go on") from error

@@ -1,6 +1,8 @@
 """The recipe form of a dataset: batches built from their recipes as they are needed, on the device that needs them."""
 
 from collections.abc import Iterator
+from multiprocessing.context import get_spawning_popen
+from typing import Any
 
 import numpy as np
 import torch
@@ -27,7 +29,8 @@ class RecipeStream(IterableDataset[Batch]):
         batch_size: rows of a batch; the last batch of a finite stream may be smaller.
         start, rows: the first row, and the row to stop before (None: never).
         device: where the fields are built and stay.
-        rank, world_size: this process's place in a distributed run.
+        place: this process's rank in a distributed run, and the number of ranks; None, which `stream` gives, asks
+            PyTorch each time the stream is iterated, as a stream may be made before the processes meet.
     """
 
     def __init__(
@@ -39,15 +42,16 @@ class RecipeStream(IterableDataset[Batch]):
         start: int,
         rows: int | None,
         device: str | torch.device,
-        rank: int,
-        world_size: int,
+        place: tuple[int, int] | None = None,
     ) -> None:
         """Describe the stream; nothing is made before it is iterated."""
         super().__init__()
         if batch_size < 1:
             raise UsageError(f"a batch needs at least one row, not {batch_size}")
-        if start < 0 or not 0 <= rank < world_size:
-            raise UsageError(f"start {start} must not be negative, and rank {rank} must be below {world_size}")
+        if start < 0:
+            raise UsageError(f"start {start} must not be negative")
+        if place is not None and not 0 <= place[0] < place[1]:
+            raise UsageError(f"rank {place[0]} must not be negative, and below the number of ranks, {place[1]}")
         if resolution < 64 or resolution % 64:
             raise UsageError(f"resolution {resolution} does not resolve the sources: choose a multiple of 64")
         if torch.device(device).type != "cpu":
@@ -58,20 +62,27 @@ class RecipeStream(IterableDataset[Batch]):
         self.start = start
         self.rows = rows
         self.device = torch.device(device)
-        self.rank = rank
-        self.world_size = world_size
+        self.place = place
 
     def __iter__(self) -> Iterator[Batch]:
         """Yield this consumer's batches."""
         find_system(self.key.system)  # which a loader's worker may not know yet
         info = get_worker_info()
         workers, worker = (1, 0) if info is None else (info.num_workers, info.id)
-        consumers, consumer = self.world_size * workers, self.rank * workers + worker
+        rank, ranks = self.place or _own_place()
+        consumers, consumer = ranks * workers, rank * workers + worker
         first = self.start + consumer * self.batch_size
         while self.rows is None or first < self.rows:
             stop = first + self.batch_size if self.rows is None else min(first + self.batch_size, self.rows)
             yield self.batch(first, stop)
             first += consumers * self.batch_size
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what a loader's new worker gets: it is in no distributed run, so it is told the place of its maker."""
+        state = dict(self.__dict__)
+        if get_spawning_popen() is not None and self.place is None:
+            state["place"] = _own_place()
+        return state
 
     def batch(self, start: int, stop: int) -> Batch:
         """Return rows start … stop−1, on the stream's device."""
@@ -100,7 +111,8 @@ def stream(
 ) -> RecipeStream:
     """Stream the rows of a dataset's regime, built on the fly; endless unless `rows` is given.
 
-    In a distributed run (`torch.distributed` initialised) each rank gets its share of the batches.
+    In a distributed run (`torch.distributed` initialised when the stream is iterated) each rank gets its share of the
+    batches.
 
     Args:
         task: `<dataset>/<regime>`, `poisson/pretrain` and the like included.
@@ -120,7 +132,6 @@ def stream(
     dataset = find_dataset(name)
     if split not in SPLITS:
         raise UsageError(f"unknown split {split!r}: choose one of {', '.join(SPLITS)}")
-    distributed = torch.distributed.is_available() and torch.distributed.is_initialized()
     return RecipeStream(
         dataset.key(find_regime(dataset, regime), split, version, seed),
         resolution=resolution,
@@ -128,6 +139,11 @@ def stream(
         start=start,
         rows=rows,
         device=device,
-        rank=torch.distributed.get_rank() if distributed else 0,
-        world_size=torch.distributed.get_world_size() if distributed else 1,
     )
+
+
+def _own_place() -> tuple[int, int]:
+    """Return this process's rank and the number of ranks, (0, 1) outside of a distributed run."""
+    if torch.distributed.is_available() and torch.distributed.is_initialized():
+        return torch.distributed.get_rank(), torch.distributed.get_world_size()
+    return 0, 1

@@ -3,13 +3,12 @@
 Results of one identity are one row, the union of their cells; a new revision of a model is a new row (`results.paths`).
 """
 
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from pdebench_fm.errors import PdefmError, UsageError
-from pdebench_fm.files import write_atomically
+from pdebench_fm.leaderboard.staging import submission, undisturbed
 from pdebench_fm.results.evaluation import Evaluation, read_evaluation
 from pdebench_fm.results.merging import conflicts
 from pdebench_fm.results.paths import HOME_ORGANISATION, row_path
@@ -65,8 +64,12 @@ def submit(
                 "scores"
             )
         rows[target] = other.merged_with(evaluation)
-    changed = {target: row for target, new in rows.items() if (row := _changed(target, new, replace=replace))}
-    _write_all(changed)
+    with submission(to) as staged:
+        for target, new in rows.items():
+            if (row := _changed(target, new, replace=replace)) is not None:
+                place = staged / target.relative_to(to)
+                write_samples(row.samples, samples_path(place))
+                write_result(row.result, place)
     return list(rows)
 
 
@@ -80,6 +83,10 @@ def load(root: Path) -> list[Entry]:
     """
     if not root.is_dir():
         raise UsageError(f"no leaderboard folder at {root}")
+    return undisturbed(root, lambda: _load(root))
+
+
+def _load(root: Path) -> list[Entry]:
     entries = []
     for path in sorted((root / "results").rglob("*.json")):
         result, place = read_evaluation(path).result, path.relative_to(root)
@@ -137,36 +144,3 @@ def _changed(target: Path, new: Evaluation, *, replace: bool) -> Evaluation | No
         )
     union = new.merged_with(present) if others else present.merged_with(new)
     return None if union.result == present.result else union
-
-
-def _write_all(rows: dict[Path, Evaluation]) -> None:
-    """Write every row, or put everything back as it was."""
-    with ExitStack() as undo:
-        for target, row in rows.items():
-            for file in (samples_path(target), target):
-                undo.enter_context(_restored_on_failure(file))
-            write_samples(row.samples, samples_path(target))
-            write_result(row.result, target)
-
-
-@contextmanager
-def _restored_on_failure(target: Path) -> Iterator[None]:
-    """Undo what was done to `target`, and to the folders made for it, when the block is left by an exception."""
-    made = _missing_folders(target)
-    before = target.read_bytes() if target.exists() else None
-    try:
-        yield
-    except BaseException:
-        if before is None:
-            target.unlink(missing_ok=True)
-        else:
-            write_atomically(target, before)
-        for folder in made:
-            if folder.is_dir() and not any(folder.iterdir()):
-                folder.rmdir()
-        raise
-
-
-def _missing_folders(target: Path) -> Sequence[Path]:
-    """Return the folders above `target` that do not exist, innermost first."""
-    return [folder for folder in target.parents if not folder.exists()]

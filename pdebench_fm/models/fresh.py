@@ -60,13 +60,17 @@ def _resets_all(model: nn.Module) -> bool:
         return all(bool(parameter.isfinite().all()) for parameter in probe.parameters())
 
 
-def copied(model: nn.Module) -> nn.Module:
+def copied(model: nn.Module, instead: dict[int, torch.Tensor] | None = None) -> nn.Module:
     """Return a copy of a module whose parameters can be trained if its own can.
 
     `copy.deepcopy` alone gives a `torch.jit.ScriptModule` parameters that are computed from those of the first.
+
+    Args:
+        model: left as it is.
+        instead: by `id`, what the copy gets in place of some of the module's objects.
     """
     with torch.no_grad():
-        twin = copy.deepcopy(model)
+        twin = copy.deepcopy(model, dict(instead or {}))
     for parameter, own in zip(model.parameters(), twin.parameters(), strict=False):  # a copy may be its author's work
         if parameter.requires_grad and not own.requires_grad and own.is_leaf:
             own.requires_grad_()

@@ -1,77 +1,92 @@
-"""The record of a training as it goes: a CSV file for programs, TensorBoard for eyes."""
+"""The record of a training as it goes: a CSV file for programs, TensorBoard for eyes.
+
+Both are made from the log in the run's checkpoint, and only ever written: whatever happened to them, they are as the
+log says again when the run goes on.
+"""
 
 import csv
 import io
-from collections.abc import Mapping
+import time
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
-from torch.utils.tensorboard import SummaryWriter
+from tensorboard.compat.proto.event_pb2 import Event
+from tensorboard.compat.proto.summary_pb2 import Summary
+from tensorboard.summary.writer.record_writer import RecordWriter
 
+from pdebench_fm.errors import PdefmError
 from pdebench_fm.files import write_atomically
+from pdebench_fm.training.checkpoint import LogEntry
 
 METRICS_NAME = "metrics.csv"
 TENSORBOARD_FOLDER = "tensorboard"
 
-_HEADER = ("step", "samples", "seconds", "training_error")
+_EVENTS = "events.out.tfevents."  # what TensorBoard looks for
 
 
-class MetricsLog:
-    """Appends one entry at each validation; opened at a step, it forgets what a killed run wrote after it."""
+class MetricsFiles:
+    """The files of a run's log."""
 
-    def __init__(self, out: Path, step: int) -> None:
-        """Open the log of a run's folder.
-
-        Args:
-            out: the folder.
-            step: of the checkpoint from which the run goes on, 0 for a new run.
-        """
-        self._path = out / METRICS_NAME
-        self._forget_after(step)
-        self._board = SummaryWriter(out / TENSORBOARD_FOLDER, purge_step=step + 1)
-
-    def __enter__(self) -> Self:
-        """Return the log."""
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        """Close TensorBoard's file."""
-        self._board.close()
-
-    def append(
-        self, step: int, samples: int, seconds: float, training_error: float, errors: Mapping[str, float]
-    ) -> None:
-        """Write one entry.
+    def __init__(self, out: Path, log: Sequence[LogEntry], seconds: float) -> None:
+        """Write the files of a run that starts or goes on, in place of what lies there.
 
         Args:
-            step: optimizer steps done.
-            samples: seen so far.
+            out: the run's folder.
+            log: so far.
             seconds: spent so far.
-            training_error: mean relative ℓ² error since the last entry.
-            errors: mean relative ℓ² error by system on the validation samples.
-        """
-        new = not self._path.exists()
-        with self._path.open("a", newline="") as handle:
-            writer = csv.writer(handle)
-            if new:
-                writer.writerow([*_HEADER, *(f"validation_{system}" for system in errors)])
-            numbers = [f"{error:.6g}" for error in (training_error, *errors.values())]
-            writer.writerow([step, samples, f"{seconds:.1f}", *numbers])
-        self._board.add_scalar("error/training", training_error, step)
-        for system, error in errors.items():
-            self._board.add_scalar(f"error/validation/{system}", error, step)
-        self._board.flush()
 
-    def _forget_after(self, step: int) -> None:
-        """Remove rows of later steps, and a last row that was cut off."""
-        if not self._path.exists():
-            return
-        with self._path.open(newline="") as handle:
-            header, *rows = csv.reader(handle)
+        Raises:
+            PdefmError: if they cannot be written.
+        """
+        self._table = out / METRICS_NAME
+        self._began = time.time() - seconds  # as if it had never stopped, so that TensorBoard shows time trained
+        board = out / TENSORBOARD_FOLDER
+        before = sorted(board.glob(f"{_EVENTS}*"))
+        self._events = board / f"{_EVENTS}{time.time_ns():020d}"  # a new name, as an open TensorBoard reads on by names
+        version = Event(wall_time=self._began, file_version="brain.Event:2")
+        write_atomically(self._events, _records([version, *self._scalars(log)]))
+        for path in before:
+            path.unlink(missing_ok=True)
+        if log:
+            self._write_table(log)
+        else:
+            self._table.unlink(missing_ok=True)
+
+    def append(self, log: Sequence[LogEntry]) -> None:
+        """Write a log with one more entry.
+
+        Raises:
+            PdefmError: if it cannot be written.
+        """
+        self._write_table(log)
+        try:
+            with self._events.open("ab") as handle:
+                handle.write(_records(self._scalars(log[-1:])))
+        except OSError as error:
+            raise PdefmError(f"cannot write {self._events}: {error.strerror or error}") from error
+
+    def _write_table(self, log: Sequence[LogEntry]) -> None:
         text = io.StringIO()
-        kept = (row for row in rows if len(row) == len(header) and int(row[0]) <= step)
-        csv.writer(text).writerows([header, *kept])
-        write_atomically(self._path, text.getvalue())
+        writer = csv.writer(text)
+        systems = [f"validation_{system}" for system in log[0].validation_errors]
+        writer.writerow(["step", "samples", "seconds", "training_error", *systems])
+        for entry in log:
+            errors = (entry.training_error, *entry.validation_errors.values())
+            writer.writerow([entry.step, entry.samples, f"{entry.seconds:.1f}", *(f"{error:.6g}" for error in errors)])
+        write_atomically(self._table, text.getvalue())
+
+    def _scalars(self, log: Iterable[LogEntry]) -> Iterable[Event]:
+        for entry in log:
+            values = {"error/training": entry.training_error}
+            values |= {f"error/validation/{system}": error for system, error in entry.validation_errors.items()}
+            summary = Summary(value=[Summary.Value(tag=tag, simple_value=value) for tag, value in values.items()])
+            yield Event(wall_time=self._began + entry.seconds, step=entry.step, summary=summary)
+
+
+def _records(events: Iterable[Event]) -> bytes:
+    """Return events as they lie in TensorBoard's files."""
+    buffer = io.BytesIO()
+    writer = RecordWriter(buffer)
+    for event in events:
+        writer.write(event.SerializeToString())
+    return buffer.getvalue()

@@ -1,6 +1,7 @@
 """Pretraining on an endless stream of fresh samples, with checkpoints and exact resume."""
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from math import isfinite
 from typing import Self
@@ -16,13 +17,15 @@ from pdebench_fm.errors import PdefmError, UsageError, unknown_name
 from pdebench_fm.models.config import HomogeneousNormaliser, ModelConfig
 from pdebench_fm.models.operator import NeuralOperator
 from pdebench_fm.models.sizes import SIZES, Size
-from pdebench_fm.training.checkpoint import Checkpoint
+from pdebench_fm.models.weights import TensorSpec, specs_of
+from pdebench_fm.training.checkpoint import Checkpoint, LogEntry, RunState
 from pdebench_fm.training.config import PretrainConfig
 from pdebench_fm.training.loss import relative_l2
 
 _SCALE_SAMPLES = 1024  # samples of the stream from which the coefficients' scales are measured
 _VALIDATION_SAMPLES = 64  # of each system
 _CALIBRATION_STEPS = 20  # steps timed to turn minutes into a number of steps
+_ADAM_STATE = ("step", "exp_avg", "exp_avg_sq")
 _ALL_COARSE = 0.99  # share of coarse steps in a run that is timed on them
 
 
@@ -98,7 +101,9 @@ class Pretraining:
     Attributes:
         config: what determines the run.
         model: the weights being trained; `averaged` holds their exponential moving average.
-        step: optimizer steps done.
+        step: optimizer steps done; `seconds` spent on them, in all pieces of the run.
+        losses: of the steps since the last entry of the `log`; both are kept by whoever drives the run.
+        stopping: whether a process asked to end the run after the last step.
     """
 
     def __init__(self, config: PretrainConfig, device: str = "cpu", processes: Accelerator | None = None) -> None:
@@ -121,6 +126,9 @@ class Pretraining:
         self.optimizer = torch.optim.Adam(self.model.parameters(), lr=config.learning_rate, fused=True)
         self.step = 0
         self.seconds = 0.0
+        self.losses: list[float] = []
+        self.log: list[LogEntry] = []
+        self.stopping = False
         self._stream = config.mixture("train")
         self._coarse_stream = config.mixture("train", config.coarse_resolution)
 
@@ -134,8 +142,11 @@ class Pretraining:
         """Whether this process is the one that writes files and reports."""
         return self._rank == 0
 
-    def advance(self) -> float:
+    def advance(self, *, stop: bool = False) -> float:
         """Do one optimizer step on the next samples of the stream; return their mean relative ℓ² error.
+
+        Args:
+            stop: whether this process wants to end the run after the step; `stopping` says so in all of them then.
 
         Raises:
             FloatingPointError: if the loss is not finite; the step is not taken.
@@ -151,7 +162,12 @@ class Pretraining:
         self.optimizer.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), config.gradient_clip)
-        value = float(loss.detach() if self.processes is None else self.processes.reduce(loss.detach(), "mean"))
+        shared = torch.stack([loss.detach(), loss.new_tensor(float(stop))])
+        if self.processes is not None:
+            shared = self.processes.reduce(shared, "mean")
+        numbers: list[float] = shared.tolist()
+        value, wishes = numbers
+        self.stopping = wishes > 0
         if not isfinite(value):
             raise FloatingPointError(f"the loss became {value} at step {self.step + 1} (try a smaller learning rate)")
         for group in self.optimizer.param_groups:
@@ -178,31 +194,67 @@ class Pretraining:
 
     def checkpoint(self) -> Checkpoint:
         """Return the run's whole state."""
+        state = RunState(
+            config=self.config, step=self.step, seconds=self.seconds, losses=tuple(self.losses), log=tuple(self.log)
+        )
         tensors: dict[str, Tensor] = {}
         for (name, parameter), average in zip(self.model.named_parameters(), self.averaged, strict=True):
             tensors[f"model.{name}"] = parameter.detach()
             tensors[f"average.{name}"] = average
             for key, value in self.optimizer.state.get(parameter, {}).items():
                 tensors[f"optimizer.{key}.{name}"] = value
-        return Checkpoint(self.config.model_dump_json(), self.step, self.seconds, tensors)
+        return Checkpoint(state, tensors)
 
     @classmethod
     def resume(cls, checkpoint: Checkpoint, device: str = "cpu", processes: Accelerator | None = None) -> Self:
-        """Return the run at the moment of its checkpoint, to go on exactly as if it had never stopped."""
-        run = cls(PretrainConfig.model_validate_json(checkpoint.config), device, processes)
-        with torch.no_grad():
-            for (name, parameter), average in zip(run.model.named_parameters(), run.averaged, strict=True):
-                parameter.copy_(checkpoint.tensors[f"model.{name}"])
-                average.copy_(checkpoint.tensors[f"average.{name}"])
-                state = {
-                    key: tensor.to("cpu" if key == "step" else run.device, copy=True)
-                    for key in ("step", "exp_avg", "exp_avg_sq")
-                    if (tensor := checkpoint.tensors.get(f"optimizer.{key}.{name}")) is not None
-                }
-                if state:
-                    run.optimizer.state[parameter] = state
-        run.step, run.seconds = checkpoint.step, checkpoint.seconds
+        """Return the run at the moment of its checkpoint, to go on exactly as if it had never stopped.
+
+        Raises:
+            PdefmError: if the checkpoint's tensors are not those of its configuration.
+        """
+        state = checkpoint.state
+        run = cls(state.config, device, processes)
+        if state.step > state.config.steps:
+            raise PdefmError(f"it is at step {state.step} of {state.config.steps}")
+        _check(checkpoint.tensors, run._expected(started=state.step > 0))
+        run._restore(checkpoint.tensors, started=state.step > 0)
+        run.step, run.seconds = state.step, state.seconds
+        run.losses, run.log = list(state.losses), list(state.log)
         return run
+
+    def _expected(self, *, started: bool) -> dict[str, TensorSpec]:
+        """Return what each tensor of a checkpoint must be."""
+        expected: dict[str, TensorSpec] = {}
+        for name, parameter in self.model.named_parameters():
+            like_parameter: TensorSpec = (tuple(parameter.shape), parameter.dtype)
+            expected |= {f"model.{name}": like_parameter, f"average.{name}": like_parameter}
+            if started:
+                expected[f"optimizer.step.{name}"] = ((), torch.float32)
+                expected |= {f"optimizer.{key}.{name}": like_parameter for key in _ADAM_STATE[1:]}
+        return expected
+
+    @torch.no_grad()
+    def _restore(self, tensors: Mapping[str, Tensor], *, started: bool) -> None:
+        """Take over checked tensors; the optimizer's state by its own rule, which knows on what device each belongs."""
+        state: dict[int, dict[str, Tensor]] = {}
+        for i, (name, parameter) in enumerate(self.model.named_parameters()):
+            parameter.copy_(tensors[f"model.{name}"])
+            self.averaged[i].copy_(tensors[f"average.{name}"])
+            if started:
+                state[i] = {key: tensors[f"optimizer.{key}.{name}"].clone() for key in _ADAM_STATE}
+        self.optimizer.load_state_dict({**self.optimizer.state_dict(), "state": state})
+
+
+def _check(tensors: Mapping[str, Tensor], expected: Mapping[str, TensorSpec]) -> None:
+    """Raise a `PdefmError` that names the first tensor that is missing, unexpected, or of another shape or dtype."""
+    found = specs_of(tensors)
+    for name in sorted(found.keys() | expected.keys()):
+        if found.get(name) != expected.get(name):
+            described = [
+                "none" if spec is None else f"{tuple(spec[0])} {str(spec[1]).removeprefix('torch.')}"
+                for spec in (found.get(name), expected.get(name))
+            ]
+            raise PdefmError(f"its tensor {name!r} is {described[0]}, the configuration's is {described[1]}")
 
 
 @torch.no_grad()

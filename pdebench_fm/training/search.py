@@ -1,6 +1,5 @@
 """Fine-tuning as the paper does: a grid of learning rates, and the epoch that does best on validation rows."""
 
-import copy
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -64,7 +63,7 @@ def adapt_by_search(
         DivergenceError, ModelOutputError: if no learning rate leads to a finite prediction.
         UserCodeError: if the module raises.
     """
-    best: tuple[float, dict[str, Tensor]] | None = None
+    best: tuple[float, nn.Module] | None = None
     failure: DivergenceError | ModelOutputError | None = None
     step = 0
     for learning_rate in recipe.learning_rates:
@@ -79,16 +78,25 @@ def adapt_by_search(
                     on_step(step, loss)
                 error = mean_error(tuning.module, validation)
                 if best is None or error < best[0]:
-                    with user_code("keeping the model's state"):
-                        best = error, copy.deepcopy(tuning.module.state_dict())
+                    best = error, _snapshot(tuning.module)
         except (DivergenceError, ModelOutputError) as diverged:
             failure = type(diverged)(f"{diverged}, with learning rate {learning_rate:g}")
     if best is None:
         raise failure or DivergenceError("the recipe has no epochs")
-    with user_code("loading the model's state"):
-        found = copied(module)
-        found.load_state_dict(best[1])
-        return found.eval()
+    return best[1].eval()
+
+
+def _snapshot(module: nn.Module) -> nn.Module:
+    """Return a copy of a module as it is now, with what it keeps outside of its `state_dict` too.
+
+    Tensors that its last training step left in attributes lose their history, with which PyTorch copies none.
+    """
+    with user_code("copying the model"):
+        attributes = (value for part in module.modules() for value in vars(part).values())
+        without_history = {
+            id(value): value.detach().clone() for value in attributes if isinstance(value, Tensor) and not value.is_leaf
+        }
+        return copied(module, without_history)
 
 
 def mean_error(operator: Operator, rows: Batch) -> float:

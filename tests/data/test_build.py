@@ -6,11 +6,13 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from datasets import load_dataset
+from killing import killed_at
 
 from pdebench_fm.data import build as building
 from pdebench_fm.data.build import BuildPlan, build
@@ -185,3 +187,86 @@ def test_row_groups_have_128_rows_or_the_size_of_128_rows_at_128(resolution, row
     plan = BuildPlan(DATASETS["poisson"], ("pretrain",), {"test": total}, resolution)
     shard = build(plan, tmp_path) / "pretrain" / "test-00000-of-00001.parquet"
     assert pq.ParquetFile(shard).metadata.row_group(0).num_rows == min(rows, total)
+
+
+SMALL = {"train": 8, "validation": 4, "test": 4}
+
+
+def test_a_build_killed_at_any_of_its_writes_is_gone_on_with(tmp_path):
+    plan = plan_for(rows={"test": 2})
+    expected = digests(build(plan, tmp_path / "undisturbed"))
+    for writes in (*range(8), 12, 16, 20):
+        out = tmp_path / str(writes)
+        out.mkdir()
+        assert killed_at(writes, out, lambda out=out: build(plan, out))
+        assert digests(build(plan, out)) == expected
+        assert not list(out.rglob(".pdefm*"))
+
+
+def contents(folder):
+    return {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def flipped(content, place):
+    """Return a text with one character changed to another one of its kind, which no parser notices."""
+    found = chr(content[place])
+    return content[:place] + (b"1" if found != "1" else b"2") + content[place + 1 :]
+
+
+@pytest.mark.parametrize(
+    ("name", "key"),
+    [
+        (".build/medium--test-00000-of-00001.parquet.json", b'"content_hashes":'),
+        (".build/medium--test-00000-of-00001.parquet.json", b'"recipe_hashes":'),
+        (".build/medium--test-00000-of-00001.parquet.json", b'"sha256":'),
+        (".build/card.json", b'"statistics.json":'),
+        ("statistics.json", b'"maximum":'),
+        ("manifest.json", b'"recipe_digest":'),
+    ],
+)
+def test_a_changed_digit_in_what_a_build_remembers_is_never_gone_on_with(tmp_path, name, key):
+    folder = build(plan_for(rows=SMALL), tmp_path)
+    expected = contents(folder)
+    damaged = expected[Path(name)]
+    place = next(i for i in range(damaged.index(key) + len(key), len(damaged)) if chr(damaged[i]) in "0123456789abcdef")
+    (folder / name).write_bytes(flipped(damaged, place))
+    build(plan_for(rows=SMALL), tmp_path)
+    assert contents(folder) == expected
+
+
+@pytest.mark.parametrize("name", ["figures/regimes.png", "statistics.json", "manifest.json", "README.md"])
+def test_a_truncated_file_of_a_build_is_made_again(tmp_path, name):
+    folder = build(plan_for(rows=SMALL), tmp_path)
+    expected = contents(folder)
+    (folder / name).write_bytes(expected[Path(name)][:100])
+    build(plan_for(rows=SMALL), tmp_path)
+    assert contents(folder) == expected
+
+
+def test_a_changed_digit_in_the_state_of_a_build_is_one_clear_error(tmp_path):
+    state = build(plan_for(rows=SMALL), tmp_path) / ".build" / "state.json"
+    state.write_bytes(state.read_bytes().replace(b'"train": 8', b'"train": 9'))
+    with pytest.raises(PdefmError, match=rf"{state} is damaged"):
+        build(plan_for(rows=SMALL), tmp_path)
+
+
+def test_a_damaged_regime_of_before_is_named_and_stays_listed(tmp_path):
+    folder = build(plan_for("poisson-ood", ("hard",), SMALL), tmp_path)
+    expected = read_manifest(folder / "manifest.json")
+    shard = folder / "hard" / "test-00000-of-00001.parquet"
+    shard.write_bytes(shard.read_bytes()[:-1])
+    with pytest.raises(PdefmError, match=rf"{folder / 'hard'} was built before and is damaged: build that regime"):
+        build(plan_for("poisson-ood", ("mild",), SMALL), tmp_path)
+    assert read_manifest(folder / "manifest.json") == expected
+    build(plan_for("poisson-ood", ("hard",), SMALL), tmp_path)
+    build(plan_for("poisson-ood", ("mild",), SMALL), tmp_path)
+    assert len(read_manifest(folder / "manifest.json").splits) == 6
+
+
+def test_a_second_build_in_one_folder_is_refused_while_the_first_goes_on(tmp_path):
+    def build_another(_):
+        with pytest.raises(PdefmError, match="another pdefm is writing to"):
+            build(plan_for("poisson-ood", ("mild",), SMALL), tmp_path)
+
+    folder = build(plan_for("poisson-ood", ("hard",), SMALL), tmp_path, on_shard=build_another)
+    assert {split.regime for split in read_manifest(folder / "manifest.json").splits} == {"hard"}

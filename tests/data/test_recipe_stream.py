@@ -50,35 +50,41 @@ def test_ranks_and_workers_together_see_each_row_once():
             start=0,
             rows=25,
             device="cpu",
-            rank=rank,
-            world_size=3,
+            place=(rank, 3),
         )
         seen += sources(DataLoader(rows, batch_size=None, num_workers=2))
     assert len(seen) == 25
     assert len(set(seen)) == 25
 
 
-def test_ranks_of_a_process_group_are_found(tmp_path):
+@pytest.mark.parametrize("loader", ["", "fork", "spawn"])
+def test_ranks_of_a_process_group_are_found_even_by_a_stream_made_before_it(tmp_path, loader):
     script = tmp_path / "ranks.py"
     script.write_text(
-        "import hashlib\n"
+        "import copy, hashlib\n"
         "import torch.distributed as dist\n"
-        "dist.init_process_group('gloo')\n"
+        "from torch.utils.data import DataLoader\n"
         "from pdebench_fm.data import stream\n"
-        "batches = stream('poisson/pretrain', resolution=64, batch_size=2, rows=9)\n"
-        "rows = [hashlib.sha256(row.numpy().tobytes()).digest() for batch in batches for row in batch.source]\n"
-        "every = [None, None]\n"
-        "dist.all_gather_object(every, rows)\n"
-        "flat = every[0] + every[1]\n"
-        "assert len(set(flat)) == len(flat) == 9\n"
-        "if dist.get_rank() == 0:\n"
-        "    print('rows of the ranks:', sorted(map(len, every)))\n"
-        "dist.destroy_process_group()\n"
+        "if __name__ == '__main__':\n"
+        "    early = copy.deepcopy(stream('poisson/pretrain', resolution=64, batch_size=2, rows=9))\n"
+        "    dist.init_process_group('gloo')\n"
+        "    late = stream('poisson/pretrain', resolution=64, batch_size=2, rows=9)\n"
+        "    for batches in (early, late):\n"
+        f"        if {loader!r}:\n"
+        f"            batches = DataLoader(batches, None, num_workers=1, multiprocessing_context={loader!r})\n"
+        "        rows = [hashlib.sha256(row.numpy().tobytes()).digest() for batch in batches for row in batch.source]\n"
+        "        every = [None, None]\n"
+        "        dist.all_gather_object(every, rows)\n"
+        "        flat = every[0] + every[1]\n"
+        "        assert len(set(flat)) == len(flat) == 9\n"
+        "        if dist.get_rank() == 0:\n"
+        "            print('rows of the ranks:', sorted(map(len, every)))\n"
+        "    dist.destroy_process_group()\n"
     )
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", str(script)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stderr
-    assert "rows of the ranks: [4, 5]" in done.stdout
+    assert done.stdout.count("rows of the ranks: [4, 5]") == 2
 
 
 def test_fields_built_as_tensors_equal_those_built_as_arrays():

@@ -113,6 +113,30 @@ def test_the_search_keeps_the_learning_rate_and_epoch_that_validate_best(rows, m
     assert mean_error(found, validation) == min(errors)
 
 
+class Counting(nn.Module):
+    """u = weight · f + what it counted while it was trained, which its `state_dict` does not hold."""
+
+    def __init__(self):
+        super().__init__()
+        self.weight = nn.Parameter(torch.tensor(1.0))
+        self.steps = 0
+        self.last = None
+
+    def forward(self, source, _):
+        if self.training:
+            self.steps += 1
+            self.last = source * self.weight  # a tensor with a history
+        return source * self.weight + 0.1 * self.steps
+
+
+def test_the_best_epoch_is_restored_with_what_a_state_dict_leaves_out(rows):
+    validation = Batch(rows.source, rows.coefficients, rows.source + 0.2)  # what the second epoch predicts
+    found = adapt_by_search(Counting(), rows, validation, SearchRecipe((1e-9,), epochs=5, batch_size=7), seed=0)
+    assert found.steps == 2
+    assert mean_error(found, validation) < 1e-5
+    assert not found.last.requires_grad
+
+
 def test_the_search_goes_on_after_a_learning_rate_that_diverges(rows):
     recipe = SearchRecipe(learning_rates=(1e30, 1e-2), epochs=3, batch_size=128)
     found = adapt_by_search(Linear(), rows, rows, recipe, seed=0)

@@ -1,12 +1,15 @@
 """Pretraining in several processes: each sample is seen once, so the weights are those of one process."""
 
 import os
+import signal
 import subprocess
 import sys
+import time
 
 import pytest
 import torch
 
+from pdebench_fm.files import folder_lock
 from pdebench_fm.models import load_model
 from pdebench_fm.training.checkpoint import read_checkpoint
 
@@ -35,7 +38,7 @@ def test_two_processes_end_with_the_weights_of_one(alone, tmp_path):
     expected = load_model(alone / "fno-mixed-64k").state_dict()
     for name, tensor in load_model(tmp_path / "two" / "fno-mixed-64k").state_dict().items():
         torch.testing.assert_close(tensor, expected[name], rtol=1e-4, atol=1e-6)
-    assert read_checkpoint(tmp_path / "two" / "checkpoint.safetensors").step == 6
+    assert read_checkpoint(tmp_path / "two" / "checkpoint.safetensors").state.step == 6
 
 
 def test_a_run_goes_on_in_another_number_of_processes(alone, tmp_path):
@@ -45,6 +48,40 @@ def test_a_run_goes_on_in_another_number_of_processes(alone, tmp_path):
     resumed = load_model(tmp_path / "fno-mixed-64k").state_dict()
     expected = load_model(alone / "fno-mixed-64k").state_dict()
     assert all(torch.equal(resumed[name], tensor) for name, tensor in expected.items())
+
+
+def start_two(out, steps):
+    """Start a run in two processes, and wait until it trains."""
+    starter = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    command = [sys.executable, *starter, "-m", "pdebench_fm", *RUN, str(out), "--steps", str(steps)]
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+    deadline = time.monotonic() + 90
+    while not (out / "tensorboard").exists():
+        assert time.monotonic() < deadline
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.1)
+    return process
+
+
+def test_ctrl_c_ends_all_processes_after_the_same_step_and_saves_it(tmp_path):
+    process = start_two(tmp_path / "two", 300)
+    time.sleep(1)
+    os.killpg(process.pid, signal.SIGINT)  # as a terminal does
+    output, errors = process.communicate(timeout=60)
+    step = read_checkpoint(tmp_path / "two" / "checkpoint.safetensors").state.step
+    assert 0 < step < 300
+    assert f"interrupted: saved at step {step} of 300; run again to go on" in errors, output + errors
+    assert not list((tmp_path / "two").rglob(".pdefm*"))
+
+
+def test_processes_end_with_the_launcher_that_was_killed(tmp_path):
+    process = start_two(tmp_path / "two", 100_000)
+    os.kill(process.pid, signal.SIGKILL)
+    process.communicate(timeout=30)  # to the end of the output, which its processes hold open too
+    with folder_lock(tmp_path / "two"):
+        pass
 
 
 def test_a_batch_that_cannot_be_shared_is_refused(tmp_path):

@@ -1,17 +1,24 @@
 """Pretraining: exact resume, refusals, and that it learns."""
 
 import csv
-import time
+import json
+import signal
+import subprocess
+import sys
 
+import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 
+from pdebench_fm.cli import main
 from pdebench_fm.data.batches import Mixture
 from pdebench_fm.errors import PdefmError, UsageError
 from pdebench_fm.models import load_model
 from pdebench_fm.physics import SampleKey
+from pdebench_fm.training import checkpoint as checkpoints
 from pdebench_fm.training import run as running
-from pdebench_fm.training.checkpoint import read_checkpoint, write_checkpoint
+from pdebench_fm.training.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
 from pdebench_fm.training.config import PretrainConfig
 from pdebench_fm.training.pretrain import Pretraining, validation_errors
 from pdebench_fm.training.run import pretrain
@@ -49,14 +56,14 @@ def test_a_killed_run_ends_with_the_same_weights_as_an_uninterrupted_one(uninter
             pretrain(CONFIG, tmp_path, validate_every=4, on_progress=kill_at(step))
     folder = pretrain(CONFIG, tmp_path, validate_every=4)
     assert same(weights_of(folder), weights_of(uninterrupted))
-    with (tmp_path / "metrics.csv").open() as handle:
-        rows = list(csv.DictReader(handle))
-    assert [int(row["step"]) for row in rows] == [4, 8, 12]
-    with (uninterrupted.parent / "metrics.csv").open() as handle:
-        expected = list(csv.DictReader(handle))
-    for row in rows + expected:
-        del row["seconds"]  # the only thing that may differ
-    assert rows[-1] == expected[-1]
+    assert metrics_of(tmp_path) == metrics_of(uninterrupted.parent)
+    assert [row["step"] for row in metrics_of(tmp_path)] == ["4", "8", "12"]
+
+
+def metrics_of(out):
+    """Return the rows of a run's metrics, without the time it took, which alone may differ."""
+    with (out / "metrics.csv").open(newline="") as handle:
+        return [{name: value for name, value in row.items() if name != "seconds"} for row in csv.DictReader(handle)]
 
 
 def test_running_a_finished_run_again_changes_nothing(uninterrupted):
@@ -77,28 +84,226 @@ def test_a_folder_with_something_else_is_refused(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
 
 
-def test_a_damaged_checkpoint_is_named(uninterrupted, tmp_path):
-    (tmp_path / "checkpoint.safetensors").write_bytes(
-        (uninterrupted.parent / "checkpoint.safetensors").read_bytes()[:1000]
-    )
-    with pytest.raises(PdefmError, match="safetensors is not a usable checkpoint"):
+def test_a_checkpoint_with_any_bit_flipped_or_cut_off_anywhere_is_named_and_never_gone_on_with(uninterrupted, tmp_path):
+    whole = (uninterrupted.parent / "checkpoint.safetensors").read_bytes()
+    header = int.from_bytes(whole[:8], "little")
+    path = tmp_path / "checkpoint.safetensors"
+    generator = np.random.default_rng(0)
+    anywhere = generator.integers(8 * len(whole), size=30)
+    in_the_header = generator.integers(8 * (header + 8), size=30)  # where the names and the state are
+    for place in map(int, (*anywhere, *in_the_header)):
+        damaged = bytearray(whole)
+        damaged[place // 8] ^= 1 << place % 8
+        path.write_bytes(damaged)
+        with pytest.raises(PdefmError, match=rf"^{path} is (damaged|not a usable checkpoint).*remove it to"):
+            pretrain(CONFIG, tmp_path)
+    for length in (0, 7, 1000, header, len(whole) - 1):
+        path.write_bytes(whole[:length])
+        with pytest.raises(PdefmError, match=rf"^{path} is not a usable checkpoint"):
+            pretrain(CONFIG, tmp_path)
+
+
+def without(tensors, name):
+    return {key: value for key, value in tensors.items() if key != name}
+
+
+LIFT = "model.network.lift.weight"
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda held: {**held, LIFT: held[LIFT].flatten()[:1]}, rf"{LIFT}' is \(1,\) float32, the"),
+        (lambda held: {**held, LIFT: held[LIFT].double()}, rf"{LIFT}' is .* float64, the"),
+        (lambda held: without(held, LIFT), rf"{LIFT}' is none, the"),
+        (lambda held: {**held, "model.more": torch.zeros(2)}, r"model.more' is \(2,\) float32, the .* is none"),
+        (lambda held: {**held, f"optimizer.step.{LIFT[6:]}": torch.zeros(1)}, r"optimizer.step.*\(1,\) float32, the"),
+        (lambda held: without(held, f"optimizer.exp_avg.{LIFT[6:]}"), "optimizer.exp_avg.*is none, the"),
+        (lambda held: without(held, f"average.{LIFT[6:]}"), "average.*is none, the"),
+    ],
+)
+def test_tensors_that_are_not_the_configurations_are_named(uninterrupted, tmp_path, change, message):
+    held = read_checkpoint(uninterrupted.parent / "checkpoint.safetensors")
+    path = tmp_path / "checkpoint.safetensors"
+    write_checkpoint(Checkpoint(held.state, change(dict(held.tensors))), path)
+    with pytest.raises(PdefmError, match=rf"^cannot go on from {path}: its tensor '{message}"):
         pretrain(CONFIG, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"surprise": 1}, "surprise: Extra inputs"),
+        ({"step": -1}, "step: Input should be greater"),
+        ({"step": 13}, "it is at step 13 of 12"),
+        ({"config": {"family": "mixed"}}, "config.size: Field required"),
+        ({"config": {"family": "mixed", "size": "65k", "steps": 12}}, "unknown size '65k'"),
+    ],
+)
+def test_a_state_that_no_run_has_is_one_clear_error(uninterrupted, tmp_path, change, message):
+    held = read_checkpoint(uninterrupted.parent / "checkpoint.safetensors")
+    text = json.dumps(held.state.model_dump(mode="json") | change)
+    path = tmp_path / "checkpoint.safetensors"
+    save_file(dict(held.tensors), path, {"state": text, "digest": checkpoints._digest(text, held.tensors)})
+    with pytest.raises(PdefmError, match=rf"{path}.*{message}"):
+        pretrain(CONFIG, tmp_path)
+
+
+@pytest.mark.parametrize("device", ["cpu", *(["cuda"] if torch.cuda.is_available() else [])])
+def test_the_optimizers_state_is_restored_by_its_own_rule(tmp_path, monkeypatch, device):
+    run = Pretraining(CONFIG, device)
+    run.advance()
+    write_checkpoint(run.checkpoint(), tmp_path / "checkpoint.safetensors")
+    given = []
+
+    class Watched(torch.optim.Adam):
+        def load_state_dict(self, state):
+            given.append(state)
+            super().load_state_dict(state)
+
+    monkeypatch.setattr(torch.optim, "Adam", Watched)
+    resumed = Pretraining.resume(read_checkpoint(tmp_path / "checkpoint.safetensors"), device)
+    assert len(given) == 1
+    for one, other in zip(run.model.parameters(), resumed.model.parameters(), strict=True):
+        held, found = run.optimizer.state[one], resumed.optimizer.state[other]
+        assert found.keys() == held.keys() == {"step", "exp_avg", "exp_avg_sq"}
+        for key, value in held.items():
+            assert (found[key].device, found[key].dtype) == (value.device, value.dtype)
+            assert torch.equal(found[key], value)
+    assert run.advance() == resumed.advance()
+    assert same(run.checkpoint().tensors, resumed.checkpoint().tensors)
+
+
+@pytest.mark.parametrize("damage", [b"", b"step,samples", b"\xff\x00", None])
+def test_whatever_happened_to_the_metrics_they_are_as_they_were_when_the_run_goes_on(uninterrupted, tmp_path, damage):
+    with pytest.raises(KeyboardInterrupt, match="saved at step 9 of 12"):
+        pretrain(CONFIG, tmp_path, validate_every=4, on_progress=press_ctrl_c_at(9))
+    if damage is None:
+        (tmp_path / "metrics.csv").unlink()
+    else:
+        (tmp_path / "metrics.csv").write_bytes(damage)
+    pretrain(CONFIG, tmp_path, validate_every=4)
+    assert metrics_of(tmp_path) == metrics_of(uninterrupted.parent)
+
+
+def press_ctrl_c_at(*steps):
+    def on_progress(progress):
+        if progress.step in steps:
+            signal.raise_signal(signal.SIGINT)
+
+    return on_progress
+
+
+def test_ctrl_c_saves_after_the_step_and_the_run_goes_on_from_there(uninterrupted, tmp_path):
+    started = []
+    for step in (5, 6, 11):
+        with pytest.raises(KeyboardInterrupt, match=f"saved at step {step} of 12; run again to go on"):
+            pretrain(
+                CONFIG,
+                tmp_path,
+                validate_every=4,
+                on_progress=press_ctrl_c_at(step),
+                on_start=lambda *steps: started.append(steps),
+            )
+        assert read_checkpoint(tmp_path / "checkpoint.safetensors").state.step == step
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    folder = pretrain(CONFIG, tmp_path, validate_every=4, on_start=lambda *steps: started.append(steps))
+    assert started == [(0, 12), (5, 12), (6, 12), (11, 12)]
+    assert same(weights_of(folder), weights_of(uninterrupted))
+    assert metrics_of(tmp_path) == metrics_of(uninterrupted.parent)
+
+
+def test_a_second_ctrl_c_interrupts_at_once(tmp_path, monkeypatch):
+    real = running.Pretraining.advance
+
+    def impatient(self, **options):
+        if self.step == 6:
+            signal.raise_signal(signal.SIGINT)
+            signal.raise_signal(signal.SIGINT)
+        return real(self, **options)
+
+    monkeypatch.setattr(running.Pretraining, "advance", impatient)
+    with pytest.raises(KeyboardInterrupt) as caught:
+        pretrain(CONFIG, tmp_path, validate_every=4)
+    assert caught.value.args == ()
+    assert read_checkpoint(tmp_path / "checkpoint.safetensors").state.step == 4
+
+
+def test_a_second_run_in_one_folder_is_refused_while_the_first_goes_on(uninterrupted, tmp_path):
+    refused = []
+
+    def run_another(progress):
+        if progress.step == 6:
+            with pytest.raises(PdefmError, match=f"another pdefm is writing to {tmp_path}"):
+                pretrain(CONFIG, tmp_path, validate_every=4)
+            refused.append(progress.step)
+
+    pretrain(CONFIG, tmp_path, validate_every=4, on_progress=run_another)
+    assert refused == [6]
+    assert metrics_of(tmp_path) == metrics_of(uninterrupted.parent)
+
+
+FIRST_WRITE = """
+import os, sys, pathlib
+from pdebench_fm.training.run import pretrain
+from pdebench_fm.training.config import PretrainConfig
+left = int(sys.argv[2])
+def count(event, arguments):
+    global left
+    if event in ("os.mkdir", "open", "os.rename", "os.remove") and sys.argv[1] in str(arguments[0]):
+        left -= 1
+        if left < 0:
+            os.kill(os.getpid(), 9)
+sys.addaudithook(count)
+pretrain(PretrainConfig(family="poisson", size="64k", steps=1, batch_size=2), pathlib.Path(sys.argv[1]))
+"""
+
+
+def test_a_run_killed_at_any_of_its_first_writes_is_gone_on_with(tmp_path):
+    config = PretrainConfig(family="poisson", size="64k", steps=1, batch_size=2)
+    expected = weights_of(pretrain(config, tmp_path / "undisturbed"))
+    for writes in (1, 2, 3, 5):
+        out = tmp_path / str(writes)
+        killed = subprocess.run([sys.executable, "-c", FIRST_WRITE, str(out), str(writes)], check=False)
+        assert killed.returncode == -signal.SIGKILL
+        assert same(weights_of(pretrain(config, out)), expected)
+        assert not list(out.rglob(".pdefm*"))
+
+
+def test_the_command_says_where_it_stopped_where_it_goes_on_and_that_nothing_is_left(tmp_path, capsys, monkeypatch):
+    command = ["pretrain", "--family", "poisson", "--size", "64k", "--steps", "6", "--batch-size", "2"]
+    command += ["--device", "cpu", "--out", str(tmp_path / "run")]
+    real = running.Pretraining.advance
+
+    def interrupted(self, **options):
+        if self.step == 3:
+            signal.raise_signal(signal.SIGINT)
+        return real(self, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(running.Pretraining, "advance", interrupted)
+        assert main(command) == 130
+    assert capsys.readouterr().err.endswith("pdefm: interrupted: saved at step 4 of 6; run again to go on\n")
+    assert main(command) == 0
+    assert "going on at step 4 of 6" in "".join(capsys.readouterr())
+    assert main(command) == 0
+    assert "all 6 steps were done before: nothing is left to train" in "".join(capsys.readouterr())
 
 
 def test_a_loss_that_is_not_finite_stops_with_the_last_good_checkpoint_named(tmp_path, monkeypatch):
     real = running.Pretraining.advance
 
-    def poisoned(self):
+    def poisoned(self, **options):
         if self.step == 6:
             with torch.no_grad():
                 next(self.model.parameters()).fill_(torch.nan)
-        return real(self)
+        return real(self, **options)
 
     monkeypatch.setattr(running.Pretraining, "advance", poisoned)
     with pytest.raises(PdefmError, match=r"step 7.*last good checkpoint is .*checkpoint\.safetensors"):
         pretrain(CONFIG, tmp_path, validate_every=4)
     kept = read_checkpoint(tmp_path / "checkpoint.safetensors")
-    assert kept.step == 4
+    assert kept.state.step == 4
     assert all(tensor.isfinite().all() for tensor in kept.tensors.values())
 
 
@@ -208,7 +413,7 @@ def test_minutes_are_turned_into_steps_once_and_kept_on_resume(tmp_path):
     config = CONFIG.model_copy(update={"family": "poisson", "steps": 1})
     seen = []
     pretrain(config, tmp_path, minutes=0.01, on_progress=seen.append)
-    steps = read_checkpoint(tmp_path / "checkpoint.safetensors").step
+    steps = read_checkpoint(tmp_path / "checkpoint.safetensors").state.step
     assert steps == seen[-1].steps > 1
     seen.clear()
     pretrain(config, tmp_path, minutes=5.0, on_progress=seen.append)  # finished already, whatever the minutes
@@ -225,12 +430,7 @@ def test_tensorboard_has_each_validation_once_after_a_kill(uninterrupted, tmp_pa
 
     assert steps(uninterrupted.parent) == [4, 8, 12]
 
-    def interrupt(progress):
-        if progress.step == 9:
-            raise KeyboardInterrupt
-
     with pytest.raises(KeyboardInterrupt):
-        pretrain(CONFIG, tmp_path, validate_every=4, on_progress=interrupt)
-    time.sleep(1)  # TensorBoard reads the files of a run in the order of the seconds in their names
+        pretrain(CONFIG, tmp_path, validate_every=4, on_progress=press_ctrl_c_at(9))
     pretrain(CONFIG, tmp_path, validate_every=4)
     assert steps(tmp_path) == [4, 8, 12]
