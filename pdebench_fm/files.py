@@ -97,6 +97,34 @@ def folder_lock(folder: Path, *, wait_seconds: float = 0.0) -> Iterator[None]:
                 folder.rmdir()
 
 
+@contextmanager
+def file_lock(path: Path, *, wait_seconds: float) -> Iterator[None]:
+    """Hold a file, which may be missing, as the only one that reads it and writes it anew; its folder is made.
+
+    Args:
+        path: of the file. The lock is another one beside it, which is removed afterwards.
+        wait_seconds: how long to wait for another one to finish.
+
+    Raises:
+        PdefmError: if another one holds it all that time, or the folder cannot be written to.
+    """
+    place = path.with_name(f".{path.name}.lock")
+    lock = FileLock(place, thread_local=False)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock.acquire(timeout=wait_seconds)
+    except Timeout as error:
+        raise PdefmError(f"another pdefm is writing {path}: run this again when it has ended") from error
+    except OSError as error:
+        raise PdefmError(f"cannot write to {path.parent}: {error.strerror or error}") from error
+    try:
+        yield
+    finally:
+        with suppress(OSError):
+            place.unlink()  # while it is held: whoever waits for it sees that, and makes another
+        lock.release()
+
+
 def is_unused(folder: Path) -> bool:
     """Return whether a folder is missing, or holds nothing but what a writer leaves that was killed at its beginning.
 

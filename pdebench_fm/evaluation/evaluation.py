@@ -59,7 +59,7 @@ def evaluation_of(cells: Sequence[Cell], outcomes: Mapping[Cell, Outcome]) -> Ev
         division=division_of(first.recipe),
         method=first.recipe,
         deterministic=first.deterministic,
-        model=model_record(first.candidate),
+        model=model_record(first.candidate, known=all(outcome.known for _, outcome in scored)),
         dataset=dataset,
         cells=records,
         failures=tuple(
@@ -95,13 +95,13 @@ def dataset_record(task: EvaluationTask, track: Track) -> DatasetRecord:
     )
 
 
-def model_record(candidate: Candidate) -> ModelRecord:
-    """Return what a result says of a model."""
+def model_record(candidate: Candidate, *, known: bool = True) -> ModelRecord:
+    """Return what a result says of a model; one that was not `known` throughout has no fingerprint."""
     return ModelRecord(
         model_id=candidate.name,
         revision=candidate.revision,
         weights_sha256=candidate.weights_sha256,
-        fingerprint=candidate.fingerprint,
+        fingerprint=candidate.fingerprint if known else None,
         parameters=candidate.parameters or None,
         family=candidate.family,
         size=candidate.size,

@@ -7,10 +7,13 @@ from pathlib import Path
 import pyarrow as pa
 
 from pdebench_fm.errors import PdefmError
+from pdebench_fm.files import file_lock
 from pdebench_fm.results.merging import fingerprint, may_merge, merged
 from pdebench_fm.results.result import Failure, Result, Run, read_result, write_result
 from pdebench_fm.results.runs import check_derived
 from pdebench_fm.results.samples import read_own_samples, samples_path, write_samples
+
+_PATIENCE = 60.0  # seconds to wait for another one who writes the same file
 
 _logger = logging.getLogger("pdebench_fm")
 
@@ -57,21 +60,27 @@ class Evaluation:
         wanted = Path(path)
         own = wanted.with_name(f"{wanted.stem}-{fingerprint(self.result)}{wanted.suffix}")
         for place in (wanted, own):
-            if not place.exists():
-                _write_both(self, place)
+            with file_lock(place, wait_seconds=_PATIENCE):
+                reason = self._write_or_merge(place)
+            if reason is None:
                 return place
-            try:
-                kept = read_evaluation(place)
-            except PdefmError as error:
-                reason = str(error)
-            else:
-                if may_merge(kept.result, self.result):
-                    _write_both(kept.merged_with(self), place)
-                    return place
-                reason = f"{place} holds another result"
             if place == wanted:
                 _logger.warning("%s; it is left as it is, and the new result written to %s", reason, own)
         raise PdefmError(f"cannot write the result: {reason}")
+
+    def _write_or_merge(self, place: Path) -> str | None:
+        """Write to a place that nobody else writes to now; if that would lose what lies there, return why not."""
+        if not place.exists():
+            _write_both(self, place)
+            return None
+        try:
+            kept = read_evaluation(place)
+        except PdefmError as error:
+            return str(error)
+        if not may_merge(kept.result, self.result):
+            return f"{place} holds another result"
+        _write_both(kept.merged_with(self), place)
+        return None
 
 
 def read_evaluation(path: Path) -> Evaluation:

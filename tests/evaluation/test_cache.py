@@ -14,6 +14,7 @@ from torch import nn
 from pdebench_fm.evaluation.cache import CellCache
 from pdebench_fm.evaluation.cell import Scored, cell_key
 from pdebench_fm.evaluation.evaluate import evaluate_suite
+from pdebench_fm.evaluation.provenance import provenance_here
 from pdebench_fm.evaluation.suite import plan
 from pdebench_fm.models import NeuralOperator, candidate_of, load_model, open_candidate
 from pdebench_fm.protocol.metrics import METRIC_NAMES
@@ -26,7 +27,9 @@ def cell_of(model, task, shots=0):
 
 
 def scored(level):
-    return Scored({name: np.linspace(level, 2 * level, 16) for name in METRIC_NAMES}, seconds=1.0)
+    return Scored(
+        {name: np.linspace(level, 2 * level, 16) for name in METRIC_NAMES}, provenance_here(torch.device("cpu"), 1.0)
+    )
 
 
 @pytest.fixture

@@ -13,7 +13,6 @@ from pdebench_fm.data.catalogue import DATASETS
 from pdebench_fm.errors import UsageError
 from pdebench_fm.evaluation import provenance, runners
 from pdebench_fm.evaluation.cache import CellCache
-from pdebench_fm.evaluation.cell import Scored
 from pdebench_fm.evaluation.evaluate import evaluate, evaluate_suite
 from pdebench_fm.evaluation.provenance import current_environment
 from pdebench_fm.models.candidate import Candidate
@@ -85,12 +84,10 @@ def test_a_single_test_row_is_refused_as_it_has_no_interval(model, small_task):
         evaluate(model, replace(task, test=replace(task.test, count=1)), track="lite")
 
 
-def test_an_outcome_keeps_its_provenance_apart_from_its_scores(model, small_task, tmp_path):
-    cache = CellCache(tmp_path)
-    evaluate(model, small_task(), 0, track="lite", cache=cache)
-    (file,) = tmp_path.rglob("*.json")
-    assert f'"device": "{current_environment(torch.device("cpu")).device}"' in file.read_text()
-    assert Scored.__dataclass_fields__.keys() == {"errors", "provenance"}
+def test_a_model_that_turned_out_not_to_be_what_it_was_known_by_has_no_fingerprint(model, small_task, monkeypatch):
+    compute = runners.compute
+    monkeypatch.setattr(runners, "compute", lambda *arguments: replace(compute(*arguments), known=False))
+    assert evaluate(model, small_task(), 0, track="lite").result.model.fingerprint is None
 
 
 MINE = "import torch\n\nfactor = torch.nn.Parameter(torch.tensor({factor}))\n\n\nclass Mine(torch.nn.Module):\n"

@@ -3,12 +3,15 @@
 import itertools
 import json
 import os
+import time
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
 from factories import DATE, DIGEST, make_dataset, make_environment, make_evaluation, make_model, make_run
 
 from pdebench_fm.errors import PdefmError, UsageError
+from pdebench_fm.results import evaluation as evaluation_module
 from pdebench_fm.results.evaluation import read_evaluation
 from pdebench_fm.results.merging import fingerprint, may_merge
 from pdebench_fm.results.paths import row_path
@@ -165,6 +168,22 @@ def test_damaged_files_are_left_alone_and_nothing_new_is_lost(tmp_path, damage, 
     assert read_evaluation(elsewhere).result == new.result
     assert all(each.read_bytes() == content for each, content in before.items())
     assert "it is left as it is" in caplog.text
+
+
+def test_several_that_write_one_file_at_once_lose_nothing(tmp_path, monkeypatch):
+    path, read = tmp_path / "result.json", evaluation_module.read_evaluation
+
+    def slowly(place):
+        found = read(place)
+        time.sleep(0.02)  # in which the others would write what this one then overwrites
+        return found
+
+    monkeypatch.setattr(evaluation_module, "read_evaluation", slowly)
+    parts = [make_evaluation(runs=[make_run((0.1,), shots=shots)], test_rows=16) for shots in range(1, 7)]
+    with ThreadPoolExecutor(6) as pool:
+        assert set(pool.map(lambda part: part.write(path), parts)) == {path}
+    assert [run.shots for run in read(path).runs] == [1, 2, 3, 4, 5, 6]
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["result.json", "result.samples.parquet"]
 
 
 @pytest.mark.parametrize("stop", [1, 2])
