@@ -13,7 +13,7 @@ from pdebench_fm.data.catalogue import DATA_VERSION, SPLIT_SIZES, Dataset, find_
 from pdebench_fm.data.definitions import check_definition, plugin_failure
 from pdebench_fm.data.digest import combine, content_hashes, recipe_hashes
 from pdebench_fm.data.manifest import MANIFEST_NAME, Manifest, Shard, Split, read_manifest, write_manifest
-from pdebench_fm.data.rows import ShardWriter, row_group
+from pdebench_fm.data.rows import ShardWriter, block_rows
 from pdebench_fm.errors import PdefmError, UsageError
 from pdebench_fm.extensions.plugins import load_plugins, named_plugins
 from pdebench_fm.files import atomic_path, sha256_of, write_atomically
@@ -24,7 +24,7 @@ from pdebench_fm.version import __version__
 RESOLUTIONS = (64, 128, 256, 512)
 """Resolutions that can be built: the sources are resolved from 64² up."""
 
-_SHARD_VALUES = 4096 * 128 * 128  # grid points of a shard's sources; about 450 MB of compressed Parquet
+_SHARD_VALUES = 512 * 128 * 128  # grid points of a shard's sources; about 50 MB of compressed Parquet
 _STATE_FOLDER = ".build"
 _STATE_NAME = "state.json"
 
@@ -200,16 +200,13 @@ def _build_shard(plan: ShardPlan, folder: Path) -> ShardRecord:
     path = folder / plan.path
     keep_freed_memory()
     with atomic_path(path) as temporary, threadpool_limits(1):  # shards are the parallel unit, not small products
-        writer = ShardWriter(temporary, plan.resolution)
-        try:
-            step = row_group(plan.resolution)
+        with ShardWriter(temporary, plan.resolution) as writer:
+            step = block_rows(plan.resolution)
             for start in range(plan.start, plan.stop, step):
                 rows = sample(plan.key, range(start, min(plan.stop, start + step)), plan.resolution)
                 recipes += recipe_hashes(rows.draws)
                 contents += content_hashes(rows)
                 writer.write(rows)
-        finally:
-            writer.close()
         shard = Shard(
             path=plan.path, rows=plan.stop - plan.start, bytes=temporary.stat().st_size, sha256=sha256_of(temporary)
         )
