@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from pdebench_fm.data.rows import features, block_rows
+from pdebench_fm.data.rows import block_rows, features
 from pdebench_fm.errors import PdefmError
 from pdebench_fm.physics import Draws, SampleKey, Samples
 

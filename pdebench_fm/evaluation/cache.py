@@ -1,7 +1,5 @@
 """Outcomes of cells on disk, so that no cell is computed twice, whenever the last attempt stopped."""
 
-import os
-import sys
 from pathlib import Path
 
 import pyarrow as pa
@@ -13,8 +11,6 @@ from pdebench_fm.files import atomic_path, write_atomically
 from pdebench_fm.protocol.metrics import METRIC_NAMES
 from pdebench_fm.results.fields import NonNegative, Record
 from pdebench_fm.results.result import Metrics
-
-ENVIRONMENT_VARIABLE = "PDEFM_CACHE"
 
 
 class _Entry(Record):
@@ -70,16 +66,3 @@ class CellCache:
 
     def _path(self, key: str, suffix: str) -> Path:
         return self.folder / "cells" / key[:2] / f"{key}.{suffix}"
-
-
-def default_cache_folder() -> Path:
-    """Return where finished cells are kept: `$PDEFM_CACHE`, else a folder of the platform's place for caches."""
-    if chosen := os.environ.get(ENVIRONMENT_VARIABLE):
-        return Path(chosen).expanduser()
-    if sys.platform == "win32":
-        home = os.environ.get("LOCALAPPDATA") or "~/AppData/Local"
-    elif sys.platform == "darwin":
-        home = "~/Library/Caches"
-    else:
-        home = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return Path(home).expanduser() / "pdebench_fm"
