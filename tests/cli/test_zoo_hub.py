@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 
+import pyarrow.parquet as pq
 import pytest
 from described import ALICE
 from hub_server import client_environment
@@ -15,7 +16,6 @@ from pdebench_fm.cli import main, zoo
 from pdebench_fm.data.build import BuildPlan, build
 from pdebench_fm.data.catalogue import find_dataset
 from pdebench_fm.data.publishing.publish import publish
-from pdebench_fm.results.result import read_result
 
 NAME = "pde-lab/fno-mixed-tiny"
 
@@ -111,10 +111,12 @@ def test_an_evaluation_over_the_hub_survives_trouble_goes_on_offline_and_notices
     assert first.returncode == 0, first.stderr
     assert hub.faults.pending == 0
     assert "moved" not in first.stderr
-    offline = run_eval(hub, home, "--data", data, "--out", tmp_path / "offline", HF_HUB_OFFLINE="1")
+    anew = {"HF_HUB_OFFLINE": "1", "PDEFM_CACHE": str(tmp_path / "other")}  # with no cells of the first
+    offline = run_eval(hub, home, "--data", data, "--out", tmp_path / "offline", **anew)
     assert offline.returncode == 0, offline.stderr
-    scores = [read_result(next((tmp_path / name).glob("*.json"))).runs[0].metrics for name in ("first", "offline")]
-    assert scores[0] == scores[1]
+    one, other = (pq.read_table(next((tmp_path / name).rglob("*.samples.parquet"))) for name in ("first", "offline"))
+    assert one.equals(other)
+    assert one.num_rows == 8
 
     api = HfApi(endpoint=hub.url, token=ALICE)
     moved = api.upload_file(path_or_fileobj=b"# Other words", path_in_repo="README.md", repo_id=NAME)
