@@ -44,7 +44,10 @@ def test_imports_flow_one_way(path):
             assert ROOMS.index(parts[1]) <= ROOMS.index(room), f"{room} imports {module}"
 
 
-SHARED = [f"{name}.py" for name in ("errors", "files", "folders", "memory", "surroundings", "switches", "templates", "version")]
+SHARED = [
+    f"{name}.py"
+    for name in ("errors", "files", "folders", "memory", "surroundings", "switches", "templates", "version")
+]
 SHARED += [f"{room}/{path.name}" for room in ("hub", "extensions") for path in ROOT.glob(f"{room}/*.py")]
 
 
