@@ -175,7 +175,7 @@ def test_offline_what_was_read_before_is_found_and_what_is_missing_is_named(hub,
     assert [held] == online
     assert f"the dataset {NAME} at main is not in the Hub's cache here, and HF_HUB_OFFLINE is set" in newest
     mild = run_client(REGIME, hub, tmp_path, "helmholtz-ood/mild", f"{NAME}@v1.0.0", offline=True)
-    assert f"mild/train-00000-of-00001.parquet of {NAME} at {held[3]['revision']} is not in the Hub's cache" in mild
+    assert f"mild/test-00000-of-00001.parquet of {NAME} at {held[3]['revision']} is not in the Hub's cache" in mild
     assert hub.requests == []
 
 
