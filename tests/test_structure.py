@@ -48,6 +48,7 @@ SHARED_NAMES = (
     "contracts",
     "errors",
     "files",
+    "folders",
     "memory",
     "processes",
     "surroundings",

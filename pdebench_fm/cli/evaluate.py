@@ -56,8 +56,9 @@ def evaluate(
         return
     if task is None:
         raise UsageError("--task is missing: name what to evaluate on, such as --task helmholtz-ood/medium, or all")
-    from pdebench_fm.evaluation.cache import CellCache, default_cache_folder
+    from pdebench_fm.evaluation.cache import CellCache
     from pdebench_fm.evaluation.evaluate import evaluate_suite
+    from pdebench_fm.folders import default_cache_folder
     from pdebench_fm.memory import keep_freed_memory
     from pdebench_fm.protocol.names import shots_list, split_list
     from pdebench_fm.results.paths import row_path

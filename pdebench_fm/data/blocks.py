@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from pdebench_fm.data.rows import features, row_group
+from pdebench_fm.data.rows import block_rows, features
 from pdebench_fm.errors import PdefmError
 from pdebench_fm.physics import Draws, SampleKey, Samples
 
@@ -20,7 +20,7 @@ class DamagedShardError(PdefmError):
 
 
 def read_blocks(path: Path, key: SampleKey, resolution: int) -> Iterator[Samples]:
-    """Yield the rows of one shard as they are stored, at most a row group at a time and in order.
+    """Yield the rows of one shard as they are stored, a block at a time and in order.
 
     What a row does not store is empty in the draws: attempts are 0 and latents have no columns.
 
@@ -29,7 +29,7 @@ def read_blocks(path: Path, key: SampleKey, resolution: int) -> Iterator[Samples
     """
     with _explained(), pq.ParquetFile(path) as file:
         check_columns(file.schema_arrow, resolution)
-        for batch in file.iter_batches(batch_size=row_group(resolution), use_threads=False):
+        for batch in file.iter_batches(batch_size=block_rows(resolution), use_threads=False):
             yield _samples(batch, key, resolution)
 
 
@@ -47,7 +47,7 @@ def table_blocks(table: pa.Table, key: SampleKey, resolution: int, *, whole_chun
     """
     with _explained():
         check_columns(table.schema, resolution)
-        for batch in table.to_batches(max_chunksize=None if whole_chunks else row_group(resolution)):
+        for batch in table.to_batches(max_chunksize=None if whole_chunks else block_rows(resolution)):
             yield _samples(batch, key, resolution)
 
 

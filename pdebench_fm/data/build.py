@@ -15,7 +15,7 @@ from pdebench_fm.data.catalogue import DATA_VERSION, SPLIT_SIZES, Dataset, find_
 from pdebench_fm.data.definitions import check_definition, plugin_failure
 from pdebench_fm.data.digest import combine, content_hashes, recipe_hashes
 from pdebench_fm.data.manifest import MANIFEST_NAME, Manifest, Shard, Split, read_manifest, write_manifest
-from pdebench_fm.data.rows import ShardWriter, row_group
+from pdebench_fm.data.rows import ShardWriter, block_rows
 from pdebench_fm.data.statistics import STATISTICS_NAME
 from pdebench_fm.errors import PdefmError, UsageError
 from pdebench_fm.extensions.plugins import load_plugins, named_plugins
@@ -27,7 +27,7 @@ from pdebench_fm.version import __version__
 RESOLUTIONS = (64, 128, 256, 512)
 """Resolutions that can be built: the sources are resolved from 64² up."""
 
-_SHARD_VALUES = 4096 * 128 * 128  # grid points of a shard's sources; about 450 MB of compressed Parquet
+_SHARD_VALUES = 512 * 128 * 128  # grid points of a shard's sources; about 50 MB of compressed Parquet
 _STATE_FOLDER = ".build"
 _STATE_NAME = "state.json"
 _CARD_NAME = "card.json"
@@ -244,16 +244,13 @@ def _build_shard(plan: ShardPlan, folder: Path) -> ShardRecord:
     path = folder / plan.path
     keep_freed_memory()
     with atomic_path(path) as temporary, threadpool_limits(1):  # shards are the parallel unit, not small products
-        writer = ShardWriter(temporary, plan.resolution)
-        try:
-            step = row_group(plan.resolution)
+        with ShardWriter(temporary, plan.resolution) as writer:
+            step = block_rows(plan.resolution)
             for start in range(plan.start, plan.stop, step):
                 rows = sample(plan.key, range(start, min(plan.stop, start + step)), plan.resolution)
                 recipes += recipe_hashes(rows.draws)
                 contents += content_hashes(rows)
                 writer.write(rows)
-        finally:
-            writer.close()
         shard = Shard(
             path=plan.path, rows=plan.stop - plan.start, bytes=temporary.stat().st_size, sha256=sha256_of(temporary)
         )

@@ -1,9 +1,14 @@
 """The row schema of every dataset, and its translation to Arrow and Parquet.
 
 Fields are `Array2D` features, so that stock users see (n, n) arrays; on disk they are lists of lists of float32.
+
+A shard is one row group. Arrow's scanner, by which the `datasets` library streams Parquet, reads ahead to the next row
+group of a file in a thread of its own; whoever breaks off before a file's end then ends in an interpreter that never
+exits (apache/arrow#45214, huggingface/datasets#7467). In a file of one row group there is nothing to read ahead to.
 """
 
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 import pyarrow as pa
@@ -18,12 +23,15 @@ _FIELDS = ("source", "solution", "weights")
 _COMPRESSION_LEVEL = 1
 
 
-def row_group(resolution: int) -> int:
-    """Return the rows of a Parquet row group, what streaming and the Hub's viewer read at least: 128 up to 128×128.
+_BLOCK_VALUES = 128 * 128**2
+
+
+def block_rows(resolution: int) -> int:
+    """Return the rows that are made or checked at once: 128 up to 128×128.
 
     Above, as many as have the same size in memory, so that a build's memory does not grow with the resolution.
     """
-    return min(128, 128 * 128**2 // resolution**2)
+    return min(128, _BLOCK_VALUES // resolution**2)
 
 
 def features(resolution: int) -> Features:
@@ -59,11 +67,12 @@ def _arrow_column(values: NDArray[np.generic], arrow_type: pa.DataType) -> pa.Ar
 
 
 class ShardWriter:
-    """Writes one Parquet shard, a row group at a time, so that memory does not grow with rows."""
+    """Writes one Parquet shard: a context, at whose end the rows are written as one row group."""
 
     def __init__(self, path: Path, resolution: int) -> None:
         """Open the file for writing."""
         leaves = [f"{field}.list.element.list.element" for field in _FIELDS]
+        self._tables: list[pa.Table] = []
         self._writer = pq.ParquetWriter(
             path,
             features(resolution).arrow_schema,
@@ -74,10 +83,19 @@ class ShardWriter:
             write_statistics=["index", "parameter", "sparsity"],
         )
 
-    def write(self, samples: Samples) -> None:
-        """Append samples as one row group."""
-        self._writer.write_table(to_table(samples), row_group_size=len(samples))
+    def __enter__(self) -> Self:
+        """Return the writer."""
+        return self
 
-    def close(self) -> None:
-        """Write the footer."""
-        self._writer.close()
+    def write(self, samples: Samples) -> None:
+        """Append samples, whose arrays must stay as they are until the end."""
+        self._tables.append(to_table(samples))
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        """Write the rows, unless making them failed, and close the file."""
+        try:
+            if kind is None:
+                table = pa.concat_tables(self._tables)
+                self._writer.write_table(table, row_group_size=len(table))
+        finally:
+            self._writer.close()

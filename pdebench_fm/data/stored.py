@@ -7,6 +7,7 @@ The shards are those of the manifest, not those that a card's metadata may map a
 their digest, as the library's own key of a folder is the same for two folders of one name.
 """
 
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -30,6 +31,8 @@ from pdebench_fm.errors import PdefmError
 from pdebench_fm.physics import SampleKey, Samples
 
 _CHUNK = 8  # rows whose fields are made again together, as in `physics.sampling`
+
+_logger = logging.getLogger("pdebench_fm")
 
 
 @dataclass(frozen=True)
@@ -168,31 +171,26 @@ def open_split(location: str, dataset: Dataset, regime: str, split: str) -> Stor
 
 def _manifest_from_hub(repository: str, revision: str | None) -> tuple[Manifest, str]:
     """Return a repository's manifest and the commit it is from."""
-    from huggingface_hub import HfApi, hf_hub_download
-
-    from pdebench_fm.hub.failures import HUB_ERRORS, explain
-
-    try:
-        commit = HfApi().dataset_info(repository, revision=revision).sha
-        path = hf_hub_download(repository, MANIFEST_NAME, repo_type="dataset", revision=commit)
-    except HUB_ERRORS as error:
-        reason = explain(error, repository)
-        raise PdefmError(f"cannot read {repository!r} as a folder or a Hub dataset: {reason}") from error
-    if commit is None:
-        raise PdefmError(f"the Hub names no commit for {repository!r}")
-    return read_manifest(Path(path)), commit
+    folder = _download(repository, MANIFEST_NAME, revision)
+    if not (folder / MANIFEST_NAME).is_file():
+        raise PdefmError(f"{repository} has no {MANIFEST_NAME}: it is not a dataset of this package")
+    return read_manifest(folder / MANIFEST_NAME), folder.name
 
 
 def _file_from_hub(repository: str, commit: str, path: str) -> Path:
     """Return the copy here of a repository's file at a commit, downloaded if it is not here yet."""
-    from huggingface_hub import hf_hub_download
+    return _download(repository, path, commit) / path
 
-    from pdebench_fm.hub.failures import HUB_ERRORS, explain
+
+def _download(repository: str, path: str, revision: str | None) -> Path:
+    """Return the folder of a revision's files here, among them this one if the repository has it."""
+    from pdebench_fm.hub.failures import HubError
+    from pdebench_fm.hub.repository import Repository, hub_client
 
     try:
-        return Path(hf_hub_download(repository, path, repo_type="dataset", revision=commit))
-    except HUB_ERRORS as error:
-        raise PdefmError(f"cannot read {path} of {repository}: {explain(error, repository)}") from error
+        return Repository(hub_client(), repository, "dataset", _logger.warning).download([path], revision)
+    except HubError as error:
+        raise PdefmError(f"cannot read {repository!r} as a folder or a Hub dataset: {error}") from error
 
 
 def _read(split: Split, files: Sequence[Path]) -> pa.Table:

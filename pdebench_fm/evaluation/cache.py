@@ -1,12 +1,10 @@
 """Outcomes of cells on disk, so that no cell is computed twice, whenever the last attempt stopped."""
 
 import hashlib
-import os
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from platformdirs import user_cache_path
 from pydantic import JsonValue, ValidationError
 
 from pdebench_fm.evaluation.cell import Cell, Scored, cell_inputs, cell_key, key_of
@@ -14,8 +12,6 @@ from pdebench_fm.files import write_atomically
 from pdebench_fm.protocol.metrics import METRIC_NAMES
 from pdebench_fm.results.fields import Digest, Record
 from pdebench_fm.results.result import Metrics, Provenance
-
-ENVIRONMENT_VARIABLE = "PDEFM_CACHE"
 
 
 class _Entry(Record):
@@ -83,10 +79,3 @@ class CellCache:
 
     def _path(self, key: str, suffix: str) -> Path:
         return self.folder / "cells" / key[:2] / f"{key}.{suffix}"
-
-
-def default_cache_folder() -> Path:
-    """Return where finished cells are kept: `$PDEFM_CACHE`, else a folder of the platform's place for caches."""
-    if chosen := os.environ.get(ENVIRONMENT_VARIABLE):
-        return Path(os.path.expanduser(chosen))  # noqa: PTH111 (unlike Path's own, it takes a user without a home)
-    return user_cache_path("pdebench_fm", appauthor=False)

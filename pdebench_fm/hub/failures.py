@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 from huggingface_hub.errors import (
     EntryNotFoundError,
+    GatedRepoError,
     HfHubHTTPError,
     HFValidationError,
     LocalEntryNotFoundError,
@@ -20,10 +21,11 @@ from pdebench_fm.errors import PdefmError
 # The base of the client's own errors is that of its HTTP library, whichever it is built on: it covers what
 # happens to a connection as well. Uploads fail with RuntimeError; an error page that is not JSON is a ValueError.
 _HTTP_ERROR: type[Exception] = HfHubHTTPError.__bases__[0]
-HUB_ERRORS: tuple[type[Exception], ...] = (_HTTP_ERROR, OSError, RuntimeError, ValueError)
+HUB_ERRORS: tuple[type[Exception], ...] = (_HTTP_ERROR, OSError, RuntimeError, ValueError, KeyError)
 """What calls of the Hub's client raise."""
 
 _BUSY = (408, 409, 412, 429)  # 409 and 412: another change is going on or has just happened
+_UNREACHED = ("ConnectError", "ConnectTimeout")  # in the words of the client's HTTP library
 _REFUSED = re.compile(r"client error \((?!408|429)4[0-9]{2}")  # how uploads report an answer
 _RATE_LIMIT = re.compile(r";\s*t=([0-9]+)")
 
@@ -38,6 +40,10 @@ def explain(error: BaseException, name: str) -> str:
     status, reason = _status(error), reason_of(error)
     login = "log in with `hf auth login` or set HF_TOKEN"
     namespace = name.split("/", maxsplit=1)[0]
+    if is_unreached(error):
+        return f"the Hub cannot be reached ({reason}): check the network, and HF_ENDPOINT if it is set"
+    if isinstance(error, GatedRepoError):
+        return f"access to {name} has to be asked for on its page ({reason}): then {login}"
     if isinstance(error, RevisionNotFoundError | EntryNotFoundError) and status == 404:
         return f"{name} has no such file or revision ({reason})"
     if status == 404 or isinstance(error, RepositoryNotFoundError):
@@ -74,6 +80,11 @@ def is_temporary(error: BaseException) -> bool:
     return isinstance(error, (_HTTP_ERROR, ConnectionError, TimeoutError, RuntimeError, json.JSONDecodeError))
 
 
+def is_unreached(error: BaseException | None) -> bool:
+    """Return whether no connection came about: the name has no address, or nobody answers there."""
+    return error is not None and type(_origin(error)).__name__ in _UNREACHED
+
+
 def wait_before(error: BaseException, attempt: int) -> float:
     """Return the seconds until the next attempt: growing and jittered, and never less than the Hub asks for."""
     error = _origin(error)
@@ -97,4 +108,6 @@ def reason_of(error: BaseException) -> str:
     error = _origin(error)
     status, said = _status(error), getattr(error, "server_message", None)
     text = str(said or error).strip() or type(error).__name__
+    if isinstance(error, KeyError):
+        text = f"an answer without {text}"
     return (f"{status}: " if status else "") + " ".join(text.split())[:300]

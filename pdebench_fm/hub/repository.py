@@ -5,6 +5,8 @@ commit and tag. A commit whose answer is lost may have happened, so it is looked
 """
 
 import hashlib
+import logging
+import re
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -12,10 +14,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeVar
 
-from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi, snapshot_download
-from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError, RevisionNotFoundError
+from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi, constants, snapshot_download
+from huggingface_hub.errors import (
+    GatedRepoError,
+    LocalEntryNotFoundError,
+    RepositoryNotFoundError,
+    RevisionNotFoundError,
+)
 
-from pdebench_fm.hub.failures import HUB_ERRORS, HubError, explain, is_temporary, reason_of, wait_before
+from pdebench_fm.hub.failures import HUB_ERRORS, HubError, explain, is_temporary, is_unreached, reason_of, wait_before
+from pdebench_fm.hub.revisions import record_commit, recorded_commit
 from pdebench_fm.version import __version__
 
 Kind = Literal["dataset", "model"]
@@ -23,6 +31,11 @@ Kind = Literal["dataset", "model"]
 
 ATTEMPTS = 7
 """How often a call is tried; the waits between double from about 1 s to about 32 s."""
+
+UNREACHED_ATTEMPTS = 3
+"""How often a call is tried that finds nobody to talk to: a missing network is said within seconds."""
+
+_TIMEOUTS = (5.0, 60.0, 60.0, 60.0)  # seconds to connect, read, write and wait for a free connection
 
 LONGEST_WAIT = 600.0
 """Seconds; a Hub that asks for more patience than this is not waited for."""
@@ -34,6 +47,8 @@ Expected = Mapping[str, frozenset[str]]
 """The identities that each of some files may have."""
 
 _PIECE = 2**20
+_COMMIT = re.compile(r"[0-9a-f]{40}")
+_logger = logging.getLogger("pdebench_fm")
 
 T = TypeVar("T")
 
@@ -73,7 +88,7 @@ def file_identities(path: Path) -> frozenset[str]:
     return frozenset([blob.hexdigest(), content.hexdigest()])
 
 
-def hub_client(endpoint: str | None = None, token: str | None = None) -> HfApi:
+def hub_client(endpoint: str | None = None, token: str | bool | None = None) -> HfApi:
     """Return the Hub's client.
 
     Args:
@@ -109,13 +124,20 @@ class Repository:
     def create(self, *, private: bool) -> None:
         """Create it, unless it exists; its visibility is the namespace's default where `private` is not asked for."""
         wanted = True if private else None
-        self._call(lambda: self.api.create_repo(self.name, repo_type=self.kind, private=wanted, exist_ok=True))
+
+        def attempt() -> bool:  # not with `exist_ok`: the client then expects a new repository's answer from any 409
+            self.api.create_repo(self.name, repo_type=self.kind, private=wanted)
+            return True
+
+        self._call(attempt, lambda: None if self.snapshot() is None else True)
 
     def snapshot(self, revision: str = "main") -> Snapshot | None:
         """Return its state at a revision, None if there is no such repository or revision (or none to be seen)."""
         try:
             info = self._call(
-                lambda: self.api.repo_info(self.name, repo_type=self.kind, revision=revision, files_metadata=True)
+                lambda: self.api.repo_info(
+                    self.name, repo_type=self.kind, revision=revision, files_metadata=True, timeout=_TIMEOUTS
+                )
             )
         except HubError as error:
             cause = error.__cause__
@@ -141,20 +163,97 @@ class Repository:
 
         return self._call(download)
 
-    def download(self, files: Sequence[str], revision: str) -> Path:
-        """Download those of `files` that are there at a revision into the Hub's cache, and return their folder."""
-        return Path(
-            self._call(
-                lambda: snapshot_download(
-                    self.name,
-                    repo_type=self.kind,
-                    revision=revision,
-                    token=self.api.token,
-                    endpoint=self.api.endpoint,
-                    allow_patterns=list(files),
-                )
+    def download(
+        self,
+        files: Sequence[str],
+        revision: str | None = None,
+        *,
+        cache_dir: str | Path | None = None,
+        force: bool = False,
+        local: bool = False,
+        renew: bool = False,
+    ) -> Path:
+        """Bring those of `files` that are there at a revision into the Hub's cache, and return their folder.
+
+        A revision is looked up on the Hub each time. If the Hub keeps failing, what the cache holds of it is used
+        instead, and a warning says so. Another warning says that a tag is not where it was when it was first used here.
+
+        Args:
+            files: paths, or patterns of them.
+            revision: branch, tag or commit; main by default.
+            cache_dir: where the Hub's client keeps its downloads, if not in the usual place.
+            force: download even what is in the cache.
+            local: do not use the network; so it is with `HF_HUB_OFFLINE` too.
+            renew: from now on, take a tag that was moved for the commit that it is now.
+
+        Returns:
+            The folder; its name is the commit.
+
+        Raises:
+            HubError: with the client's error as its cause.
+        """
+        wanted = revision or "main"
+
+        def fetch(**options: bool) -> Path:
+            folder = snapshot_download(
+                self.name,
+                repo_type=self.kind,
+                revision=wanted,
+                token=self.api.token,
+                endpoint=self.api.endpoint,
+                cache_dir=cache_dir,
+                allow_patterns=list(files),
+                **options,
             )
-        )
+            return Path(folder)
+
+        def attempt() -> Path:
+            if _COMMIT.fullmatch(wanted):
+                return fetch(force_download=force)
+            commit = self.api.repo_info(self.name, repo_type=self.kind, revision=wanted, timeout=_TIMEOUTS).sha
+            folder = fetch(force_download=force)
+            if folder.name != commit:  # in trouble, the client falls back to what it had
+                raise ConnectionError(f"{wanted} is at {commit}, but {folder.name} was found")
+            return folder
+
+        if local or constants.HF_HUB_OFFLINE:
+            why = "HF_HUB_OFFLINE is set" if constants.HF_HUB_OFFLINE else "the network is not to be used"
+            return self._held(fetch, files, wanted, why)
+        try:
+            folder = self._call(attempt)
+        except HubError as error:
+            if error.__cause__ is None or not is_temporary(error.__cause__):
+                raise
+            folder = self._held(fetch, files, wanted, str(error))
+            _logger.warning("%s: what the cache holds of %s at %s is used (%s)", error, self.name, wanted, folder.name)
+            return folder
+        self._note(wanted, folder.name, renew=renew)
+        return folder
+
+    def _held(self, fetch: Callable[..., Path], files: Sequence[str], revision: str, why: str) -> Path:
+        """Return the folder of what the cache holds, or say what is missing there."""
+        try:
+            return fetch(local_files_only=True)
+        except LocalEntryNotFoundError as error:
+            part = hasattr(error, "snapshot_path")  # there is a folder that lacks files, which the error names
+            missing = [file for file in files if part and file in str(error)]
+            what = f"{', '.join(missing)} of {self.name}" if missing else f"the {self.kind} {self.name}"
+            raise HubError(f"{what} at {revision} is not in the Hub's cache here, and {why}") from error
+
+    def _note(self, revision: str, commit: str, *, renew: bool) -> None:
+        """Record where a tag is, and say so if it was elsewhere."""
+        if revision == "main" or _COMMIT.fullmatch(revision):
+            return
+        before = recorded_commit(self.url, revision)
+        moved = before not in (None, commit) and revision in self.tags()
+        if moved:
+            _logger.warning(
+                "%s@%s was moved: it is commit %s now and was %s when it was first used here; what was computed with "
+                "the two is not comparable. %s@%s is what it was",
+                *(self.name, revision, commit[:12], str(before)[:12], self.name, before),
+            )
+        if before != commit and (renew or not moved):
+            record_commit(self.url, revision, commit)
 
     def send(self, path: str, file: Path) -> CommitOperationAdd:
         """Upload a large file's content, and return the operation that commits it as `path`."""
@@ -232,7 +331,8 @@ class Repository:
                 if look is not None and (found := look()) is not None:
                     return found
                 wait = wait_before(error, attempt)
-                if attempt == ATTEMPTS or wait > LONGEST_WAIT:
+                last = UNREACHED_ATTEMPTS if is_unreached(error) else ATTEMPTS
+                if attempt >= last or wait > LONGEST_WAIT:
                     asked = f" and asks to be left alone for {wait:.0f} s" if wait > LONGEST_WAIT else ""
                     raise HubError(explain(error, self.name) + asked) from error
                 self.on_wait(f"waiting {wait:.0f} s ({reason_of(error)})")

@@ -1,23 +1,18 @@
 """Where a model's files come from: a directory, or a repository on the Hugging Face Hub."""
 
+import logging
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from huggingface_hub import HfApi, snapshot_download
-from huggingface_hub.errors import (
-    GatedRepoError,
-    HFValidationError,
-    LocalEntryNotFoundError,
-    RepositoryNotFoundError,
-    RevisionNotFoundError,
-)
+from huggingface_hub import constants
 from pydantic import ValidationError
 
 from pdebench_fm.errors import PdefmError
 from pdebench_fm.files import sha256_of
-from pdebench_fm.hub.failures import HUB_ERRORS
+from pdebench_fm.hub.failures import HubError
+from pdebench_fm.hub.repository import Repository, hub_client
 from pdebench_fm.models.config import ModelConfig
 from pdebench_fm.models.weights import PICKLE_SUFFIXES, WEIGHTS_NAME, refuse_pickle
 
@@ -26,6 +21,8 @@ RECORD_NAME = "training.json"
 CARD_NAME = "README.md"
 MODEL_FILES = (CONFIG_NAME, WEIGHTS_NAME, RECORD_NAME, CARD_NAME)
 """All that a model's repository is downloaded for; a directory of a model may lack the last two."""
+
+_logger = logging.getLogger("pdebench_fm")
 
 
 @dataclass(frozen=True)
@@ -90,23 +87,17 @@ def source_on_hub(
     Raises:
         PdefmError: If there is no such repository or revision, no access, or no network.
     """
+    repository = Repository(hub_client(token=token), model_id, "model", _logger.warning)
     try:
-        directory = Path(
-            snapshot_download(
-                model_id,
-                revision=revision,
-                token=token,
-                cache_dir=cache_dir,
-                force_download=force_download,
-                local_files_only=local_files_only,
-                allow_patterns=list(MODEL_FILES),
-            )
+        directory = repository.download(
+            MODEL_FILES, revision, cache_dir=cache_dir, force=force_download, local=local_files_only
         )
-    except Exception as error:  # the Hub's client lets through its HTTP library's errors, which vary by version
-        raise PdefmError(_hub_failure(model_id, revision, error)) from error
-    if not (directory / WEIGHTS_NAME).is_file() and not local_files_only:
-        with suppress(*HUB_ERRORS):  # offline, what is missing is said without it
-            refuse_pickles_among(model_id, HfApi(token=token).list_repo_files(model_id, revision=directory.name))
+    except HubError as error:
+        raise PdefmError(f"cannot read {model_id!r} as a directory here or a model on the Hub: {error}") from error
+    if not (directory / WEIGHTS_NAME).is_file() and not (local_files_only or constants.HF_HUB_OFFLINE):
+        with suppress(HubError):  # then what is missing is said without it
+            there = repository.snapshot(directory.name)
+            refuse_pickles_among(model_id, there.files if there is not None else ())
     return source_in(directory, model_id, revision=directory.name)
 
 
@@ -131,24 +122,3 @@ def read_config(directory: Path) -> ModelConfig:
         field = ".".join(str(part) for part in first["loc"])
         where = f"field {field!r}: " if field else ""
         raise PdefmError(f"{path} is not a model configuration of this version: {where}{first['msg']}") from error
-
-
-def _hub_failure(model_id: str, revision: str | None, error: Exception) -> str:
-    """Say in one line why the Hub did not give the model."""
-    match error:
-        case GatedRepoError():
-            return f"no access to {model_id!r} on the Hub: ask for it on its page, then log in with `hf auth login`"
-        case RepositoryNotFoundError():
-            return (
-                f"no model {model_id!r} on the Hub, or no access to it, and no directory of that name here: "
-                "check the name; for a private model log in with `hf auth login` or pass token"
-            )
-        case RevisionNotFoundError():
-            return f"model {model_id!r} has no revision {revision!r} on the Hub"
-        case HFValidationError():
-            return f"{model_id!r} is neither a directory here nor a Hub id, which looks like 'organisation/name'"
-        case LocalEntryNotFoundError():
-            return f"cannot reach the Hub for {model_id!r}, and it is not in the local cache: check the network"
-        case _:
-            lines = str(error).strip().splitlines()
-            return f"downloading {model_id!r} from the Hub failed: {lines[0] if lines else type(error).__name__}"

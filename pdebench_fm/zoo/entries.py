@@ -152,7 +152,7 @@ def pull_model(
         )
     if WEIGHTS_NAME not in there.files:
         refuse_pickles_among(name, there.files)
-    folder = repository.download(MODEL_FILES, wanted)
+    folder = repository.download(MODEL_FILES, wanted, renew=True)
     NeuralOperator.from_source(source_in(folder, name, there.commit))
     return _entry(name, "hub cache", folder, there.commit, (wanted,) if wanted != there.commit else ())
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pdebench_fm.data.rows import row_group, to_table
+from pdebench_fm.data.rows import to_table
 from pdebench_fm.physics import SYSTEMS, SampleKey, sample
 
 ROWS = 512
@@ -42,7 +42,7 @@ def main():
                     pq.write_table(
                         table,
                         path,
-                        row_group_size=row_group(128),
+                        row_group_size=ROWS,
                         compression=compression,
                         compression_level=level,
                         use_dictionary=False,

@@ -2,13 +2,20 @@
 
 import re
 import shutil
+import subprocess
+import sys
 
+import pyarrow.parquet as pq
 import pytest
 from described import ALICE
+from hub_server import client_environment
 from huggingface_hub import HfApi, constants
 from huggingface_hub.utils import _cache_manager
 
 from pdebench_fm.cli import main, zoo
+from pdebench_fm.data.build import BuildPlan, build
+from pdebench_fm.data.catalogue import find_dataset
+from pdebench_fm.data.publishing.publish import publish
 
 NAME = "pde-lab/fno-mixed-tiny"
 
@@ -74,3 +81,47 @@ def test_refusals_are_one_line(hub, folder, capsys):
     assert hub.requests == []
     assert main(["zoo", "pull", "pde-lab/none"]) == 2
     assert re.fullmatch(r"pdefm: the Hub has no model pde-lab/none at .*\n", capsys.readouterr().err)
+
+
+def run_eval(hub, home, *words, **settings):
+    """Run `pdefm eval` on a published model and dataset in a process of its own."""
+    home.mkdir(exist_ok=True)
+    words = ["eval", "--model", f"{NAME}@v1.0.0", "--task", "helmholtz-ood/medium", "--track", "lite", *words]
+    return subprocess.run(
+        [sys.executable, "-m", "pdebench_fm", *map(str, words)],
+        env=client_environment(hub, home, ALICE) | {"PDEFM_CACHE": str(home / "cells"), **settings},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+def test_an_evaluation_over_the_hub_survives_trouble_goes_on_offline_and_notices_a_moved_tag(
+    hub, folder, pdefm, tmp_path
+):
+    plan = BuildPlan(find_dataset("helmholtz-ood"), ("medium",), {"train": 8, "test": 8}, 64)
+    publish(build(plan, tmp_path / "builds"), "pde-lab", "1.0.0", token=ALICE, endpoint=hub.url)
+    pdefm("zoo", "publish", folder, "--namespace", "pde-lab", "--version", "1.0.0")
+    for kind in ("/api/models/", "/api/datasets/", "/resolve/"):
+        for trouble in ({"drop": "before"}, {"status": 503}):
+            hub.fail_next(path_contains=kind, **trouble)
+    data, home = "pde-lab/helmholtz-ood@v1.0.0", tmp_path / "home"
+    first = run_eval(hub, home, "--data", data, "--out", tmp_path / "first")
+    assert first.returncode == 0, first.stderr
+    assert hub.faults.pending == 0
+    assert "moved" not in first.stderr
+    anew = {"HF_HUB_OFFLINE": "1", "PDEFM_CACHE": str(tmp_path / "other")}  # with no cells of the first
+    offline = run_eval(hub, home, "--data", data, "--out", tmp_path / "offline", **anew)
+    assert offline.returncode == 0, offline.stderr
+    one, other = (pq.read_table(next((tmp_path / name).rglob("*.samples.parquet"))) for name in ("first", "offline"))
+    assert one.equals(other)
+    assert one.num_rows == 8
+
+    api = HfApi(endpoint=hub.url, token=ALICE)
+    moved = api.upload_file(path_or_fileobj=b"# Other words", path_in_repo="README.md", repo_id=NAME)
+    api.delete_tag(NAME, tag="v1.0.0")
+    api.create_tag(NAME, tag="v1.0.0", revision=moved.oid)
+    again = run_eval(hub, home, "--data", data, "--out", tmp_path / "again")
+    assert again.returncode == 0, again.stderr
+    assert f"{NAME}@v1.0.0 was moved: it is commit {moved.oid[:12]} now" in again.stderr

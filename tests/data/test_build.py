@@ -81,9 +81,9 @@ def test_the_recipe_digest_is_that_of_the_sampling_function(built):
     assert split.recipe_digest == recipe_digest(SampleKey("helmholtz", "medium", "test"), 12)
 
 
-def test_digests_depend_neither_on_shards_nor_on_row_groups(built, tmp_path, monkeypatch):
+def test_digests_depend_neither_on_shards_nor_on_blocks(built, tmp_path, monkeypatch):
     monkeypatch.setattr(building, "_SHARD_VALUES", 7 * 64 * 64)
-    monkeypatch.setattr(building, "row_group", lambda _: 3)
+    monkeypatch.setattr(building, "block_rows", lambda _: 3)
     sharded = build(plan_for(), tmp_path)
     assert len(list((sharded / "medium").glob("train-*-of-00006.parquet"))) == 6
     assert digests(sharded) == digests(built)
@@ -181,12 +181,19 @@ def test_a_manifest_of_a_newer_schema_says_to_upgrade(built, tmp_path):
         read_manifest(tmp_path / "manifest.json")
 
 
-@pytest.mark.parametrize(("resolution", "rows"), [(64, 128), (128, 128), (256, 32), (512, 8)])
-def test_row_groups_have_128_rows_or_the_size_of_128_rows_at_128(resolution, rows, tmp_path):
-    total = min(rows + 1, 33)
-    plan = BuildPlan(DATASETS["poisson"], ("pretrain",), {"test": total}, resolution)
+@pytest.mark.parametrize(("resolution", "rows"), [(64, 2048), (128, 512), (256, 128), (512, 32)])
+def test_shards_are_of_the_size_of_512_rows_at_128(resolution, rows):
+    plan = BuildPlan(DATASETS["poisson"], ("pretrain",), {"train": 4 * rows, "test": rows + 2}, resolution)
+    assert [shard.stop - shard.start for shard in plan.shards] == [rows] * 4 + [rows // 2 + 1] * 2
+
+
+@pytest.mark.parametrize(("resolution", "rows"), [(64, 300), (256, 40)])
+def test_a_shard_is_one_row_group_however_many_blocks_it_is_made_of(resolution, rows, tmp_path):
+    plan = BuildPlan(DATASETS["poisson"], ("pretrain",), {"test": rows}, resolution)
     shard = build(plan, tmp_path) / "pretrain" / "test-00000-of-00001.parquet"
-    assert pq.ParquetFile(shard).metadata.row_group(0).num_rows == min(rows, total)
+    metadata = pq.ParquetFile(shard).metadata
+    assert (metadata.num_row_groups, metadata.row_group(0).num_rows) == (1, rows)
+    assert pq.read_table(shard)["index"].to_pylist() == list(range(rows))
 
 
 SMALL = {"train": 8, "validation": 4, "test": 4}

@@ -147,6 +147,38 @@ def test_what_cannot_be_read_is_explained_in_a_line(hub, tmp_path):
     assert "'runs/a/b' cannot be the name of a repository" in mistyped
 
 
+def test_trouble_on_the_way_changes_nothing(hub, published, tmp_path):  # noqa: ARG001
+    calm = run_client(TASK, hub, tmp_path / "calm", f"{NAME}@v1.0.0")
+    for path in ("/revision/", "/tree/", "/manifest.json", ".parquet"):
+        for trouble in ({"status": 503}, {"drop": "before"}, {"drop": "midway"}):
+            hub.fail_next(path_contains=path, **trouble)
+    assert run_client(TASK, hub, tmp_path / "home", f"{NAME}@v1.0.0") == calm
+    assert hub.faults.pending == 0
+
+
+REGIME = """
+import json, sys
+from pdebench_fm.errors import PdefmError
+from pdebench_fm.protocol.task import load_task
+try:
+    load_task(sys.argv[1], data=sys.argv[2]).test_batch("lite")
+    print(json.dumps(None))
+except PdefmError as error:
+    print(json.dumps(str(error)))
+"""
+
+
+def test_offline_what_was_read_before_is_found_and_what_is_missing_is_named(hub, published, tmp_path):  # noqa: ARG001
+    online = run_client(TASK, hub, tmp_path, f"{NAME}@v1.0.0")
+    hub.forget_requests()
+    held, newest = run_client(TASK, hub, tmp_path, f"{NAME}@v1.0.0", NAME, offline=True)
+    assert [held] == online
+    assert f"the dataset {NAME} at main is not in the Hub's cache here, and HF_HUB_OFFLINE is set" in newest
+    mild = run_client(REGIME, hub, tmp_path, "helmholtz-ood/mild", f"{NAME}@v1.0.0", offline=True)
+    assert f"mild/test-00000-of-00001.parquet of {NAME} at {held[3]['revision']} is not in the Hub's cache" in mild
+    assert hub.requests == []
+
+
 VERIFY = """
 import json, sys
 from pdebench_fm.data.verification.verify import verify

@@ -4,6 +4,7 @@ import dataclasses
 import re
 import subprocess
 import sys
+import time
 
 import pytest
 from described import ALICE
@@ -224,3 +225,14 @@ def test_the_command_says_in_one_line_that_a_token_is_missing(built, hub, tmp_pa
     assert done.returncode == 1
     assert re.fullmatch(r"pdefm: .*hf auth login.*HF_TOKEN.*alice.*\n", done.stderr)
     assert "Traceback" not in done.stderr
+
+
+def test_the_command_says_within_seconds_that_there_is_no_network(built, hub, tmp_path, monkeypatch):
+    for address in ("http://nowhere.invalid", "http://127.0.0.1:9"):
+        monkeypatch.setattr(type(hub), "url", address)
+        began = time.monotonic()
+        done = run(hub, tmp_path / "home", "data", "publish", built, "--namespace", "alice", "--version", "1.0.0")
+        assert done.returncode == 1
+        line = r"pdefm: the Hub cannot be reached \(.*\): check the network, and HF_ENDPOINT if it is set.*\n"
+        assert re.fullmatch(line, done.stderr), done.stderr
+        assert time.monotonic() - began < 30  # of which the waits take 3 s: the rest is a busy machine's

@@ -9,12 +9,13 @@ from pdebench_fm.errors import UsageError
 from pdebench_fm.evaluation import cell as cells_module
 from pdebench_fm.evaluation import orders
 from pdebench_fm.evaluation import run as running
-from pdebench_fm.evaluation.cache import CellCache, default_cache_folder
+from pdebench_fm.evaluation.cache import CellCache
 from pdebench_fm.evaluation.cell import cell_key
 from pdebench_fm.evaluation.evaluate import evaluate_suite
 from pdebench_fm.evaluation.progress import Pace
 from pdebench_fm.evaluation.run import run_suite
 from pdebench_fm.evaluation.suite import plan
+from pdebench_fm.folders import default_cache_folder
 from pdebench_fm.models import load_model
 from pdebench_fm.models.candidate import Candidate
 from pdebench_fm.models.candidates import candidate_of

@@ -13,7 +13,7 @@ from huggingface_hub.errors import (
 )
 
 from pdebench_fm.hub.failures import HubError
-from pdebench_fm.hub.repository import ATTEMPTS, Repository, file_identities, identities
+from pdebench_fm.hub.repository import ATTEMPTS, UNREACHED_ATTEMPTS, Repository, file_identities, identities
 
 
 def answer(status, kind=HfHubHTTPError, said=None, **headers):
@@ -126,3 +126,39 @@ def test_identities_are_those_of_git_and_of_large_files(tmp_path):
             "5891b5b522d5df086d0ff0b110fbd9d21bb4fc7163af34d08286a2e846f6be03",  # sha256sum
         }
     )
+
+
+@pytest.mark.parametrize("kind", ["model", "dataset"])
+def test_a_repository_that_somebody_else_creates_meanwhile_is_theirs_and_ours(hub, api, kind):
+    waits = []
+    repository = Repository(api, "pde-lab/net", kind, sleep=waits.append)
+    api.create_repo("pde-lab/net", repo_type=kind)
+    repository.create(private=False)
+    hub.fail_next(path_contains="/repos/create", status=409)
+    repository.create(private=False)
+    assert waits == []
+    assert hub.faults.pending == 0
+    assert repository.snapshot() is not None
+
+
+def test_a_conflict_about_a_repository_that_is_not_there_yet_passes(hub, api):
+    waits = []
+    repository = Repository(api, "pde-lab/net", "dataset", sleep=waits.append)
+    hub.fail_next(path_contains="/repos/create", status=409, times=2)
+    repository.create(private=True)
+    assert len(waits) == 2
+    assert repository.snapshot().private
+
+
+def test_an_answer_that_is_not_the_hubs_is_one_line():
+    with pytest.raises(HubError, match=r"^the Hub failed on org/name \(an answer without 'url'\)$"):
+        Repository(FailingApi(KeyError("url")), "org/name", "dataset").tags()
+
+
+@pytest.mark.parametrize("address", ["http://127.0.0.1:9", "http://nowhere.invalid"])
+def test_a_hub_that_cannot_be_reached_is_said_after_few_tries(address):
+    waits = []
+    repository = Repository(HfApi(endpoint=address), "org/name", "dataset", sleep=waits.append)
+    with pytest.raises(HubError, match=r"the Hub cannot be reached \(.*\): check the network, and HF_ENDPOINT"):
+        repository.snapshot()
+    assert len(waits) == UNREACHED_ATTEMPTS - 1

@@ -39,7 +39,13 @@ def client_environment(hub: HubServer, home: Path, token: str | None = None) -> 
 
 
 def run_client(
-    script: str, hub: HubServer, home: Path, *arguments: str, token: str | None = None, timeout: float = 180
+    script: str,
+    hub: HubServer,
+    home: Path,
+    *arguments: str,
+    token: str | None = None,
+    timeout: float = 180,
+    offline: bool = False,
 ) -> Any:
     """Run a Python script in a new process with the stock clients pointed at the server.
 
@@ -51,7 +57,7 @@ def run_client(
     home.mkdir(parents=True, exist_ok=True)
     done = subprocess.run(
         [sys.executable, "-c", script, *arguments],
-        env=client_environment(hub, home, token),
+        env=client_environment(hub, home, token) | ({"HF_HUB_OFFLINE": "1"} if offline else {}),
         capture_output=True,
         text=True,
         timeout=timeout,

@@ -161,14 +161,18 @@ constants.HF_HUB_OFFLINE = True
 print(json.dumps([*messages, message("alice/net")]))
 """
     found = run_client(script, hub, tmp_path / "home", ALICE)
+
+    def cannot(name):
+        return f"cannot read 'alice/{name}' as a directory here or a model on the Hub"
+
     expected = (
-        "no model 'alice/none' on the Hub, or no access to it, and no directory of that name here",
-        "no model 'alice/secret' on the Hub, or no access to it",
+        f"{cannot('none')}: the Hub has no alice/none, or your token may not see it",
+        f"{cannot('secret')}: the Hub has no alice/secret, or your token may not see it",
         "alice/empty is not a model: it has no config.json",
-        "model 'alice/empty' has no revision 'v9' on the Hub",
-        "'alice/--' is neither a directory here nor a Hub id",
+        f"{cannot('empty')}: alice/empty has no such file or revision (404: Invalid rev id: v9)",
+        f"{cannot('--')}: 'alice/--' cannot be the name of a repository",
         "alice/pickled/last.ckpt is a pickle; only safetensors weights are loaded",
-        "cannot reach the Hub for 'alice/net', and it is not in the local cache",
+        f"{cannot('net')}: the model alice/net at main is not in the Hub's cache here, and HF_HUB_OFFLINE is set",
     )
     for line, start in zip(found, expected, strict=True):
         assert line.startswith(start)

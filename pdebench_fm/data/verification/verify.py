@@ -1,5 +1,6 @@
 """Verification of a stored dataset: its files against the manifest, its digests, and its rows against their recipes."""
 
+import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,6 +20,8 @@ from pdebench_fm.errors import PdefmError, UsageError
 from pdebench_fm.physics import SYSTEMS
 
 __all__ = ["Check", "Report", "verify"]
+
+_logger = logging.getLogger("pdebench_fm")
 
 
 @dataclass(frozen=True)
@@ -99,16 +102,14 @@ def _find_builds(location: str, revision: str | None) -> list[Path]:
 
 def _download(location: str, revision: str | None) -> Path:
     """Return the local copy of a Hub dataset at a revision."""
-    from huggingface_hub import snapshot_download
-
-    from pdebench_fm.hub.failures import HUB_ERRORS, explain
+    from pdebench_fm.hub.failures import HubError
+    from pdebench_fm.hub.repository import Repository, hub_client
 
     repository, _, named = location.partition("@")
     try:
-        return Path(snapshot_download(repository, repo_type="dataset", revision=revision or named or None))
-    except HUB_ERRORS as error:
-        reason = explain(error, repository)
-        raise PdefmError(f"cannot read {location!r} as a folder or a Hub dataset: {reason}") from error
+        return Repository(hub_client(), repository, "dataset", _logger.warning).download(["*"], revision or named)
+    except HubError as error:
+        raise PdefmError(f"cannot read {location!r} as a folder or a Hub dataset: {error}") from error
 
 
 def _checks(
