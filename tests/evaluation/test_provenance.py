@@ -11,7 +11,7 @@ from pdebench_fm.cli import main
 from pdebench_fm.data.build import BuildPlan, build
 from pdebench_fm.data.catalogue import DATASETS
 from pdebench_fm.errors import UsageError
-from pdebench_fm.evaluation import provenance, runners
+from pdebench_fm.evaluation import orders, provenance
 from pdebench_fm.evaluation.cache import CellCache
 from pdebench_fm.evaluation.evaluate import evaluate, evaluate_suite
 from pdebench_fm.evaluation.provenance import current_environment
@@ -47,14 +47,14 @@ def test_a_cell_of_the_cache_is_credited_to_where_it_was_computed(model, small_t
 
 
 def test_a_cell_of_a_worker_is_credited_to_the_worker(model, small_task, monkeypatch):
-    compute = runners.compute
+    compute = orders.compute
 
     def elsewhere(cell, *arguments):
         outcome = compute(cell, *arguments)
         there = outcome.provenance.model_copy(update={"environment": OLD, "seconds": 77.0, "date": LONG_AGO})
         return replace(outcome, provenance=there)
 
-    monkeypatch.setattr(runners, "compute", elsewhere)
+    monkeypatch.setattr(orders, "compute", elsewhere)
     (cell,) = evaluate(model, small_task(), 0, track="lite").result.cells
     assert (cell.environment, cell.seconds, cell.date) == (OLD, 77.0, LONG_AGO)
 
@@ -85,8 +85,8 @@ def test_a_single_test_row_is_refused_as_it_has_no_interval(model, small_task):
 
 
 def test_a_model_that_turned_out_not_to_be_what_it_was_known_by_has_no_fingerprint(model, small_task, monkeypatch):
-    compute = runners.compute
-    monkeypatch.setattr(runners, "compute", lambda *arguments: replace(compute(*arguments), known=False))
+    compute = orders.compute
+    monkeypatch.setattr(orders, "compute", lambda *arguments: replace(compute(*arguments), known=False))
     assert evaluate(model, small_task(), 0, track="lite").result.model.fingerprint is None
 
 
