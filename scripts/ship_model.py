@@ -14,8 +14,9 @@ import shutil
 from pathlib import Path
 
 from pdebench_fm.data.catalogue import FAMILIES, TASKS
-from pdebench_fm.evaluation.cache import CellCache, default_cache_folder
+from pdebench_fm.evaluation.cache import CellCache
 from pdebench_fm.evaluation.evaluate import evaluate_suite
+from pdebench_fm.folders import default_cache_folder
 from pdebench_fm.memory import keep_freed_memory
 from pdebench_fm.models.loading import zoo_directory
 from pdebench_fm.results.evaluation import Evaluation, read_evaluation
