@@ -48,7 +48,9 @@ class Suite:
             if kept and candidate.fingerprint is None:
                 why = f" ({candidate.unknown})" if candidate.unknown else ""
                 notes.append(f"{candidate.name} cannot be known again{why}, so its runs are not kept")
-            if not candidate.pretrained:
+            if any(self.settings.shots) and candidate.module is None:
+                notes.append(f"{candidate.name} only predicts: it is scored zero-shot alone")
+            elif not candidate.pretrained:
                 notes.append(f"{candidate.name} has random weights: only its training from scratch is scored")
             elif self.settings.scratch and any(self.settings.shots) and candidate.fresh is None:
                 notes.append(f"no runs of {candidate.name} from scratch: it cannot be made with fresh weights")
@@ -56,7 +58,7 @@ class Suite:
 
     def _is_run(self, candidate: Candidate, start: str, shots: int) -> bool:
         if start == "pretrained":
-            return candidate.pretrained
+            return candidate.pretrained and (not shots or candidate.module is not None)
         return bool(shots) and candidate.fresh is not None and (self.settings.scratch or not candidate.pretrained)
 
 
@@ -103,7 +105,7 @@ def _check_trainable(candidate: Candidate, shots: tuple[int, ...]) -> None:
         raise UsageError(f"{candidate.name} has random weights, so it has no zero-shot score: ask for shots above 0")
     if not candidate.pretrained and candidate.fresh is None:
         raise UsageError(f"{candidate.name} has random weights and cannot be made with others: nothing to score")
-    if any(shots) and candidate.module is None:
+    if all(shots) and candidate.module is None:
         raise UsageError(
             f"{candidate.name} only predicts, so it cannot be adapted to {max(shots)} shots: ask for 0 shots, or give "
             "it as a torch.nn.Module with parameters to train"

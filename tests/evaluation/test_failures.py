@@ -132,6 +132,14 @@ def test_an_error_of_this_package_is_no_failure_of_the_model(small_task, monkeyp
 
 def test_shots_for_a_model_that_only_predicts_are_refused_before_anything_is_computed(small_task):
     with pytest.raises(UsageError, match="mine only predicts, so it cannot be adapted to 8 shots"):
-        evaluate(Candidate(lambda source, _: source, "mine", torch.device("cpu")), small_task(), [0, 8], track="lite")
+        evaluate(Candidate(lambda source, _: source, "mine", torch.device("cpu")), small_task(), 8, track="lite")
     with pytest.raises(UsageError, match="Identity only predicts"):
         evaluate(nn.Identity(), small_task(), 8, track="lite")
+
+
+def test_of_zero_and_more_shots_a_model_that_only_predicts_has_the_first(small_task):
+    notes = []
+    predicts = Candidate(lambda source, _: source, "mine", torch.device("cpu"))
+    (evaluation,) = evaluate_suite([predicts], [small_task()], [0, 8], track="lite", on_note=notes.append)
+    assert [(run.start, run.shots) for run in evaluation.runs] == [("pretrained", 0)]
+    assert notes == ["mine only predicts: it is scored zero-shot alone"]
