@@ -273,7 +273,7 @@ def _as_undisturbed(ended: Ended, scenario: Scenario, undisturbed: Undisturbed, 
     names = found.keys() | undisturbed.results
     if differing := [name for name in names if found.get(name) != undisturbed.results.get(name)]:
         raise Breach(f"run again, it differs from an undisturbed run in {', '.join(sorted(differing))}")
-    if left := leftovers(folder):
+    if scenario.alone and (left := leftovers(folder)):
         raise Breach(f"left behind: {', '.join(left)}")
 
 
