@@ -35,6 +35,7 @@ from damage import damage
 from scenarios import SCENARIOS, SHARED, Scenario, leftovers, outcome, prepare
 
 _REPORT_EVERY = 50
+_SMALLEST_DISK = 64  # bytes of a file; with fewer, Python cannot share a lock with a worker
 _FAULTS = ("kill", "disk", "input")
 
 
@@ -201,7 +202,7 @@ def _disk(
     scenario: Scenario, undisturbed: Undisturbed, shared: Path, folder: Path, generator: np.random.Generator
 ) -> str:
     prepare(scenario, shared, folder)
-    limit = int(np.exp(generator.random() * np.log(undisturbed.largest)))
+    limit = int(_SMALLEST_DISK * np.exp(generator.random() * np.log(undisturbed.largest / _SMALLEST_DISK)))
     ended = run(scenario.commands, folder, file_limit=limit)
     if ended.code:
         _clear_error(ended, folder)
