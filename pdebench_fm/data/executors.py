@@ -43,7 +43,9 @@ def _processes(workers: int) -> Iterator[Executor]:
     try:
         pool = ProcessPoolExecutor(workers, get_context("spawn"), end_with_parent)
     except OSError as error:  # such as no room for what they share
-        raise PdefmError(f"cannot start {workers} worker processes: {error.strerror or error}") from error
+        raise PdefmError(
+            f"cannot start {workers} worker processes ({error.strerror or error}): try --workers 1"
+        ) from error
     try:
         with pool:
             yield pool

@@ -70,6 +70,7 @@ def run(
         os.setsid()
         for stream in (1, 2):
             os.dup2(writing, stream)
+        sys.stdout, sys.stderr = (os.fdopen(stream, "w", closefd=False) for stream in (1, 2))
         os._exit(_child(commands, folder, kill_at, file_limit, operations))
     os.close(writing)
     try:

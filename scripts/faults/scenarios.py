@@ -28,6 +28,7 @@ class Scenario:
         goes_on: whether it has to end, on damaged files, with what an undisturbed run gives, or else with an error;
             a command that only reads them may also find nothing wrong (with a changed letter in a name, say).
         all_or_none: whether it must not leave some of its results.
+        alone: whether it is the only one that writes to its folders, and may remove at once what a killed one left.
     """
 
     commands: tuple[tuple[str, ...], ...]
@@ -37,6 +38,7 @@ class Scenario:
     fresh: tuple[str, ...] = ()
     goes_on: bool = True
     all_or_none: bool = False
+    alone: bool = True
 
 
 def prepare(scenario: Scenario, shared: Path, folder: Path) -> None:
@@ -58,7 +60,7 @@ def contents(root: Path) -> dict[str, object]:
     if root.is_file():
         return {root.name: _content(root)}
     files = [path for path in root.rglob("*") if path.is_file()]
-    inner = [path for path in files if not OWN_MEMORY & set(path.relative_to(root).parts)]
+    inner = [path for path in files if not OWN_MEMORY & set(path.relative_to(root).parts) and path.suffix != ".part"]
     return {
         path.relative_to(root).as_posix(): _content(path) for path in inner if path.name != "checkpoint.safetensors"
     }
@@ -116,7 +118,9 @@ SCENARIOS: dict[str, Scenario] = {
     "build": Scenario((build_command(1),), results="data", damaged="data"),
     "build with workers": Scenario((build_command(2),), results="data"),
     "pretrain": Scenario((pretrain_command(),), results="run", damaged="run"),
-    "eval": Scenario((EVAL_STORED,), ("data", "run"), results="results", damaged="cache", fresh=("results",)),
+    "eval": Scenario(
+        (EVAL_STORED,), ("data", "run"), results="results", damaged="cache", fresh=("results",), alone=False
+    ),
     "submit": Scenario((_SUBMIT, _PAGE), ("sent",), results="board", all_or_none=True),
     "submit what is damaged": Scenario((_SUBMIT,), ("sent",), damaged="sent", fresh=("board",), goes_on=False),
     "page of damaged rows": Scenario((_PAGE,), ("board",), damaged="board", fresh=("site",), goes_on=False),

@@ -68,7 +68,7 @@ def test_what_is_not_said_is_the_protocols():
 
 def test_models_and_tasks_may_be_names(small_task):
     named = pf.evaluate("zero", "poisson-ood/medium", shots=np.int64(0), track="lite", device="cpu")
-    assert named.model.model_id == "zero"
+    assert named.result.model.model_id == "zero"
     assert named.runs[0].summary.mean == pytest.approx(1.0)
     assert pf.evaluate(pf.load_model("zero"), "poisson-ood/medium", track="lite").runs[0].summary.mean == 1.0
     (alone,) = pf.evaluate_suite("zero", "poisson-ood/medium", track="lite", device="cpu")

@@ -36,4 +36,4 @@ def test_the_battery_finds_what_is_broken(tmp_path):
     faults = ("--kills", "6", "--disks", "0", "--inputs", "0", "--seed", "20", "--scenarios", "build")
     done = battery(tmp_path, *faults, path=(tmp_path / "broken",))
     assert done.returncode == 1, done.stdout + done.stderr
-    assert re.search(r"^--seed 20 --case kill:\d \(build\): .*\.pdefm-.*\.part", done.stdout, re.MULTILINE)
+    assert re.search(r"^--seed 20 --case kill:\d \(build\): left behind: \.pdefm-.*\.part", done.stdout, re.MULTILINE)

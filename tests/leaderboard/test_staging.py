@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 import pytest
-from factories import make_result
+from factories import make_result, make_run
 from killing import killed_at
 
 from pdebench_fm.errors import PdefmError
@@ -31,12 +31,13 @@ def load_of(sent, board):
 
 @pytest.mark.parametrize("replacing", [False, True])
 def test_a_submission_killed_at_any_write_is_there_whole_or_not_at_all(tmp_path, sent, write, replacing):
-    before = write(*(make_result(task, wall_seconds=99.0) for task in TASKS), folder="before")
+    others = [make_run((0.3,), shots=0), make_run((0.2, 0.21, 0.22))]
+    before = write(*(make_result(task, runs=others) for task in TASKS), folder="before")
     old = {True: load_of([before], tmp_path / "old"), False: []}[replacing]
     undisturbed_board = tmp_path / "undisturbed"
-    rows = submit([sent], undisturbed_board)
+    submit([sent], undisturbed_board)
     whole, counts = load(undisturbed_board), set()
-    for writes in range(1, 90, 2):
+    for writes in (*range(1, 130, 3), 10_000):
         board = tmp_path / f"board-{writes}"
         if replacing:
             submit([before], board)
@@ -46,7 +47,7 @@ def test_a_submission_killed_at_any_write_is_there_whole_or_not_at_all(tmp_path,
         counts.add((killed, found == whole))
         submit([sent], board, replace=True)
         assert load(board) == whole
-        assert files_of(board) == sorted(row.relative_to(undisturbed_board).as_posix() for row in rows)
+        assert files_of(board) == files_of(undisturbed_board)
     assert counts == {(True, False), (True, True), (False, True)}
 
 
@@ -62,8 +63,8 @@ def test_a_reader_sees_all_of_a_submission_that_comes_while_it_reads(tmp_path, s
         readings.append(found)
         return found
 
-    assert len(undisturbed(board, read)) == len(TASKS)
-    assert [len(found) for found in readings] == [0, len(TASKS)]
+    assert undisturbed(board, read) == readings[1] == files_of(board)
+    assert [len(found) for found in readings] == [0, 2 * len(TASKS)]  # each with its per-sample scores
 
 
 def test_a_reader_of_rows_that_never_keep_still_is_told_so(tmp_path):
