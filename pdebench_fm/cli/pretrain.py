@@ -47,7 +47,7 @@ def pretrain(
     from pdebench_fm.models import choose_device
     from pdebench_fm.processes import end_with_parent
     from pdebench_fm.training.config import PretrainConfig
-    from pdebench_fm.training.pretrain import Progress
+    from pdebench_fm.training.pretrain import PretrainProgress
     from pdebench_fm.training.run import pretrain as run_pretraining
 
     try:
@@ -76,7 +76,7 @@ def pretrain(
     with progress_bar() as progress:
         bar = progress.add_task(f"pretraining {config.model_name}", total=None, note="")
 
-        def show(state: Progress) -> None:
+        def show(state: PretrainProgress) -> None:
             errors = ", ".join(f"{system} {short(error)}" for system, error in state.validation.items())
             note = f"loss {short(state.loss)}" + (f" · validation: {errors}" if errors else "")
             progress.update(bar, completed=state.step, total=state.steps, note=note)

@@ -9,7 +9,7 @@ from rich.progress import TaskID
 from pdebench_fm.cli.console import progress_bar, say
 
 if TYPE_CHECKING:
-    from pdebench_fm.data.publishing.publish import Progress, Published
+    from pdebench_fm.data.publishing.publish import Published, PublishProgress
 
 
 def publish(
@@ -30,7 +30,7 @@ def publish(
     with progress_bar() as progress:
         bars: dict[str, TaskID] = {}
 
-        def show(state: "Progress") -> None:
+        def show(state: "PublishProgress") -> None:
             name = f"{state.stage} {state.dataset}"
             if name not in bars:
                 bars[name] = progress.add_task(name, note="")

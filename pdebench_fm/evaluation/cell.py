@@ -9,7 +9,7 @@ from pydantic import JsonValue
 
 from pdebench_fm.data.definitions import definition_digest
 from pdebench_fm.data.providers import RecipeRows, SplitRows
-from pdebench_fm.evaluation.machinery import code_digest, library_versions, processor
+from pdebench_fm.evaluation.machinery import library_versions, package_digest, processor
 from pdebench_fm.evaluation.settings import RunSettings
 from pdebench_fm.models.candidate import Candidate
 from pdebench_fm.models.identity import identity_of
@@ -155,7 +155,7 @@ def described_inputs(cell: Cell) -> Mapping[str, JsonValue]:
             splits["validation"] = task.validation
     rows: dict[str, JsonValue] = {name: _rows_inputs(split) for name, split in splits.items()}
     return {
-        "code": code_digest(),
+        "code": package_digest(),
         **library_versions(),
         "device": device.type,
         "processor": processor(device),

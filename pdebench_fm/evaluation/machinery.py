@@ -14,7 +14,7 @@ _LIBRARIES = ("torch", "numpy", "scipy")
 
 
 @cache
-def code_digest(package: Path = _PACKAGE) -> str:
+def package_digest(package: Path = _PACKAGE) -> str:
     """Return a SHA-256 of the source of every module that may take part in a score.
 
     These are all modules but those of the rooms that only show, transfer or publish scores, so that none is forgotten.

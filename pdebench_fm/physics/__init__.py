@@ -9,7 +9,7 @@ where index 1 is x and 2 is y.
 """
 
 from pdebench_fm.physics.operator import advection_diffusion_ratio, apply_operator, relative_residual, solve
-from pdebench_fm.physics.registry import BUILT_IN, ORIGINS, SYSTEMS, find_system, register_system
+from pdebench_fm.physics.registry import BUILT_IN, ORIGINS, SYSTEMS, register_system, registered_system
 from pdebench_fm.physics.sampling import (
     Draws,
     SampleKey,
@@ -38,7 +38,7 @@ __all__ = [
     "advection_diffusion_ratio",
     "apply_operator",
     "draw",
-    "find_system",
+    "registered_system",
     "realise",
     "register_system",
     "relative_residual",

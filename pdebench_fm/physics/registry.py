@@ -39,7 +39,7 @@ def register_system(system: System) -> None:
     _add(system, caller.f_code.co_filename, caller.f_globals)
 
 
-def find_system(name: str) -> System:
+def registered_system(name: str) -> System:
     """Return the registered system of this name, or raise a `UsageError` that names the nearest ones."""
     if name not in SYSTEMS:
         raise unknown_name("system", name, SYSTEMS)

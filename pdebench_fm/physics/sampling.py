@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from pdebench_fm.errors import PdefmError, unknown_name
 from pdebench_fm.physics.operator import WaveNumbers, reciprocal
-from pdebench_fm.physics.registry import find_system
+from pdebench_fm.physics.registry import registered_system
 from pdebench_fm.physics.source import (
     LATTICE,
     REFERENCE_RESOLUTION,
@@ -61,7 +61,7 @@ class SampleKey:
     @property
     def definition(self) -> System:
         """The system's declaration; a `UsageError` if nothing of this name is registered."""
-        return find_system(self.system)
+        return registered_system(self.system)
 
     @property
     def range(self) -> Range:

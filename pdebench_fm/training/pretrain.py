@@ -30,7 +30,7 @@ _ALL_COARSE = 0.99  # share of coarse steps in a run that is timed on them
 
 
 @dataclass(frozen=True)
-class Progress:
+class PretrainProgress:
     """What a display needs after each step.
 
     Attributes:

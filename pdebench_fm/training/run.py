@@ -17,7 +17,7 @@ from pdebench_fm.training.config import PretrainConfig
 from pdebench_fm.training.metrics import MetricsFiles
 from pdebench_fm.training.pretrain import (
     Pretraining,
-    Progress,
+    PretrainProgress,
     steps_for_minutes,
     validation_errors,
 )
@@ -34,7 +34,7 @@ def pretrain(
     device: str = "cpu",
     validate_every: int = 500,
     on_start: Callable[[int, int], None] = lambda _step, _steps: None,
-    on_progress: Callable[[Progress], None] = lambda _: None,
+    on_progress: Callable[[PretrainProgress], None] = lambda _: None,
 ) -> Path:
     """Train to the end, going on from the folder's checkpoint if there is one, and save the averaged model.
 
@@ -93,7 +93,7 @@ def _train(
     run: Pretraining,
     out: Path,
     validate_every: int,
-    on_progress: Callable[[Progress], None],
+    on_progress: Callable[[PretrainProgress], None],
     interrupted: Callable[[], bool],
 ) -> None:
     """Train to the end, with a checkpoint and an entry in the metrics at each validation."""
@@ -120,7 +120,7 @@ def _train(
             run.losses.clear()
             write_checkpoint(run.checkpoint(), path)
             files.append(run.log)
-        on_progress(Progress(run.step, run.config.steps, loss, validation, run.seconds))
+        on_progress(PretrainProgress(run.step, run.config.steps, loss, validation, run.seconds))
         stopping = interrupted() if run.processes is None else run.stopping
         if stopping and run.step < run.config.steps:
             write_checkpoint(run.checkpoint(), path)

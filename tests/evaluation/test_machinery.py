@@ -9,7 +9,7 @@ import torch
 
 import pdebench_fm
 from pdebench_fm.evaluation import machinery
-from pdebench_fm.evaluation.machinery import code_digest, library_versions, processor
+from pdebench_fm.evaluation.machinery import library_versions, package_digest, processor
 
 ROOT = Path(pdebench_fm.__file__).parent
 
@@ -22,11 +22,11 @@ def package(tmp_path_factory):
 
 
 def digest(package):
-    return code_digest.__wrapped__(package)
+    return package_digest.__wrapped__(package)
 
 
 def test_a_copy_has_the_same_digest_wherever_it_lies(package):
-    assert digest(package) == code_digest()
+    assert digest(package) == package_digest()
 
 
 @pytest.mark.parametrize(

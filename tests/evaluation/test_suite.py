@@ -217,7 +217,7 @@ def test_a_cells_key_changes_with_everything_its_outcome_depends_on(model_folder
         key(deterministic=False),
         with_setting(torch, "__version__", "2.99.0"),
         key(threads=7),
-        with_setting(cells_module, "code_digest", lambda: "99"),
+        with_setting(cells_module, "package_digest", lambda: "99"),
         with_setting(cells_module, "adaptation_recipe", lambda *_: cells_module.AdaptationRecipe(1.0, 2, 3)),
     ]
     assert len(set(keys)) == len(keys)

@@ -16,8 +16,8 @@ from pdebench_fm.physics import (
     System,
     apply_operator,
     draw,
-    find_system,
     register_system,
+    registered_system,
     sample,
 )
 
@@ -146,7 +146,7 @@ def test_the_correct_way_to_write_odd_derivatives_is_accepted(registry):
 
 def test_an_unknown_system_or_regime_is_told_with_the_nearest_names():
     with pytest.raises(UsageError, match="did you mean 'helmholtz'"):
-        find_system("helmholz")
+        registered_system("helmholz")
     with pytest.raises(UsageError, match="did you mean 'poisson'"):
         draw(SampleKey("poison", "hard", "test"), [0])
     with pytest.raises(UsageError, match="did you mean 'hard'"):

@@ -50,7 +50,7 @@ class Published:
 
 
 @dataclass(frozen=True)
-class Progress:
+class PublishProgress:
     """How far a dataset is: `done` of `total` shards are checked or uploaded.
 
     Attributes:
@@ -66,7 +66,7 @@ class Progress:
     note: str = ""
 
 
-OnProgress = Callable[[Progress], None]
+OnProgress = Callable[[PublishProgress], None]
 
 
 def publish(
@@ -147,11 +147,11 @@ def _checked(folder: Path, version: str, on_progress: OnProgress) -> Manifest:
     started: list[Shard] = []
 
     def show(shard: Shard, total: int) -> None:
-        on_progress(Progress("checking", folder.resolve().name, len(started), total, shard.path))
+        on_progress(PublishProgress("checking", folder.resolve().name, len(started), total, shard.path))
         started.append(shard)
 
     manifest = finished_build(folder, show)
-    on_progress(Progress("checking", folder.resolve().name, len(started), len(started)))
+    on_progress(PublishProgress("checking", folder.resolve().name, len(started), len(started)))
     if manifest.seed != 0:
         raise UsageError(f"{folder} was built with the private seed {manifest.seed}: only seed 0 is published")
     line, _, patch = version.rpartition(".")
@@ -257,7 +257,7 @@ class _Upload:
 
     def _show(self, note: str) -> None:
         build = self._build
-        self._on_progress(Progress("uploading", build.manifest.dataset, self._done, len(build.shards), note))
+        self._on_progress(PublishProgress("uploading", build.manifest.dataset, self._done, len(build.shards), note))
 
 
 def _sent(shards: Iterable[Shard]) -> dict[str, frozenset[str]]:
