@@ -28,7 +28,11 @@ class SplitRows(Protocol):
 
     @property
     def content_digest(self) -> str | None:
-        """Digest of the stored values, for rows that were read; None for rows that are made."""
+        """Digest of the stored values, for rows that were read, once they were found to have it; None for made ones."""
+
+    @property
+    def stated_digest(self) -> str | None:
+        """The same as it is stated where the rows lie, for which none of them is read."""
 
     @property
     def location(self) -> str | None:
@@ -49,6 +53,7 @@ class RecipeRows:
     key: SampleKey
     resolution: int = REFERENCE_RESOLUTION
     content_digest: None = None
+    stated_digest: None = None
     location: None = None
     revision: None = None
 

@@ -71,6 +71,11 @@ class StoredRows:
         self._table  # noqa: B018 (checks it)
         return self.held.content_digest
 
+    @property
+    def stated_digest(self) -> str:
+        """The content digest as the manifest states it, whether or not the values have been looked at."""
+        return self.held.content_digest
+
     def batch(self, indices: Sequence[int]) -> Batch:
         """Return the rows with these indices, in this order.
 

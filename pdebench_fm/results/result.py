@@ -189,7 +189,8 @@ class DatasetRecord(Record):
 
     `recipe_digest` is that of the draws behind the rows; `content_digest`, of the stored values, is there when the
     rows were read (`origin` "rows") from `location`, a repository id or a folder's name, rather than made. `train_rows`
-    is the size of the train split that support sets are drawn from, `train_content_digest` that of its stored values.
+    is the size of the train split that support sets are drawn from, `train_content_digest` that of its
+    stored values as stated where they lie; they were held to it where a support set was drawn.
     """
 
     name: Text
