@@ -83,7 +83,8 @@ def adapt_by_search(
             failure = type(diverged)(f"{diverged}, with learning rate {learning_rate:g}")
     if best is None:
         raise failure or DivergenceError("the recipe has no epochs")
-    return best[1].eval()
+    with user_code("the model"):
+        return best[1].eval()
 
 
 def _snapshot(module: nn.Module) -> nn.Module:
