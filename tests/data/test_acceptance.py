@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from pdebench_fm.cli import main
+from pdebench_fm.cli.console import console
 from pdebench_fm.data.acceptance import law_in_words, law_table, measure_law, stated_law
 from pdebench_fm.data.catalogue import DATASETS, SPLIT_SIZES
 from pdebench_fm.data.statistics import read_statistics
@@ -83,7 +84,7 @@ def test_the_guide_carries_the_measured_table_of_every_regime():
 
 
 def test_the_list_of_datasets_states_the_law(capsys, monkeypatch):
-    monkeypatch.setenv("COLUMNS", "160")
+    monkeypatch.setattr(console, "width", 160)
     assert main(["data", "list"]) == 0
     printed = capsys.readouterr().out
     assert "ω integers 1–5, given |u| ≤ 2 (not uniform)" in printed
