@@ -19,10 +19,12 @@ from pdebench_fm.physics.sampling import (
     sample,
 )
 from pdebench_fm.physics.source import REFERENCE_RESOLUTION
+from pdebench_fm.physics.symmetries import ELEMENTS, Element, Symmetry, translated
 from pdebench_fm.physics.systems import PAPER_SYSTEMS, REGIMES, Drawn, Range, Regime, System
 
 __all__ = [
     "BUILT_IN",
+    "ELEMENTS",
     "ORIGINS",
     "PAPER_SYSTEMS",
     "REFERENCE_RESOLUTION",
@@ -30,10 +32,12 @@ __all__ = [
     "SYSTEMS",
     "Drawn",
     "Draws",
+    "Element",
     "Range",
     "Regime",
     "SampleKey",
     "Samples",
+    "Symmetry",
     "System",
     "advection_diffusion_ratio",
     "apply_operator",
@@ -44,4 +48,5 @@ __all__ = [
     "relative_residual",
     "sample",
     "solve",
+    "translated",
 ]

@@ -13,6 +13,7 @@ import numpy as np
 from pdebench_fm.physics.balance import source_power, speed_for_ratio
 from pdebench_fm.physics.operator import COEFFICIENT_NAMES, Symbol, advective_symbol, diffusive_symbol
 from pdebench_fm.physics.source import Float64
+from pdebench_fm.physics.symmetries import TENSOR_AND_VECTOR, Declaration, Symmetry, symmetries_of
 
 DIFFUSIVITY = 0.01
 """The smaller eigenvalue of the diffusion tensor, common to all systems."""
@@ -89,6 +90,9 @@ class System:
         coefficient_names: of the six places of the coefficient vector; places beyond the names hold 0.
         zero_mean: whether the source's mean is removed (the solution is then determined up to a constant, set to 0).
         solution_bound: samples with max|u| above this on the reference grid are drawn again; None accepts all.
+        symmetries: which elements of the square's group the operator commutes with, and what becomes of the
+            coefficients; one that follows from others need not be named. That it commutes with translations and
+            sums is no declaration: as a multiplier of Fourier modes it always does.
         paper_name: the paper's name of it, for the three of the benchmark.
         terms: what the equation's letters stand for, a sentence of Markdown for the card.
         sampling: how the coefficients are drawn, likewise; without it the card lists the ranges of the latents.
@@ -106,6 +110,7 @@ class System:
     coefficient_names: tuple[str, ...] = COEFFICIENT_NAMES
     zero_mean: bool = True
     solution_bound: float | None = None
+    symmetries: Declaration = field(default_factory=dict)
     paper_name: str | None = None
     terms: str = ""
     sampling: str = ""
@@ -134,6 +139,11 @@ class System:
             return str(span)
         kind = "integers " if span.integer else ""
         return f"{kind}{span.low:g}–{span.high:g}, {self.condition}"
+
+    @property
+    def symmetry_group(self) -> tuple[Symmetry, ...]:
+        """All symmetries that follow from those declared, the identity first."""
+        return symmetries_of(self.symmetries, self.coefficient_names)
 
 
 def rotated_diffusion(eigenvalue: Float64, rotation: Float64) -> Float64:
@@ -195,6 +205,7 @@ PAPER_SYSTEMS = (
         latents={"rotation": _ANGLE},
         coefficients=_poisson_coefficients,
         symbol=diffusive_symbol,
+        symmetries=TENSOR_AND_VECTOR,
         terms="K is a constant symmetric positive-definite diffusion tensor.",
         sampling=(
             "K = 0.01 · R(θ)ᵀ diag(1, e) R(θ) with θ uniform in (0, 2π); the eigenvalue e (the anisotropy) varies by "
@@ -218,6 +229,7 @@ PAPER_SYSTEMS = (
         latents={"eigenvalue": Range(1.0, 5.0), "rotation": _ANGLE, "direction": _ANGLE},
         coefficients=_advection_diffusion_coefficients,
         symbol=advective_symbol,
+        symmetries=TENSOR_AND_VECTOR,
         terms="K is a constant symmetric positive-definite diffusion tensor and v a constant velocity.",
         sampling=(
             "K = (1−λ) · 0.01 · R(θ)ᵀ diag(1, e) R(θ) and v = λ (cos φ, sin φ) with e uniform in (1, 5) and θ, φ "
@@ -242,6 +254,7 @@ PAPER_SYSTEMS = (
         },
         coefficients=_helmholtz_coefficients,
         symbol=diffusive_symbol,
+        symmetries=TENSOR_AND_VECTOR,
         zero_mean=False,
         solution_bound=2.0,
         terms=(

@@ -10,6 +10,7 @@ from pdebench_fm.errors import UsageError
 from pdebench_fm.physics.operator import COEFFICIENT_NAMES, WaveNumbers
 from pdebench_fm.physics.source import LATTICE, Array, Float64
 from pdebench_fm.physics.stream import WINDOW, philox_key, uniforms
+from pdebench_fm.physics.symmetries import ELEMENTS, Symmetry
 from pdebench_fm.physics.systems import Drawn, Range, System
 
 MAXIMUM_LATENTS = 16
@@ -30,8 +31,12 @@ def check_system(system: System) -> None:
         _check_words(system)
         _check_ranges(system.regimes, "regime")
         _check_ranges(system.latents, "latent")
+        group = _declared_symmetries(system)
         for regime in system.regimes:
-            _check_symbol(system, _checked_coefficients(system, regime))
+            coefficients = _checked_coefficients(system, regime)
+            _check_symbol(system, coefficients)
+            for symmetry in group:
+                _check_symmetry(system, coefficients, symmetry)
     except _InvalidError as error:
         raise UsageError(f"system {system.name!r}: {error}") from None
 
@@ -142,6 +147,35 @@ def _check_symbol(system: System, coefficients: Float64) -> None:
         raise _InvalidError("the symbol is 0 for every wave number")
     if not system.zero_mean and not values[:, 0, 0].all():
         raise _InvalidError("the symbol is 0 for k = 0, so the mean of a source cannot be kept: set zero_mean=True")
+
+
+def _declared_symmetries(system: System) -> tuple[Symmetry, ...]:
+    try:
+        return system.symmetry_group
+    except ValueError as error:
+        raise _InvalidError(str(error)) from None
+
+
+def _check_symmetry(system: System, coefficients: Float64, symmetry: Symmetry) -> None:
+    """Compare the symbol of transformed coefficients at k with the symbol at g⁻¹k, on all wave numbers of the grid."""
+    half = WaveNumbers.of_grid(_GRID)
+    k = WaveNumbers(half.ky.T, half.ky, half.ky_odd.T, half.ky_odd)
+    sign_x, sign_y = (-1.0 if flip else 1.0 for flip in (symmetry.element.flip_x, symmetry.element.flip_y))
+    # g⁻¹ undoes the reflections first
+    back = WaveNumbers(sign_x * k.kx, sign_y * k.ky, sign_x * k.kx_odd, sign_y * k.ky_odd)
+    with np.errstate(all="ignore"):
+        transformed = system.symbol(k, symmetry.of_coefficients(coefficients))
+        if symmetry.element.exchange:
+            back = WaveNumbers(back.ky.T, back.kx.T, back.ky_odd.T, back.kx_odd.T)
+            original = system.symbol(back, coefficients).mT
+        else:
+            original = system.symbol(back, coefficients)
+    if not _close(transformed, original):
+        name = next(name for name, element in ELEMENTS.items() if element == symmetry.element)
+        raise _InvalidError(
+            f"its operator does not commute with {name!r}, which its symmetries declare or have as a product: the "
+            "symbol of the transformed coefficients is not the symbol at the transformed wave numbers"
+        )
 
 
 def _is_real_on_the_grid(values: Array) -> bool:
