@@ -27,6 +27,23 @@ def pretrain(
     ] = 0.9,
     coarse_resolution: Annotated[int, typer.Option(help="Points a side of the coarse grid.")] = 32,
     warmup_steps: Annotated[int, typer.Option(help="Steps until the learning rate's peak.")] = 200,
+    normaliser: Annotated[
+        Literal["homogeneous-rms", "diffusion-normalised"], typer.Option(help="How inputs become the network's.")
+    ] = "homogeneous-rms",
+    diffusivity: Annotated[
+        Literal["geometric", "mean"],
+        typer.Option(help="Of diffusion-normalised: which mean of the diffusion tensor's eigenvalues divides it."),
+    ] = "geometric",
+    velocity_share: Annotated[
+        float, typer.Option(help="Of diffusion-normalised: how much the velocity counts beside the diffusion.")
+    ] = 0.0,
+    weight_decay: Annotated[float, typer.Option(help="Of AdamW; 0 is Adam.")] = 0.0,
+    ema_decay: Annotated[
+        float, typer.Option(help="Of the averaged weights, which are the ones that are saved.")
+    ] = 0.998,
+    decay_share: Annotated[
+        float, typer.Option(help="Share of the steps, the last ones, in which the learning rate falls.")
+    ] = 1.0,
     precision: Annotated[
         Literal["float32", "bfloat16"], typer.Option(help="Of the pointwise maps; what is spectral stays float32.")
     ] = "float32",
@@ -62,6 +79,12 @@ def pretrain(
             coarse_share=coarse_share,
             coarse_resolution=coarse_resolution,
             warmup_steps=warmup_steps,
+            normaliser=normaliser,
+            diffusivity=diffusivity,
+            velocity_share=velocity_share,
+            weight_decay=weight_decay,
+            ema_decay=ema_decay,
+            decay_share=decay_share,
             precision=precision,
             seed=seed,
         )

@@ -5,6 +5,7 @@ from pdebench_fm.models.candidate import Candidate
 from pdebench_fm.models.candidates import candidate_of
 from pdebench_fm.models.channels import ChannelOperator
 from pdebench_fm.models.config import (
+    DiffusionNormaliser,
     HomogeneousNormaliser,
     IdentityNormaliser,
     ModelConfig,
@@ -26,6 +27,7 @@ __all__ = [
     "BASELINES",
     "Candidate",
     "ChannelOperator",
+    "DiffusionNormaliser",
     "ExactSolver",
     "FNO",
     "HomogeneousNormaliser",

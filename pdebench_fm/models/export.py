@@ -117,6 +117,9 @@ def _example(batch: int, resolution: int) -> tuple[Tensor, Tensor]:
     along_y, along_x = torch.exp(-50 * torch.sin(math.pi * (torch.arange(resolution) / resolution - centres)) ** 2)
     source = along_y.mT @ along_x
     coefficients = torch.rand(batch, len(_TYPICAL), generator=generator) * torch.tensor(_TYPICAL)
+    coefficients[:, :2] += _TYPICAL[
+        2
+    ]  # so that the first three are a positive-definite tensor, as normalisers may need
     return source - source.mean(dim=(1, 2), keepdim=True), coefficients
 
 

@@ -2,16 +2,28 @@
 
 from dataclasses import dataclass
 from functools import lru_cache
+from math import pi
 
 import torch
 from torch import Tensor
 
 from pdebench_fm.models.config import (
+    DiffusionNormaliser,
+    Diffusivity,
     HomogeneousNormaliser,
     IdentityNormaliser,
     Normaliser,
     TLScalingNormaliser,
 )
+
+_TERMS = (
+    4 * pi**2,
+    4 * pi**2,
+    4 * pi**2,
+    2 * pi,
+    2 * pi,
+    1.0,
+)  # each coefficient's term for a wave as long as the domain
 
 
 @dataclass(frozen=True)
@@ -40,6 +52,8 @@ def normalise(normaliser: Normaliser, source: Tensor, coefficients: Tensor) -> N
     match normaliser:
         case HomogeneousNormaliser():
             return _homogeneous(normaliser, source, coefficients)
+        case DiffusionNormaliser():
+            return _diffusion(normaliser, source, coefficients)
         case TLScalingNormaliser():
             return _tl_scaling(normaliser, source, coefficients)
         case IdentityNormaliser():
@@ -54,6 +68,32 @@ def _homogeneous(normaliser: HomogeneousNormaliser, source: Tensor, coefficients
     shape, amplitude = shape_and_amplitude(source)
     scales = _constant(normaliser.coefficient_scales, coefficients.device, coefficients.dtype)
     return Normalised(shape, coefficients / scales, amplitude)
+
+
+def _diffusion(normaliser: DiffusionNormaliser, source: Tensor, coefficients: Tensor) -> Normalised:
+    """Divide the source by its root mean square, and the operator by a size of its own, see `DiffusionNormaliser`."""
+    shape, amplitude = shape_and_amplitude(source)
+    size = operator_size(coefficients, normaliser.diffusivity, normaliser.velocity_share)
+    scales = _constant(normaliser.coefficient_scales, coefficients.device, coefficients.dtype)
+    return Normalised(shape, relative_terms(coefficients, size) / scales, amplitude / size[:, None, None])
+
+
+def operator_size(coefficients: Tensor, diffusivity: Diffusivity, velocity_share: float) -> Tensor:
+    """Return s = 4π² d + `velocity_share` · 2π|v|, (B,), of coefficients (B, 6); see `DiffusionNormaliser`.
+
+    It is not a number, or not positive, where the first three are no positive-definite tensor.
+    """
+    k11, k22, k12 = coefficients[:, 0], coefficients[:, 1], coefficients[:, 2]
+    diffusion = (k11 * k22 - k12 * k12).sqrt() if diffusivity == "geometric" else (k11 + k22) / 2
+    size = 4 * pi**2 * diffusion
+    if velocity_share:
+        size = size + velocity_share * 2 * pi * torch.linalg.vector_norm(coefficients[:, 3:5], dim=1)
+    return size
+
+
+def relative_terms(coefficients: Tensor, size: Tensor) -> Tensor:
+    """Return (4π² K, 2π v, ω) / s, (B, 6), of coefficients (B, 6) and the operator's size s, (B,)."""
+    return coefficients * _constant(_TERMS, coefficients.device, coefficients.dtype) / size[:, None]
 
 
 def _tl_scaling(normaliser: TLScalingNormaliser, source: Tensor, coefficients: Tensor) -> Normalised:

@@ -24,9 +24,10 @@ class ShapeError(UsageError, ValueError):
 class NeuralOperator(nn.Module):
     """Solves -div(K grad u) + v . grad u - omega u = f approximately: `model(source, coefficients) -> solution`.
 
-    With the `homogeneous-rms` normaliser, which every model trained here has, it is exactly homogeneous: a positive
-    factor on the source is the same factor on the solution, whatever the weights. With the normalisers of converted
-    models (see `pdebench_fm.models.config`) it is not.
+    With the normalisers of models trained here, it is exactly homogeneous: a positive factor on the source is the same
+    factor on the solution, whatever the weights. `diffusion-normalised` builds in as well that a factor on all
+    coefficients divides the solution. With the normalisers of converted models (see `pdebench_fm.models.config`)
+    neither holds.
 
     Attributes:
         config: What the model is.

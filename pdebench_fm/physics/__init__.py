@@ -20,7 +20,7 @@ from pdebench_fm.physics.sampling import (
 )
 from pdebench_fm.physics.source import REFERENCE_RESOLUTION
 from pdebench_fm.physics.symmetries import ELEMENTS, Element, Symmetry, translated
-from pdebench_fm.physics.systems import PAPER_SYSTEMS, REGIMES, Drawn, Range, Regime, System
+from pdebench_fm.physics.systems import PAPER_SYSTEMS, REGIMES, SELECTION, Drawn, Range, Regime, System
 
 __all__ = [
     "BUILT_IN",
@@ -29,6 +29,7 @@ __all__ = [
     "PAPER_SYSTEMS",
     "REFERENCE_RESOLUTION",
     "REGIMES",
+    "SELECTION",
     "SYSTEMS",
     "Drawn",
     "Draws",

@@ -59,6 +59,11 @@ REGIMES: dict[str, Regime] = {
 }
 
 
+SELECTION = "selection"
+"""The regime on whose rows the settings of a pretraining are chosen for transfer: out of distribution, of a
+stream of its own, no part of any dataset and scored by no task."""
+
+
 @dataclass(frozen=True)
 class Drawn:
     """What a system's coefficients may depend on.
@@ -83,7 +88,8 @@ class System:
         title: the name in headings.
         equation: in plain text, for cards and pages.
         parameter_symbol, parameter_name: the varied parameter.
-        regimes: its range in each regime; the regime `pretrain`, if there is one, is what models are pretrained on.
+        regimes: its range in each regime; the regime `pretrain`, if there is one, is what models are pretrained on,
+            and by `SELECTION`, likewise, the settings for that are chosen.
         coefficients: `Drawn -> (B, 6) float64`, row by row.
         symbol: the operator in Fourier space, of six coefficients.
         latents: ranges of everything else that is drawn.
@@ -201,6 +207,7 @@ PAPER_SYSTEMS = (
             "mild": Range(2.5, 7.5),
             "medium": Range(5.0, 10.0),
             "hard": Range(10.0, 20.0),
+            SELECTION: Range(5.0, 7.0),
         },
         latents={"rotation": _ANGLE},
         coefficients=_poisson_coefficients,
@@ -225,6 +232,7 @@ PAPER_SYSTEMS = (
             "mild": Range(0.6, 1.4),
             "medium": Range(1.0, 2.0),
             "hard": Range(2.0, 5.0),
+            SELECTION: Range(1.0, 1.4),
         },
         latents={"eigenvalue": Range(1.0, 5.0), "rotation": _ANGLE, "direction": _ANGLE},
         coefficients=_advection_diffusion_coefficients,
@@ -251,6 +259,7 @@ PAPER_SYSTEMS = (
             "mild": Range(5, 15, integer=True),
             "medium": Range(11, 15, integer=True),
             "hard": Range(16, 20, integer=True),
+            SELECTION: Range(11, 13, integer=True),
         },
         coefficients=_helmholtz_coefficients,
         symbol=diffusive_symbol,

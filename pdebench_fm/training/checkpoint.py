@@ -27,6 +27,7 @@ class LogEntry(BaseModel):
         seconds: spent so far.
         training_error: mean relative ℓ² error since the last entry.
         validation_errors: mean relative ℓ² error by system on the validation samples.
+        selection_errors: likewise on rows of the regime `selection`.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="constants")
@@ -36,6 +37,7 @@ class LogEntry(BaseModel):
     seconds: float
     training_error: float
     validation_errors: dict[str, float]
+    selection_errors: dict[str, float] = {}
 
 
 class RunState(BaseModel):

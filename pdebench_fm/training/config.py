@@ -5,8 +5,9 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt
 
 from pdebench_fm.data.batches import Mixture
-from pdebench_fm.data.catalogue import DATA_VERSION, find_family
-from pdebench_fm.physics import SampleKey
+from pdebench_fm.data.catalogue import DATA_VERSION, find_family, find_system
+from pdebench_fm.models.config import Diffusivity
+from pdebench_fm.physics import SELECTION, SampleKey
 from pdebench_fm.training.schedule import warmup_cosine
 
 
@@ -19,7 +20,11 @@ class PretrainConfig(BaseModel):
             default one each.
         size: a name in `SIZES`.
         steps: optimizer steps; `batch_size` fresh samples each.
-        learning_rate: Adam's peak, after `warmup_steps`, before a cosine to zero.
+        normaliser: how physical inputs become the network's, a kind of `Normaliser`; scales are measured on the stream.
+        diffusivity, velocity_share: of the `DiffusionNormaliser`.
+        learning_rate: Adam's peak, after `warmup_steps`, before half a cosine to zero.
+        decay_share: share of the steps, the last ones, that the half cosine takes; before them the rate is at its peak.
+        weight_decay: of AdamW, times the learning rate; 0 is Adam.
         ema_decay: of the averaged weights, which are the ones that are validated and saved.
         gradient_clip: largest 2-norm of a step's gradient.
         gain: scale of the spectral weights at the start.
@@ -39,7 +44,12 @@ class PretrainConfig(BaseModel):
     size: str
     steps: PositiveInt
     batch_size: PositiveInt = 16
+    normaliser: Literal["homogeneous-rms", "diffusion-normalised"] = "homogeneous-rms"
+    diffusivity: Diffusivity = "geometric"
+    velocity_share: float = Field(default=0.0, ge=0.0, allow_inf_nan=False)
     learning_rate: PositiveFloat = 1e-2
+    decay_share: float = Field(default=1.0, gt=0.0, le=1.0)
+    weight_decay: float = Field(default=0.0, ge=0.0, allow_inf_nan=False)
     warmup_steps: PositiveInt = 200
     ema_decay: float = Field(default=0.998, ge=0.0, lt=1.0)
     gradient_clip: PositiveFloat = 1.0
@@ -53,7 +63,18 @@ class PretrainConfig(BaseModel):
 
     def mixture(self, split: str, resolution: int | None = None) -> Mixture:
         """Return the stream of the family's pretraining distribution, at `resolution` unless another is given."""
-        keys = (SampleKey(system, "pretrain", split, self.data_version) for system in find_family(self.family))
+        return self._mixture("pretrain", split, resolution)
+
+    def selection(self) -> Mixture | None:
+        """Return the rows by which settings are chosen; None where a system of the family declares none.
+
+        They are out of distribution, and no task scores them.
+        """
+        systems = (find_system(name) for name in find_family(self.family))
+        return self._mixture(SELECTION, "validation") if all(SELECTION in s.regimes for s in systems) else None
+
+    def _mixture(self, regime: str, split: str, resolution: int | None = None) -> Mixture:
+        keys = (SampleKey(system, regime, split, self.data_version) for system in find_family(self.family))
         return Mixture(tuple(keys), resolution or self.resolution, self.shares)
 
     def is_coarse(self, step: int) -> bool:
@@ -62,7 +83,7 @@ class PretrainConfig(BaseModel):
 
     def learning_rate_at(self, step: int) -> float:
         """Return the learning rate of a step."""
-        return self.learning_rate * warmup_cosine(step, self.steps, self.warmup_steps)
+        return self.learning_rate * warmup_cosine(step, self.steps, self.warmup_steps, self.decay_share)
 
     @property
     def model_name(self) -> str:

@@ -68,19 +68,25 @@ class MetricsFiles:
     def _write_table(self, log: Sequence[LogEntry]) -> None:
         text = io.StringIO()
         writer = csv.writer(text)
-        systems = [f"validation_{system}" for system in log[0].validation_errors]
+        systems = [f"{kind}_{system}" for kind, system in _errors(log[0])]
         writer.writerow(["step", "samples", "seconds", "training_error", *systems])
         for entry in log:
-            errors = (entry.training_error, *entry.validation_errors.values())
+            errors = (entry.training_error, *_errors(entry).values())
             writer.writerow([entry.step, entry.samples, f"{entry.seconds:.1f}", *(f"{error:.6g}" for error in errors)])
         write_atomically(self._table, text.getvalue())
 
     def _scalars(self, log: Iterable[LogEntry]) -> Iterable[Event]:
         for entry in log:
             values = {"error/training": entry.training_error}
-            values |= {f"error/validation/{system}": error for system, error in entry.validation_errors.items()}
+            values |= {f"error/{kind}/{system}": error for (kind, system), error in _errors(entry).items()}
             summary = Summary(value=[Summary.Value(tag=tag, simple_value=value) for tag, value in values.items()])
             yield Event(wall_time=self._began + entry.seconds, step=entry.step, summary=summary)
+
+
+def _errors(entry: LogEntry) -> dict[tuple[str, str], float]:
+    """Return the errors of an entry by what they are on and by system."""
+    kinds = {"validation": entry.validation_errors, "selection": entry.selection_errors}
+    return {(kind, system): error for kind, errors in kinds.items() for system, error in errors.items()}
 
 
 def _records(events: Iterable[Event]) -> bytes:

@@ -11,10 +11,11 @@ from accelerate import Accelerator
 from pydantic import ValidationError
 from torch import Tensor
 
-from pdebench_fm.data.batches import Batch, Mixture
+from pdebench_fm.data.batches import Mixture
 from pdebench_fm.data.catalogue import find_family
 from pdebench_fm.errors import PdefmError, UsageError, unknown_name
-from pdebench_fm.models.config import HomogeneousNormaliser, ModelConfig
+from pdebench_fm.models.config import DiffusionNormaliser, HomogeneousNormaliser, ModelConfig, Normaliser
+from pdebench_fm.models.normalisers import operator_size, relative_terms
 from pdebench_fm.models.operator import NeuralOperator
 from pdebench_fm.models.sizes import SIZES, Size
 from pdebench_fm.models.weights import TensorSpec, specs_of
@@ -24,6 +25,7 @@ from pdebench_fm.training.loss import relative_l2
 
 _SCALE_SAMPLES = 1024  # samples of the stream from which the coefficients' scales are measured
 _VALIDATION_SAMPLES = 64  # of each system
+_SELECTION_SAMPLES = 128  # likewise
 _CALIBRATION_STEPS = 20  # steps timed to turn minutes into a number of steps
 _ADAM_STATE = ("step", "exp_avg", "exp_avg_sq")
 _ALL_COARSE = 0.99  # share of coarse steps in a run that is timed on them
@@ -47,10 +49,33 @@ class PretrainProgress:
     seconds: float
 
 
-def coefficient_scales(batch: Batch) -> tuple[float, ...]:
-    """Return the root mean square of each coefficient where it is not zero; 1 for one that always is."""
+def measured_normaliser(config: PretrainConfig) -> Normaliser:
+    """Return the normaliser of a run, with scales measured on the stream's first samples.
+
+    Raises:
+        UsageError: if the normaliser needs a diffusion tensor and the family's coefficients are none.
+        PdefmError: if the coefficients have no usable scale.
+    """
+    coefficients = config.mixture("train").batch(0, _SCALE_SAMPLES).coefficients.double()
+    try:
+        if config.normaliser == "homogeneous-rms":
+            return HomogeneousNormaliser(coefficient_scales=coefficient_scales(coefficients))
+        if not bool((operator_size(coefficients, "geometric", 0.0) > 0).all()):
+            raise UsageError(
+                f"the normaliser {config.normaliser!r} needs a diffusion tensor as the first three coefficients, which "
+                f"{config.family} does not have: choose 'homogeneous-rms'"
+            )
+        diffusivity, share = config.diffusivity, config.velocity_share
+        scales = coefficient_scales(relative_terms(coefficients, operator_size(coefficients, diffusivity, share)))
+        return DiffusionNormaliser(coefficient_scales=scales, diffusivity=diffusivity, velocity_share=share)
+    except ValidationError as error:
+        raise PdefmError(f"the stream's coefficients have no usable scale: {error.errors()[0]['msg']}") from error
+
+
+def coefficient_scales(coefficients: Tensor) -> tuple[float, ...]:
+    """Return the root mean square of each of (B, 6) coefficients where it is not zero; 1 for one that always is."""
     scales = []
-    for column in batch.coefficients.double().T:
+    for column in coefficients.T:
         present = column[column != 0]
         scales.append(float(present.square().mean().sqrt()) if len(present) else 1.0)
     return tuple(scales)
@@ -68,13 +93,12 @@ def initial_model(config: PretrainConfig) -> NeuralOperator:
         )
     for resolution in {config.resolution, config.coarse_resolution if config.coarse_share else config.resolution}:
         _check_resolution(resolution, size)
-    scales = coefficient_scales(config.mixture("train").batch(0, _SCALE_SAMPLES))
-    try:
-        normaliser = HomogeneousNormaliser(coefficient_scales=scales)
-    except ValidationError as error:
-        raise PdefmError(f"the stream's coefficients have no usable scale: {scales}") from error
     model_config = ModelConfig(
-        width=size.width, modes=size.modes, normaliser=normaliser, family=config.family, size=config.size
+        width=size.width,
+        modes=size.modes,
+        normaliser=measured_normaliser(config),
+        family=config.family,
+        size=config.size,
     )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
@@ -123,7 +147,9 @@ class Pretraining:
         self.model = initial_model(config).to(self.device)
         self._trained = self.model if processes is None else processes.prepare_model(self.model)
         self.averaged = [parameter.detach().clone() for parameter in self.model.parameters()]
-        self.optimizer = torch.optim.Adam(self.model.parameters(), lr=config.learning_rate, fused=True)
+        self.optimizer = torch.optim.AdamW(
+            self.model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay, fused=True
+        )
         self.step = 0
         self.seconds = 0.0
         self.losses: list[float] = []
@@ -257,13 +283,24 @@ def _check(tensors: Mapping[str, Tensor], expected: Mapping[str, TensorSpec]) ->
             raise PdefmError(f"its tensor {name!r} is {described[0]}, the configuration's is {described[1]}")
 
 
-@torch.no_grad()
 def validation_errors(model: NeuralOperator, config: PretrainConfig) -> dict[str, float]:
     """Return the mean relative ℓ² error on the first validation samples of each system of the family."""
+    return _mean_errors(model, config.mixture("validation"), _VALIDATION_SAMPLES)
+
+
+def selection_errors(model: NeuralOperator, config: PretrainConfig) -> dict[str, float]:
+    """Return the mean relative ℓ² error on rows of the regime `selection` by system; empty where there is none."""
+    mixture = config.selection()
+    return {} if mixture is None else _mean_errors(model, mixture, _SELECTION_SAMPLES)
+
+
+@torch.no_grad()
+def _mean_errors(model: NeuralOperator, mixture: Mixture, count: int) -> dict[str, float]:
+    """Return the mean relative ℓ² error on the first `count` samples of each stream of a mixture, by system."""
     device = next(model.parameters()).device
     errors = {}
-    for key in config.mixture("validation").keys:
-        batch = Mixture((key,), config.resolution).batch(0, _VALIDATION_SAMPLES).to(device)
+    for key in mixture.keys:
+        batch = Mixture((key,), mixture.resolution).batch(0, count).to(device)
         errors[key.system] = float(relative_l2(model(batch.source, batch.coefficients), batch.solution).mean())
     return errors
 

@@ -24,6 +24,7 @@ class TrainingRecord(BaseModel):
         processes: how many shared every batch when it ended.
         torch_version, package_version: what it ran with.
         validation_errors: mean relative ℓ² error by system at the end, on the first validation samples.
+        selection_errors: likewise on rows of the regime `selection`, which no task scores.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -37,10 +38,16 @@ class TrainingRecord(BaseModel):
     torch_version: str
     package_version: str
     validation_errors: dict[str, float]
+    selection_errors: dict[str, float] = {}
 
 
 def training_record(
-    config: PretrainConfig, seconds: float, device: torch.device, validation: dict[str, float], processes: int = 1
+    config: PretrainConfig,
+    seconds: float,
+    device: torch.device,
+    validation: dict[str, float],
+    selection: dict[str, float],
+    processes: int = 1,
 ) -> TrainingRecord:
     """Return the record of a run that ends now, on this machine."""
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else f"{device.type} ({platform.machine()})"
@@ -54,6 +61,7 @@ def training_record(
         torch_version=str(torch.__version__),
         package_version=__version__,
         validation_errors=validation,
+        selection_errors=selection,
     )
 
 

@@ -18,6 +18,7 @@ from pdebench_fm.training.metrics import MetricsFiles
 from pdebench_fm.training.pretrain import (
     Pretraining,
     PretrainProgress,
+    selection_errors,
     steps_for_minutes,
     validation_errors,
 )
@@ -107,7 +108,8 @@ def _train(
             raise PdefmError(f"{error}; the last good checkpoint is {path}") from error
         run.losses.append(loss)
         if run.step % validate_every == 0 or run.step == run.config.steps:
-            validation = validation_errors(run.averaged_model(), run.config)
+            model = run.averaged_model()
+            validation = validation_errors(model, run.config)
             run.log.append(
                 LogEntry(
                     step=run.step,
@@ -115,6 +117,7 @@ def _train(
                     seconds=run.seconds,
                     training_error=sum(run.losses) / len(run.losses),
                     validation_errors=validation,
+                    selection_errors=selection_errors(model, run.config),
                 )
             )
             run.losses.clear()
@@ -168,7 +171,8 @@ def _save_model(run: Pretraining, folder: Path) -> None:
     """Save the averaged model and how it was trained."""
     model = run.averaged_model()
     world = 1 if run.processes is None else run.processes.num_processes
-    record = training_record(run.config, run.seconds, run.device, validation_errors(model, run.config), world)
+    errors = validation_errors(model, run.config), selection_errors(model, run.config)
+    record = training_record(run.config, run.seconds, run.device, *errors, processes=world)
     write_training_record(record, folder)
     model.save_pretrained(folder)
 

@@ -8,6 +8,7 @@ import torch
 from pdebench_fm.cli import main
 from pdebench_fm.errors import PdefmError
 from pdebench_fm.models import (
+    DiffusionNormaliser,
     HomogeneousNormaliser,
     IdentityNormaliser,
     ModelConfig,
@@ -30,7 +31,9 @@ def build(normaliser=HOMOGENEOUS):
 
 def batch(size, n=N):
     generator = torch.Generator().manual_seed(size)
-    return torch.randn(size, n, n, generator=generator), torch.rand(size, 6, generator=generator) * torch.tensor(SCALES)
+    coefficients = torch.rand(size, 6, generator=generator) * torch.tensor(SCALES)
+    coefficients[:, :2] += 0.02  # a positive-definite tensor
+    return torch.randn(size, n, n, generator=generator), coefficients
 
 
 def assert_close(found, expected):
@@ -64,7 +67,12 @@ def test_a_torch_program_gives_the_models_solutions_for_every_batch_size(exporte
 
 @pytest.mark.parametrize(
     "normaliser",
-    [TLScalingNormaliser(source_scale=0.1, coefficient_scales=SCALES), IdentityNormaliser()],
+    [
+        DiffusionNormaliser(coefficient_scales=(1.0,) * 6),
+        DiffusionNormaliser(coefficient_scales=(1.0,) * 6, diffusivity="mean", velocity_share=0.5),
+        TLScalingNormaliser(source_scale=0.1, coefficient_scales=SCALES),
+        IdentityNormaliser(),
+    ],
     ids=lambda normaliser: normaliser.kind,
 )
 def test_so_it_does_with_other_normalisers(normaliser):
@@ -74,9 +82,14 @@ def test_so_it_does_with_other_normalisers(normaliser):
     assert_equal_for_every_batch_size(program.module(), model)
 
 
-def test_an_onnx_graph_gives_the_models_solutions_for_every_batch_size(tmp_path):
+@pytest.mark.parametrize(
+    "normaliser",
+    [HOMOGENEOUS, DiffusionNormaliser(coefficient_scales=(1.0,) * 6, velocity_share=0.5)],
+    ids=lambda normaliser: normaliser.kind,
+)
+def test_an_onnx_graph_gives_the_models_solutions_for_every_batch_size(tmp_path, normaliser):
     runtime = pytest.importorskip("onnxruntime")
-    model = build()
+    model = build(normaliser)
     export.export_model(model, "onnx", tmp_path / "model.onnx", resolution=N)
     session = runtime.InferenceSession(tmp_path / "model.onnx")
     assert [path.name for path in tmp_path.iterdir()] == ["model.onnx"]  # the weights are inside

@@ -6,15 +6,29 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pdebench_fm.errors import UsageError
-from pdebench_fm.models import HomogeneousNormaliser, ModelConfig, NeuralOperator
+from pdebench_fm.models import DiffusionNormaliser, HomogeneousNormaliser, ModelConfig, NeuralOperator
 
 SCALES = (0.03, 0.03, 0.01, 0.5, 0.5, 6.0)
 CONFIG = ModelConfig(width=6, modes=3, normaliser=HomogeneousNormaliser(coefficient_scales=SCALES))
 
 
-def build(dtype=torch.float64):
+DIFFUSION = [
+    DiffusionNormaliser(coefficient_scales=SCALES, diffusivity=diffusivity, velocity_share=share)
+    for diffusivity in ("geometric", "mean")
+    for share in (0.0, 0.7)
+]
+
+
+def build(dtype=torch.float64, normaliser=CONFIG.normaliser):
     torch.manual_seed(1)
-    return NeuralOperator(CONFIG).to(dtype)
+    return NeuralOperator(CONFIG.model_copy(update={"normaliser": normaliser})).to(dtype)
+
+
+def elliptic(size=3, n=12, dtype=torch.float64):
+    """A batch whose first three coefficients are a positive-definite tensor."""
+    source, coefficients = batch(size, n, dtype)
+    coefficients[:, :2] += 0.02
+    return source, coefficients
 
 
 def batch(size=3, n=12, dtype=torch.float64):
@@ -24,17 +38,61 @@ def batch(size=3, n=12, dtype=torch.float64):
     return source.to(dtype), coefficients.to(dtype)
 
 
-@settings(deadline=None, max_examples=30)
+@settings(deadline=None, max_examples=60)
 @given(
     factor=st.floats(1e-100, 1e100),
     seed=st.integers(0, 2**31),
+    normaliser=st.sampled_from([CONFIG.normaliser, *DIFFUSION]),
 )
-def test_scaling_the_source_scales_the_solution(factor, seed):
-    model = build()
-    _, coefficients = batch()
+def test_scaling_the_source_scales_the_solution(factor, seed, normaliser):
+    model = build(normaliser=normaliser)
+    _, coefficients = elliptic()
     source = torch.randn(3, 12, 12, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
     expected = factor * model(source, coefficients)
     torch.testing.assert_close(model(factor * source, coefficients), expected, rtol=1e-10, atol=1e-12 * factor)
+
+
+@settings(deadline=None, max_examples=60)
+@given(factor=st.floats(1e-60, 1e60), normaliser=st.sampled_from(DIFFUSION))
+def test_scaling_the_coefficients_divides_the_solution_where_that_is_built_in(factor, normaliser):
+    model = build(normaliser=normaliser)
+    source, coefficients = elliptic()
+    expected = model(source, coefficients) / factor
+    torch.testing.assert_close(model(source, factor * coefficients), expected, rtol=1e-10, atol=1e-12 / factor)
+
+
+@pytest.mark.parametrize("normaliser", DIFFUSION, ids=str)
+def test_a_factor_of_two_divides_it_to_the_last_bit(normaliser):
+    model = build(torch.float32, normaliser)
+    source, coefficients = elliptic(dtype=torch.float32)
+    assert torch.equal(model(source, 2.0 * coefficients), 0.5 * model(source, coefficients))
+
+
+def test_the_plain_normaliser_has_no_such_law():
+    source, coefficients = elliptic()
+    model = build()
+    assert not torch.allclose(model(source, 2.0 * coefficients), 0.5 * model(source, coefficients))
+
+
+def test_the_diffusion_normalised_network_sees_the_operators_terms_relative_to_its_size():
+    source, coefficients = elliptic()
+    rms = source.square().mean(dim=(1, 2), keepdim=True).sqrt()
+    k11, k22, k12, v1, v2, omega = coefficients.T
+    pi = torch.pi
+    speed = 0.7 * 2 * pi * torch.hypot(v1, v2)
+    sizes = {
+        ("geometric", 0.0): 4 * pi**2 * torch.linalg.det(torch.stack([k11, k12, k12, k22], 1).view(-1, 2, 2)) ** 0.5,
+        ("mean", 0.0): 2 * pi**2 * (k11 + k22),
+    }
+    for (diffusivity, _), size in list(sizes.items()):
+        sizes[diffusivity, 0.7] = size + speed
+    for normaliser in DIFFUSION:
+        model = build(normaliser=normaliser)
+        size = sizes[normaliser.diffusivity, normaliser.velocity_share]
+        terms = torch.stack([4 * pi**2 * k11, 4 * pi**2 * k22, 4 * pi**2 * k12, 2 * pi * v1, 2 * pi * v2, omega])
+        seen = (terms / size).T / torch.tensor(SCALES, dtype=torch.float64)
+        expected = rms / size[:, None, None] * model.network(source / rms, seen)
+        torch.testing.assert_close(model(source, coefficients), expected, rtol=1e-12, atol=1e-12)
 
 
 @pytest.mark.parametrize("factor", [1e-36, 1e-20, 1e20, 1e36])
@@ -61,10 +119,12 @@ def test_translating_the_source_translates_the_solution(down, right):
     torch.testing.assert_close(moved, expected, rtol=0, atol=1e-12)
 
 
-def test_a_zero_source_among_others_has_the_solution_zero_and_finite_gradients():
-    model = build()
-    source, coefficients = batch()
+@pytest.mark.parametrize("normaliser", [CONFIG.normaliser, *DIFFUSION], ids=str)
+def test_a_zero_source_among_others_has_the_solution_zero_and_finite_gradients(normaliser):
+    model = build(normaliser=normaliser)
+    source, coefficients = elliptic()
     source[1] = 0
+    coefficients[0, 3:] = 0  # no velocity, whose length has no derivative there
     source.requires_grad_()
     coefficients.requires_grad_()
     solution = model(source, coefficients)
@@ -75,9 +135,11 @@ def test_a_zero_source_among_others_has_the_solution_zero_and_finite_gradients()
         assert gradient.isfinite().all()
 
 
-def test_gradients_with_respect_to_the_physical_inputs_are_those_of_finite_differences():
-    model = NeuralOperator(CONFIG.model_copy(update={"width": 2, "modes": 2, "layers": 2})).double()
-    source, coefficients = batch(size=2, n=4)
+@pytest.mark.parametrize("normaliser", [CONFIG.normaliser, *DIFFUSION], ids=str)
+def test_gradients_with_respect_to_the_physical_inputs_are_those_of_finite_differences(normaliser):
+    small = {"width": 2, "modes": 2, "layers": 2, "normaliser": normaliser}
+    model = NeuralOperator(CONFIG.model_copy(update=small)).double()
+    source, coefficients = elliptic(size=2, n=4)
     inputs = (source.requires_grad_(), coefficients.requires_grad_())
     assert torch.autograd.gradcheck(model, inputs, fast_mode=True)
 
