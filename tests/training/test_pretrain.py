@@ -13,17 +13,30 @@ from safetensors.torch import save_file
 
 from pdebench_fm.cli import main
 from pdebench_fm.data.batches import Mixture
+from pdebench_fm.data.catalogue import TASKS, find_task
 from pdebench_fm.errors import PdefmError, UsageError
 from pdebench_fm.models import load_model
-from pdebench_fm.physics import SampleKey
+from pdebench_fm.models.normalisers import normalise
+from pdebench_fm.physics import PAPER_SYSTEMS, Range, SampleKey, System, register_system, sample
 from pdebench_fm.training import checkpoint as checkpoints
 from pdebench_fm.training import run as running
 from pdebench_fm.training.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
 from pdebench_fm.training.config import PretrainConfig
-from pdebench_fm.training.pretrain import Pretraining, validation_errors
+from pdebench_fm.training.pretrain import Pretraining, initial_model, validation_errors
+from pdebench_fm.training.record import read_training_record
 from pdebench_fm.training.run import pretrain
 
-CONFIG = PretrainConfig(family="mixed", size="64k", steps=12, batch_size=3, warmup_steps=4)
+CONFIG = PretrainConfig(
+    family="mixed",
+    size="64k",
+    steps=12,
+    batch_size=3,
+    warmup_steps=4,
+    normaliser="diffusion-normalised",
+    velocity_share=0.5,
+    weight_decay=0.1,
+    decay_share=0.5,
+)
 
 
 def weights_of(folder):
@@ -71,7 +84,9 @@ def test_running_a_finished_run_again_changes_nothing(uninterrupted):
     assert same(weights_of(pretrain(CONFIG, uninterrupted.parent, validate_every=4)), before)
 
 
-@pytest.mark.parametrize("change", [{"learning_rate": 1e-3}, {"family": "poisson"}, {"steps": 13}])
+@pytest.mark.parametrize(
+    "change", [{"learning_rate": 1e-3}, {"weight_decay": 0.2}, {"family": "poisson"}, {"steps": 13}]
+)
 def test_a_checkpoint_of_another_configuration_is_refused(uninterrupted, change):
     with pytest.raises(UsageError, match=next(iter(change))):
         pretrain(CONFIG.model_copy(update=change), uninterrupted.parent)
@@ -330,6 +345,71 @@ def test_the_saved_model_is_the_averaged_one_and_says_what_it_is(uninterrupted):
     checkpoint = read_checkpoint(uninterrupted.parent / "checkpoint.safetensors")
     for name, parameter in model.named_parameters():
         assert torch.equal(parameter, checkpoint.tensors[f"average.{name}"])
+
+
+def test_the_record_and_the_metrics_hold_the_errors_on_the_selection_rows(uninterrupted):
+    model, found = load_model(uninterrupted), read_training_record(uninterrupted).selection_errors
+    with (uninterrupted.parent / "metrics.csv").open() as handle:
+        last = list(csv.DictReader(handle))[-1]
+    for system in ("poisson", "advection-diffusion", "helmholtz"):
+        rows = sample(SampleKey(system, "selection", "validation"), range(128), 64)
+        source, solution = torch.from_numpy(rows.source), torch.from_numpy(rows.solution)
+        with torch.no_grad():
+            difference = model(source, torch.from_numpy(rows.draws.coefficients)) - solution
+        expected = float((difference.norm(dim=(1, 2)) / solution.norm(dim=(1, 2))).mean())
+        assert found[system] == pytest.approx(expected, rel=1e-4)
+        assert float(last[f"selection_{system}"]) == pytest.approx(expected, rel=1e-4)
+
+
+def test_no_task_scores_the_selection_rows():
+    for system in PAPER_SYSTEMS:
+        assert "selection" in system.regimes
+        for dataset in (system.name, f"{system.name}-ood"):
+            with pytest.raises(UsageError, match="unknown task"):
+                find_task(f"{dataset}/selection")
+    assert not any(task.regime.name == "selection" for task in TASKS.values())
+
+
+def test_weight_decay_pulls_each_weight_to_zero_by_its_share_beside_adams_step():
+    after = []
+    for weight_decay in (0.0, 0.5):
+        run = Pretraining(CONFIG.model_copy(update={"weight_decay": weight_decay}))
+        before = [parameter.detach().clone() for parameter in run.model.parameters()]
+        run.advance()
+        after.append([parameter.detach() for parameter in run.model.parameters()])
+    share = 0.5 * CONFIG.learning_rate_at(0)
+    for start, plain, decayed in zip(before, *after, strict=True):
+        torch.testing.assert_close(decayed, plain - share * start, rtol=1e-4, atol=1e-7)
+
+
+def test_the_scales_of_each_normaliser_are_measured_on_what_the_network_sees():
+    for change in ({"normaliser": "homogeneous-rms"}, {"diffusivity": "mean"}, {"diffusivity": "geometric"}):
+        config = CONFIG.model_copy(update=change)
+        model = initial_model(config)
+        batch = config.mixture("train").batch(0, 1024)
+        seen = normalise(model.config.normaliser, batch.source, batch.coefficients).coefficients
+        for column in seen.T:
+            assert float(column[column != 0].square().mean().sqrt()) == pytest.approx(1.0, rel=1e-4)
+
+
+@pytest.mark.usefixtures("registry")
+def test_a_family_without_a_diffusion_tensor_is_refused_by_the_normaliser_that_needs_one():
+    def coefficients(drawn):
+        return np.pad(drawn.parameter[:, None], ((0, 0), (0, 5)))
+
+    def symbol(k, coefficients):
+        return coefficients[:, 0][:, None, None] * (1.0 + k.kx**2 + k.ky**2)
+
+    spans = {"pretrain": Range(1.0, 2.0)}
+    words = {"title": "Drum", "equation": "T(1 − Δ)u = f", "parameter_symbol": "T", "parameter_name": "tension"}
+    register_system(
+        System("drum", regimes=spans, coefficients=coefficients, symbol=symbol, coefficient_names=("T",), **words)
+    )
+    config = CONFIG.model_copy(update={"family": "drum"})
+    with pytest.raises(UsageError, match=r"needs a diffusion tensor .* drum does not have: choose 'homogeneous-rms'"):
+        initial_model(config)
+    assert config.selection() is None
+    initial_model(config.model_copy(update={"normaliser": "homogeneous-rms"}))
 
 
 def test_training_learns():
