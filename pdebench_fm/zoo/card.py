@@ -6,13 +6,14 @@ from pathlib import Path
 
 from huggingface_hub import ModelCardData
 
-from pdebench_fm.data.catalogue import FAMILIES, TASKS, find_family
+from pdebench_fm.data.catalogue import FAMILIES, TASKS, find_family, find_system
 from pdebench_fm.errors import UsageError
 from pdebench_fm.files import write_atomically
 from pdebench_fm.models.config import ModelConfig
 from pdebench_fm.models.operator import parameter_count
 from pdebench_fm.models.sources import CARD_NAME, read_config, source_in
 from pdebench_fm.models.weights import WEIGHTS_NAME
+from pdebench_fm.physics import SELECTION
 from pdebench_fm.results.result import Result
 from pdebench_fm.templates import card_templates
 from pdebench_fm.training.config import PretrainConfig
@@ -45,6 +46,11 @@ _TOLD = {
     "coarse_resolution",
     "coarse_share",
     "precision",
+    "normaliser",
+    "diffusivity",
+    "velocity_share",
+    "decay_share",
+    "weight_decay",
 }
 """Settings of a pretraining that the card's sentences have places for; any other is listed by its name."""
 
@@ -174,12 +180,16 @@ def _training_rows(training: TrainingRecord) -> dict[str, str]:
         "data": f"{training.samples:,} fresh samples, each seen once: {mixture}{', '.join(systems)}, "
         f"data version {config.data_version}, {_grids(config)}",
         "loss": "relative ℓ² error",
-        "optimizer": f"Adam, peak learning rate {config.learning_rate:g}, {config.warmup_steps:,} steps of warm-up, "
-        f"cosine to zero, gradient norm clipped at {config.gradient_clip:g}, "
+        "coefficients": _operator_size(config),
+        "optimizer": (f"AdamW with weight decay {config.weight_decay:g}" if config.weight_decay else "Adam")
+        + f", peak learning rate {config.learning_rate:g}, {config.warmup_steps:,} steps of warm-up, cosine to zero"
+        + (f" over the last {config.decay_share:.0%} of the steps" if config.decay_share < 1 else "")
+        + f", gradient norm clipped at {config.gradient_clip:g}, "
         f"batches of {config.batch_size}, {config.steps:,} steps"
         + (", pointwise maps in bfloat16" if config.precision == "bfloat16" else ""),
         "weights": f"exponential moving average, decay {config.ema_decay:g}; started with gain {config.gain:g}, "
         f"seed {config.seed}",
+        "chosen by": _selection(training),
         "other settings": ", ".join(f"`{name}` {value}" for name, value in others.items()),
         "hardware": hardware,
         "compute": f"{training.hours:.2f} hours, {training.hours * training.processes * each:.2f} {unit}-hours; "
@@ -187,6 +197,28 @@ def _training_rows(training: TrainingRecord) -> dict[str, str]:
         "software": f"{PACKAGE} {training.package_version}, PyTorch {training.torch_version}",
     }
     return {head: text for head, text in rows.items() if text}
+
+
+def _operator_size(config: PretrainConfig) -> str:
+    """Return what the operator is divided by, if it is."""
+    if config.normaliser != "diffusion-normalised":
+        return ""
+    diffusion = {"geometric": "√det K", "mean": "tr K / 2"}[config.diffusivity]
+    speed = f" + {config.velocity_share:g} · 2π‖v‖" if config.velocity_share else ""
+    return (
+        f"normaliser `{config.normaliser}`: the network sees (4π²K, 2πv, ω) divided by s = 4π² {diffusion}{speed}, its "
+        "output is divided by s, so that u(f, aK, av, aω) = u / a is built in"
+    )
+
+
+def _selection(training: TrainingRecord) -> str:
+    """Return on which rows settings were chosen and the errors there, if they were."""
+    if not training.selection_errors:
+        return ""
+    systems = [find_system(name) for name in training.selection_errors]
+    ranges = ", ".join(f"{system.parameter_symbol} ∈ {system.regimes[SELECTION]}" for system in systems)
+    errors = ", ".join(f"{system} {error:#.3g}" for system, error in training.selection_errors.items())
+    return f"errors on the regime `selection` ({ranges}), out of distribution and scored by no task: {errors}"
 
 
 def _grids(config: PretrainConfig) -> str:
