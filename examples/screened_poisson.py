@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from pdebench_fm.physics import Drawn, Range, System, register_system
 from pdebench_fm.physics.operator import diffusive_symbol
+from pdebench_fm.physics.symmetries import TENSOR_AND_VECTOR
 from pdebench_fm.physics.systems import DIFFUSIVITY, rotated_diffusion
 
 
@@ -47,6 +48,7 @@ register_system(
         latents={"eigenvalue": Range(1.0, 5.0), "rotation": Range(0.0, 2.0 * pi)},
         coefficients=coefficients,
         symbol=diffusive_symbol,  # 4π² kᵀKk − ω = 4π² kᵀKk + c: positive for every k
+        symmetries=TENSOR_AND_VECTOR,  # as the coefficients mean what the benchmark's do
         zero_mean=False,  # as constants are no longer in the operator's null space
         terms="K is a constant symmetric positive-definite tensor, and c = −ω > 0 a constant.",
         sampling=("K = 0.01 · R(θ)ᵀ diag(1, e) R(θ) with e uniform in (1, 5) and θ in (0, 2π); c varies by regime."),
