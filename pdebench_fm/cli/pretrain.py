@@ -30,6 +30,10 @@ def pretrain(
     normaliser: Annotated[
         Literal["homogeneous-rms", "diffusion-normalised"], typer.Option(help="How inputs become the network's.")
     ] = "homogeneous-rms",
+    frame: Annotated[
+        Literal["given", "square", "lattice"],
+        typer.Option(help="Coordinates of the network: those given, or by symmetry always the same ones."),
+    ] = "given",
     diffusivity: Annotated[
         Literal["geometric", "mean"],
         typer.Option(help="Of diffusion-normalised: which mean of the diffusion tensor's eigenvalues divides it."),
@@ -80,6 +84,7 @@ def pretrain(
             coarse_resolution=coarse_resolution,
             warmup_steps=warmup_steps,
             normaliser=normaliser,
+            frame=frame,
             diffusivity=diffusivity,
             velocity_share=velocity_share,
             weight_decay=weight_decay,

@@ -86,6 +86,10 @@ Normaliser = Annotated[
 ]
 
 
+Frame = Literal["given", "square", "lattice"]
+"""How the coordinates are chosen in which the network sees a problem, see `pdebench_fm.models.frames`."""
+
+
 class ModelConfig(Contract):
     """A neural operator's architecture and normalisation.
 
@@ -96,6 +100,8 @@ class ModelConfig(Contract):
         modes: m, the Fourier modes kept along each axis and sign.
         layers: Number of Fourier layers.
         normaliser: How physical inputs become the network's inputs, and back.
+        frame: In which coordinates: those given, or of all that are equally good on the periodic square always the
+            same ones.
         family: Label of the pretraining data, e.g. `"mixed"`; changes nothing.
         size: Label of the size, e.g. `"1m"`; changes nothing.
     """
@@ -106,5 +112,6 @@ class ModelConfig(Contract):
     modes: PositiveInt
     layers: PositiveInt = 4
     normaliser: Normaliser
+    frame: Frame = "given"
     family: str | None = None
     size: str | None = None

@@ -20,6 +20,7 @@ from torch.export import Dim, ExportedProgram
 
 from pdebench_fm.errors import PdefmError, UsageError, unknown_name
 from pdebench_fm.files import atomic_path
+from pdebench_fm.models.frames import solve_in_frame
 from pdebench_fm.models.normalisers import normalise
 from pdebench_fm.models.operator import NeuralOperator
 
@@ -56,6 +57,9 @@ class _PlainOperator(nn.Module):
         self.model = model
 
     def forward(self, source: Tensor, coefficients: Tensor) -> Tensor:
+        return solve_in_frame(self.model.config.frame, self._solve, source, coefficients)
+
+    def _solve(self, source: Tensor, coefficients: Tensor) -> Tensor:
         inputs = normalise(self.model.config.normaliser, source, coefficients)
         return inputs.amplitude * self.model.network.forward_plain(inputs.source, inputs.coefficients)
 

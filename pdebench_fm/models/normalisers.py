@@ -81,10 +81,13 @@ def _diffusion(normaliser: DiffusionNormaliser, source: Tensor, coefficients: Te
 def operator_size(coefficients: Tensor, diffusivity: Diffusivity, velocity_share: float) -> Tensor:
     """Return s = 4π² d + `velocity_share` · 2π|v|, (B,), of coefficients (B, 6); see `DiffusionNormaliser`.
 
-    It is not a number, or not positive, where the first three are no positive-definite tensor.
+    Where the first three coefficients are no diffusion tensor and d would not be positive, it is 1.
     """
     k11, k22, k12 = coefficients[:, 0], coefficients[:, 1], coefficients[:, 2]
-    diffusion = (k11 * k22 - k12 * k12).sqrt() if diffusivity == "geometric" else (k11 + k22) / 2
+    diffusion = k11 * k22 - k12 * k12 if diffusivity == "geometric" else (k11 + k22) / 2
+    diffusion = torch.where(diffusion > 0, diffusion, 1.0)
+    if diffusivity == "geometric":
+        diffusion = diffusion.sqrt()
     size = 4 * pi**2 * diffusion
     if velocity_share:
         size = size + velocity_share * 2 * pi * torch.linalg.vector_norm(coefficients[:, 3:5], dim=1)

@@ -11,6 +11,7 @@ from pdebench_fm.files import write_atomically
 from pdebench_fm.models.config import ModelConfig
 from pdebench_fm.models.devices import choose_device
 from pdebench_fm.models.fno import COEFFICIENTS, FNO
+from pdebench_fm.models.frames import solve_in_frame
 from pdebench_fm.models.normalisers import normalise
 from pdebench_fm.models.sources import CONFIG_NAME, ModelSource, read_config, source_in, source_on_hub
 from pdebench_fm.models.weights import WEIGHTS_NAME, read_weights, specs_of, write_weights
@@ -63,6 +64,10 @@ class NeuralOperator(nn.Module):
             UsageError: If the grid is too coarse for the model's modes.
         """
         self._check(source, coefficients)
+        return solve_in_frame(self.config.frame, self._solve, source, coefficients)
+
+    def _solve(self, source: Tensor, coefficients: Tensor) -> Tensor:
+        """Solve a batch in its own coordinates."""
         inputs = normalise(self.config.normaliser, source, coefficients)
         output: Tensor = self.network(inputs.source, inputs.coefficients)
         return inputs.amplitude * output

@@ -6,7 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt
 
 from pdebench_fm.data.batches import Mixture
 from pdebench_fm.data.catalogue import DATA_VERSION, find_family, find_system
-from pdebench_fm.models.config import Diffusivity
+from pdebench_fm.models.config import Diffusivity, Frame
 from pdebench_fm.physics import SELECTION, SampleKey
 from pdebench_fm.training.schedule import warmup_cosine
 
@@ -21,6 +21,7 @@ class PretrainConfig(BaseModel):
         size: a name in `SIZES`.
         steps: optimizer steps; `batch_size` fresh samples each.
         normaliser: how physical inputs become the network's, a kind of `Normaliser`; scales are measured on the stream.
+        frame: in which coordinates the network sees a problem.
         diffusivity, velocity_share: of the `DiffusionNormaliser`.
         learning_rate: Adam's peak, after `warmup_steps`, before half a cosine to zero.
         decay_share: share of the steps, the last ones, that the half cosine takes; before them the rate is at its peak.
@@ -45,6 +46,7 @@ class PretrainConfig(BaseModel):
     steps: PositiveInt
     batch_size: PositiveInt = 16
     normaliser: Literal["homogeneous-rms", "diffusion-normalised"] = "homogeneous-rms"
+    frame: Frame = "given"
     diffusivity: Diffusivity = "geometric"
     velocity_share: float = Field(default=0.0, ge=0.0, allow_inf_nan=False)
     learning_rate: PositiveFloat = 1e-2

@@ -15,6 +15,7 @@ from pdebench_fm.data.batches import Mixture
 from pdebench_fm.data.catalogue import find_family
 from pdebench_fm.errors import PdefmError, UsageError, unknown_name
 from pdebench_fm.models.config import DiffusionNormaliser, HomogeneousNormaliser, ModelConfig, Normaliser
+from pdebench_fm.models.frames import coefficients_in, frame_of
 from pdebench_fm.models.normalisers import operator_size, relative_terms
 from pdebench_fm.models.operator import NeuralOperator
 from pdebench_fm.models.sizes import SIZES, Size
@@ -53,18 +54,22 @@ def measured_normaliser(config: PretrainConfig) -> Normaliser:
     """Return the normaliser of a run, with scales measured on the stream's first samples.
 
     Raises:
-        UsageError: if the normaliser needs a diffusion tensor and the family's coefficients are none.
+        UsageError: if the normaliser or the frame needs a diffusion tensor and the family has none.
         PdefmError: if the coefficients have no usable scale.
     """
     coefficients = config.mixture("train").batch(0, _SCALE_SAMPLES).coefficients.double()
+    k11, k22, k12 = coefficients.T[:3]
+    if not bool(((k11 > 0) & (k11 * k22 > k12 * k12)).all()):
+        for name, value in (("normaliser", config.normaliser), ("frame", config.frame)):
+            if value in ("diffusion-normalised", "square", "lattice"):
+                raise UsageError(
+                    f"the {name} {value!r} needs a diffusion tensor as the first three coefficients, which "
+                    f"{config.family} does not have"
+                )
+    coefficients = coefficients_in(frame_of(config.frame, coefficients), coefficients)
     try:
         if config.normaliser == "homogeneous-rms":
             return HomogeneousNormaliser(coefficient_scales=coefficient_scales(coefficients))
-        if not bool((operator_size(coefficients, "geometric", 0.0) > 0).all()):
-            raise UsageError(
-                f"the normaliser {config.normaliser!r} needs a diffusion tensor as the first three coefficients, which "
-                f"{config.family} does not have: choose 'homogeneous-rms'"
-            )
         diffusivity, share = config.diffusivity, config.velocity_share
         scales = coefficient_scales(relative_terms(coefficients, operator_size(coefficients, diffusivity, share)))
         return DiffusionNormaliser(coefficient_scales=scales, diffusivity=diffusivity, velocity_share=share)
@@ -97,6 +102,7 @@ def initial_model(config: PretrainConfig) -> NeuralOperator:
         width=size.width,
         modes=size.modes,
         normaliser=measured_normaliser(config),
+        frame=config.frame,
         family=config.family,
         size=config.size,
     )

@@ -24,9 +24,9 @@ HOMOGENEOUS = HomogeneousNormaliser(coefficient_scales=SCALES)
 N = 12
 
 
-def build(normaliser=HOMOGENEOUS):
+def build(normaliser=HOMOGENEOUS, frame="given"):
     torch.manual_seed(5)
-    return NeuralOperator(ModelConfig(width=4, modes=3, layers=2, normaliser=normaliser)).eval()
+    return NeuralOperator(ModelConfig(width=4, modes=3, layers=2, normaliser=normaliser, frame=frame)).eval()
 
 
 def batch(size, n=N):
@@ -82,14 +82,26 @@ def test_so_it_does_with_other_normalisers(normaliser):
     assert_equal_for_every_batch_size(program.module(), model)
 
 
+@pytest.mark.parametrize("frame", ["square", "lattice"])
+def test_so_it_does_in_other_coordinates(frame):
+    model = build(frame=frame)
+    with torch.no_grad():
+        program = trace(model, N)
+    assert_equal_for_every_batch_size(program.module(), model)
+
+
 @pytest.mark.parametrize(
-    "normaliser",
-    [HOMOGENEOUS, DiffusionNormaliser(coefficient_scales=(1.0,) * 6, velocity_share=0.5)],
-    ids=lambda normaliser: normaliser.kind,
+    ("normaliser", "frame"),
+    [
+        (HOMOGENEOUS, "given"),
+        (DiffusionNormaliser(coefficient_scales=(1.0,) * 6, velocity_share=0.5), "square"),
+        (DiffusionNormaliser(coefficient_scales=(1.0,) * 6), "lattice"),
+    ],
+    ids=str,
 )
-def test_an_onnx_graph_gives_the_models_solutions_for_every_batch_size(tmp_path, normaliser):
+def test_an_onnx_graph_gives_the_models_solutions_for_every_batch_size(tmp_path, normaliser, frame):
     runtime = pytest.importorskip("onnxruntime")
-    model = build(normaliser)
+    model = build(normaliser, frame)
     export.export_model(model, "onnx", tmp_path / "model.onnx", resolution=N)
     session = runtime.InferenceSession(tmp_path / "model.onnx")
     assert [path.name for path in tmp_path.iterdir()] == ["model.onnx"]  # the weights are inside

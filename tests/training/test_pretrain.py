@@ -16,6 +16,7 @@ from pdebench_fm.data.batches import Mixture
 from pdebench_fm.data.catalogue import TASKS, find_task
 from pdebench_fm.errors import PdefmError, UsageError
 from pdebench_fm.models import load_model
+from pdebench_fm.models.frames import coefficients_in, frame_of
 from pdebench_fm.models.normalisers import normalise
 from pdebench_fm.physics import PAPER_SYSTEMS, Range, SampleKey, System, register_system, sample
 from pdebench_fm.training import checkpoint as checkpoints
@@ -33,6 +34,7 @@ CONFIG = PretrainConfig(
     batch_size=3,
     warmup_steps=4,
     normaliser="diffusion-normalised",
+    frame="square",
     velocity_share=0.5,
     weight_decay=0.1,
     decay_share=0.5,
@@ -383,17 +385,18 @@ def test_weight_decay_pulls_each_weight_to_zero_by_its_share_beside_adams_step()
 
 
 def test_the_scales_of_each_normaliser_are_measured_on_what_the_network_sees():
-    for change in ({"normaliser": "homogeneous-rms"}, {"diffusivity": "mean"}, {"diffusivity": "geometric"}):
+    for change in ({"normaliser": "homogeneous-rms", "frame": "given"}, {"diffusivity": "mean"}, {"frame": "lattice"}):
         config = CONFIG.model_copy(update=change)
         model = initial_model(config)
         batch = config.mixture("train").batch(0, 1024)
-        seen = normalise(model.config.normaliser, batch.source, batch.coefficients).coefficients
+        moved = coefficients_in(frame_of(config.frame, batch.coefficients), batch.coefficients)
+        seen = normalise(model.config.normaliser, batch.source, moved).coefficients
         for column in seen.T:
             assert float(column[column != 0].square().mean().sqrt()) == pytest.approx(1.0, rel=1e-4)
 
 
 @pytest.mark.usefixtures("registry")
-def test_a_family_without_a_diffusion_tensor_is_refused_by_the_normaliser_that_needs_one():
+def test_a_family_without_a_diffusion_tensor_is_refused_where_one_is_needed():
     def coefficients(drawn):
         return np.pad(drawn.parameter[:, None], ((0, 0), (0, 5)))
 
@@ -405,11 +408,16 @@ def test_a_family_without_a_diffusion_tensor_is_refused_by_the_normaliser_that_n
     register_system(
         System("drum", regimes=spans, coefficients=coefficients, symbol=symbol, coefficient_names=("T",), **words)
     )
-    config = CONFIG.model_copy(update={"family": "drum"})
-    with pytest.raises(UsageError, match=r"needs a diffusion tensor .* drum does not have: choose 'homogeneous-rms'"):
+    config = CONFIG.model_copy(update={"family": "drum", "frame": "given"})
+    with pytest.raises(
+        UsageError, match=r"the normaliser 'diffusion-normalised' needs a diffusion tensor .* drum does"
+    ):
         initial_model(config)
+    plain = config.model_copy(update={"normaliser": "homogeneous-rms"})
+    with pytest.raises(UsageError, match=r"the frame 'square' needs a diffusion tensor"):
+        initial_model(plain.model_copy(update={"frame": "square"}))
+    initial_model(plain)
     assert config.selection() is None
-    initial_model(config.model_copy(update={"normaliser": "homogeneous-rms"}))
 
 
 def test_training_learns():
