@@ -44,8 +44,8 @@ def frame_of(kind: Frame, coefficients: Tensor) -> Tensor:
 
     Args:
         kind: `"square"`: reflections and the exchange of the axes, such that v′₁ ≥ v′₂ ≥ 0, or where there is no
-            velocity k′₁₁ ≥ k′₂₂ and k′₁₂ ≥ 0; `"lattice"`: such that K′ is Lagrange-reduced, 0 ≤ 2k′₁₂ ≤ k′₁₁ ≤ k′₂₂,
-            and v′₁ ≥ 0; `"given"`: as they are.
+            velocity k′₁₁ ≥ k′₂₂ and k′₁₂ ≥ 0; `"lattice"`: the same for problems with a velocity, the others such that
+            K′ is Lagrange-reduced, 0 ≤ 2k′₁₂ ≤ k′₁₁ ≤ k′₂₂; `"given"`: as they are.
         coefficients: (B, 6). Whatever the values, the frame is one: of first three that are no positive-definite
             tensor it need not be reduced.
     """
@@ -53,7 +53,8 @@ def frame_of(kind: Frame, coefficients: Tensor) -> Tensor:
     if kind == "square":
         return _square_frame(values)
     if kind == "lattice":
-        return _lattice_frame(values)
+        still = (values[:, 3:5] == 0).all(dim=1)
+        return torch.where(still[:, None, None], _lattice_frame(values), _square_frame(values))
     return torch.eye(2, dtype=torch.int64, device=coefficients.device).expand(len(coefficients), 2, 2)
 
 
@@ -103,7 +104,7 @@ def _square_frame(coefficients: Tensor) -> Tensor:
 
 def _lattice_frame(coefficients: Tensor) -> Tensor:
     """Lagrange's reduction of the binary quadratic form K, each row of A a basis vector of the lattice."""
-    k11, k22, k12, v1, v2, _ = coefficients.unbind(dim=1)
+    k11, k22, k12 = coefficients[:, :3].unbind(dim=1)
     one, zero = (torch.full_like(k11, value, dtype=torch.int64) for value in (1, 0))
     first, second = torch.stack([one, zero], dim=1), torch.stack([zero, one], dim=1)
     for _ in range(_REDUCTION_STEPS):
@@ -120,10 +121,7 @@ def _lattice_frame(coefficients: Tensor) -> Tensor:
         k12 = k12 - multiple * k11
         second = second - multiple.to(torch.int64)[:, None] * first
     second = torch.where((k12 < 0)[:, None], -second, second)
-    moved_1, moved_2 = (row[:, 0] * v1 + row[:, 1] * v2 for row in (first, second))
-    backward = (moved_1 < 0) | ((moved_1 == 0) & (moved_2 < 0))
-    frame = torch.stack([first, second], dim=1)
-    return torch.where(backward[:, None, None], -frame, frame)
+    return torch.stack([first, second], dim=1)
 
 
 def _matrix(a: Tensor, b: Tensor, c: Tensor, d: Tensor) -> Tensor:
