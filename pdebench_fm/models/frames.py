@@ -3,7 +3,8 @@
 On the periodic square, integer coordinates x′ = A x with det A = ±1 are as good as x: a problem (f, K, v, ω) becomes
 (f(A⁻¹x′), A K Aᵀ, A v, ω), and its solution is u(A⁻¹x′). On a grid that is a permutation of the points, without any
 interpolation. A network need not learn what choosing coordinates by a rule makes equal: mirrored and turned problems
-become one problem, and shears make strongly anisotropic tensors nearly isotropic ones.
+become one problem (or two, a half-turn apart, where there is no velocity, as no tensor tells those apart), and shears
+make most strongly anisotropic tensors nearly isotropic ones.
 """
 
 from collections.abc import Callable
@@ -94,9 +95,10 @@ def coefficients_in(frame: Tensor, coefficients: Tensor) -> Tensor:
 def _square_frame(coefficients: Tensor) -> Tensor:
     k11, k22, k12, v1, v2, _ = coefficients.unbind(dim=1)
     still = (v1 == 0) & (v2 == 0)
-    sign_x = torch.where(torch.where(still, k12 < 0, v1 < 0), -1, 1)
-    sign_y = torch.where(~still & (v2 < 0), -1, 1)
-    exchanged = torch.where(still, k22 > k11, v2.abs() > v1.abs())
+    # the velocity decides, or the tensor (by logic, as runtimes of exported graphs cannot choose between truth values)
+    sign_x = torch.where((still & (k12 < 0)) | (v1 < 0), -1, 1)
+    sign_y = torch.where(v2 < 0, -1, 1)
+    exchanged = (still & (k22 > k11)) | (v2.abs() > v1.abs())
     zero = torch.zeros_like(sign_x)
     reflected, exchange = _matrix(sign_x, zero, zero, sign_y), _matrix(zero, sign_y, sign_x, zero)
     return torch.where(exchanged[:, None, None], exchange, reflected)
