@@ -47,12 +47,21 @@ _TOLD = {
     "coarse_share",
     "precision",
     "normaliser",
+    "frame",
     "diffusivity",
     "velocity_share",
     "decay_share",
     "weight_decay",
 }
 """Settings of a pretraining that the card's sentences have places for; any other is listed by its name."""
+
+_MIRRORED = "mirrored and with the axes exchanged such that the velocity points into one octant"
+_FRAMES = {
+    "given": "",
+    "square": f"frame `square`: each problem is seen {_MIRRORED}, or the tensor leans one way where there is none",
+    "lattice": f"frame `lattice`: each problem is seen {_MIRRORED}, or, where there is none, in those integer "
+    "coordinates in which the diffusion tensor is reduced",
+}
 
 
 @dataclass(frozen=True)
@@ -180,6 +189,7 @@ def _training_rows(training: TrainingRecord) -> dict[str, str]:
         "data": f"{training.samples:,} fresh samples, each seen once: {mixture}{', '.join(systems)}, "
         f"data version {config.data_version}, {_grids(config)}",
         "loss": "relative ℓ² error",
+        "coordinates": _FRAMES[config.frame],
         "coefficients": _operator_size(config),
         "optimizer": (f"AdamW with weight decay {config.weight_decay:g}" if config.weight_decay else "Adam")
         + f", peak learning rate {config.learning_rate:g}, {config.warmup_steps:,} steps of warm-up, cosine to zero"

@@ -97,13 +97,20 @@ def test_a_card_says_how_the_model_was_trained(folder):
 
 def test_a_card_says_what_is_built_in_and_by_which_rows_settings_were_chosen(folder):
     description = describe(folder, results_of(folder))
-    settings = {"normaliser": "diffusion-normalised", "velocity_share": 0.5, "weight_decay": 0.1, "decay_share": 0.25}
+    settings = {
+        "normaliser": "diffusion-normalised",
+        "frame": "lattice",
+        "velocity_share": 0.5,
+        "weight_decay": 0.1,
+        "decay_share": 0.25,
+    }
     config = description.training.config.model_copy(update=settings)
     errors = {"poisson": 0.04321, "helmholtz": 1.25}
     training = description.training.model_copy(update={"config": config, "selection_errors": errors})
     text = model_card(ModelDescription(description.config, training, "0" * 64, description.scores))
     for words in (
         "divided by s = 4π² √det K + 0.5 · 2π‖v‖,",
+        "| coordinates | frame `lattice`: each problem is seen mirrored",
         "AdamW with weight decay 0.1, peak learning rate",
         "cosine to zero over the last 25% of the steps,",
         "(e ∈ U(5, 7), ω ∈ 11–13), out of distribution and scored by no task: poisson 0.0432, helmholtz 1.25 |",
@@ -111,7 +118,7 @@ def test_a_card_says_what_is_built_in_and_by_which_rows_settings_were_chosen(fol
         assert words in text
     assert "other settings" not in text
     plain = model_card(description)
-    assert not any(words in plain for words in ("AdamW", "built in", "chosen by", "over the last"))
+    assert not any(words in plain for words in ("AdamW", "built in", "chosen by", "coordinates |", "over the last"))
 
 
 def test_settings_that_the_card_has_no_words_for_are_listed_by_name(folder):
