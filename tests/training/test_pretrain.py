@@ -173,12 +173,12 @@ def test_the_optimizers_state_is_restored_by_its_own_rule(tmp_path, monkeypatch,
     write_checkpoint(run.checkpoint(), tmp_path / "checkpoint.safetensors")
     given = []
 
-    class Watched(torch.optim.Adam):
+    class Watched(torch.optim.AdamW):
         def load_state_dict(self, state):
             given.append(state)
             super().load_state_dict(state)
 
-    monkeypatch.setattr(torch.optim, "Adam", Watched)
+    monkeypatch.setattr(torch.optim, "AdamW", Watched)
     resumed = Pretraining.resume(read_checkpoint(tmp_path / "checkpoint.safetensors"), device)
     assert len(given) == 1
     for one, other in zip(run.model.parameters(), resumed.model.parameters(), strict=True):
