@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from pdebench_fm.models import DiffusionNormaliser, HomogeneousNormaliser, ModelConfig, NeuralOperator
 from pdebench_fm.models.frames import coefficients_in, field_in, frame_of, inverse
-from pdebench_fm.physics import SampleKey, find_system, sample, solve
+from pdebench_fm.physics import SampleKey, registered_system, sample, solve
 
 CHOSEN = ("square", "lattice")
 SHEAR = torch.tensor([[1, 2], [0, 1]])
@@ -28,7 +28,7 @@ def rows(system, regime, count=24, n=64):
     """Rows of a split as float64 tensors, with the exact solutions of what is stored."""
     found = sample(SampleKey(system, regime, "test"), range(count), n)
     coefficients = found.draws.coefficients.astype(float)
-    source, solution = solve(found.source.astype(float), coefficients, find_system(system).symbol)
+    source, solution = solve(found.source.astype(float), coefficients, registered_system(system).symbol)
     return tuple(map(torch.from_numpy, (source, coefficients, solution)))
 
 
@@ -54,7 +54,7 @@ def test_a_problem_in_its_frame_has_the_solution_in_its_frame(system, kind):
     source, coefficients, solution = rows(system, "mild", n=128)
     frame = frame_of(kind, coefficients)
     moved = field_in(inverse(frame), source).numpy()
-    _, found = solve(moved, coefficients_in(frame, coefficients).numpy(), find_system(system).symbol)
+    _, found = solve(moved, coefficients_in(frame, coefficients).numpy(), registered_system(system).symbol)
     expected = solution.numpy()
     difference = np.abs(field_in(frame, torch.from_numpy(found)).numpy() - expected).max()
     assert difference < 1e-7 * np.abs(expected).max()
@@ -134,7 +134,7 @@ def test_sheared_turned_and_mirrored_diffusion_problems_are_one_to_a_model_on_th
 
 
 @pytest.mark.parametrize("kind", CHOSEN)
-@pytest.mark.parametrize("symmetry", find_system("advection-diffusion").symmetry_group, ids=str)
+@pytest.mark.parametrize("symmetry", registered_system("advection-diffusion").symmetry_group, ids=str)
 def test_a_model_in_its_own_frame_has_the_symmetries_of_the_square(symmetry, kind):
     source, coefficients, _ = rows("advection-diffusion", "mild")
     normaliser = DiffusionNormaliser(coefficient_scales=(1.0,) * 6, velocity_share=0.5)
@@ -147,7 +147,7 @@ def test_a_model_in_its_own_frame_has_the_symmetries_of_the_square(symmetry, kin
 def test_a_model_in_the_given_frame_has_not():
     source, coefficients, _ = rows("advection-diffusion", "mild")
     model = operator("given")
-    for symmetry in find_system("advection-diffusion").symmetry_group[1:]:
+    for symmetry in registered_system("advection-diffusion").symmetry_group[1:]:
         found = model(symmetry.of_field(source), symmetry.of_coefficients(coefficients))
         assert not torch.allclose(found, symmetry.of_field(model(source, coefficients)), rtol=1e-2)
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from pdebench_fm.errors import UsageError
-from pdebench_fm.physics import PAPER_SYSTEMS, Range, SampleKey, System, draw, find_system, register_system, solve
+from pdebench_fm.physics import PAPER_SYSTEMS, Range, SampleKey, System, draw, register_system, registered_system, solve
 from pdebench_fm.physics.sampling import build_fields
 from pdebench_fm.physics.symmetries import ELEMENTS, Element, translated
 
@@ -44,7 +44,7 @@ def transformed_by(g, coefficients):
 
 
 def symmetry(system, name):
-    (found,) = (item for item in find_system(system).symmetry_group if item.element == ELEMENTS[name])
+    (found,) = (item for item in registered_system(system).symmetry_group if item.element == ELEMENTS[name])
     return found
 
 
@@ -52,14 +52,14 @@ def rows(system, count=4, n=64):
     """Sources (B, n, n), coefficients (B, 6) and exact solutions of a system, float64."""
     draws = draw(SampleKey(system, "mild", "test"), range(count))
     weights, coefficients = draws.weights.astype(float), draws.coefficients.astype(float)
-    source, solution = build_fields(find_system(system), weights, coefficients, n)
+    source, solution = build_fields(registered_system(system), weights, coefficients, n)
     return source, coefficients, solution
 
 
 def test_every_system_of_the_benchmark_has_the_whole_group_of_the_square():
     for system in SYSTEMS:
-        assert {item.element for item in find_system(system).symmetry_group} == set(ELEMENTS.values())
-        assert find_system(system).symmetry_group[0].element == Element()
+        assert {item.element for item in registered_system(system).symmetry_group} == set(ELEMENTS.values())
+        assert registered_system(system).symmetry_group[0].element == Element()
 
 
 @pytest.mark.parametrize("name", ELEMENTS)
@@ -93,7 +93,7 @@ def test_products_are_products_of_matrices(first):
 def test_a_transformed_solution_solves_the_transformed_problem(system, name):
     source, coefficients, solution = rows(system)
     found = symmetry(system, name)
-    _, expected = solve(found.of_field(source), found.of_coefficients(coefficients), find_system(system).symbol)
+    _, expected = solve(found.of_field(source), found.of_coefficients(coefficients), registered_system(system).symbol)
     np.testing.assert_allclose(found.of_field(solution), expected, rtol=0, atol=1e-7 * np.abs(expected).max())
 
 
@@ -111,7 +111,7 @@ def test_a_translated_solution_solves_the_translated_problem(system):
     moved = translated(source, 5, -11)
     np.testing.assert_array_equal(moved[:, 5, 0], source[:, 0, 11])
     np.testing.assert_array_equal(translated(torch.from_numpy(source), 5, -11).numpy(), moved)
-    _, expected = solve(moved, coefficients, find_system(system).symbol)
+    _, expected = solve(moved, coefficients, registered_system(system).symbol)
     np.testing.assert_allclose(translated(solution, 5, -11), expected, rtol=0, atol=1e-7 * np.abs(expected).max())
 
 
@@ -119,7 +119,7 @@ def test_a_translated_solution_solves_the_translated_problem(system):
 def test_with_equal_coefficients_a_sum_of_solutions_solves_for_the_sum_of_sources(system):
     source, coefficients, _ = rows(system)
     equal = np.repeat(coefficients[:1], len(source), axis=0)
-    symbol = find_system(system).symbol
+    symbol = registered_system(system).symbol
     source, solution = solve(source, equal, symbol)
     weights = np.array([1.3, -0.2, 0.7, 2.1])[:, None, None]
     _, expected = solve((weights * source).sum(axis=0, keepdims=True), coefficients[:1], symbol)
@@ -155,13 +155,13 @@ LEAN = System(
 @pytest.mark.usefixtures("registry")
 def test_a_system_without_a_declaration_has_the_identity_alone():
     register_system(LEAN)
-    assert [item.element for item in find_system("lean").symmetry_group] == [Element()]
+    assert [item.element for item in registered_system("lean").symmetry_group] == [Element()]
 
 
 @pytest.mark.usefixtures("registry")
 def test_a_system_of_ones_own_declares_what_holds_for_it_and_products_follow():
     register_system(replace(LEAN, symmetries={"flip-x": ("a", "-b"), "flip-y": ("a", "b")}))
-    group = {item.element: item for item in find_system("lean").symmetry_group}
+    group = {item.element: item for item in registered_system("lean").symmetry_group}
     assert set(group) == {ELEMENTS[name] for name in ("identity", "flip-x", "flip-y", "half-turn")}
     assert group[ELEMENTS["half-turn"]].signs == (1, -1, 1, 1, 1, 1)
 
