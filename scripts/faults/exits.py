@@ -24,6 +24,7 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 
 import datasets
 from datasets import load_dataset
+from pyarrow.dataset import ParquetFileFormat
 from torch.utils.data import DataLoader
 
 from pdebench_fm.data.blocks import read_blocks
@@ -39,6 +40,18 @@ PATIENCE = 60  # seconds
 
 def stream(folder):
     return load_dataset(str(folder), "medium", split="train", streaming=True)
+
+
+def scan_as_stock(folder):
+    for shard in sorted(folder.glob("medium/*.parquet")):
+        with shard.open("rb") as file:  # as packaged_modules/parquet in `datasets` 5.2 does
+            fragment = ParquetFileFormat().make_fragment(file)
+            for _ in fragment.to_batches(batch_size=ROWS, batch_readahead=0, fragment_readahead=0):
+                pass
+
+
+def stream_tables(folder):
+    assert sum(len(table) for table in stream(folder).with_format("arrow").iter(ROWS)) == ROWS
 
 
 def stream_all(folder):
@@ -81,6 +94,8 @@ def read_shards(folder):
 
 WAYS = {
     # what a process does: (how, whether the documentation says that it ends cleanly)
+    "pyarrow alone, called as by stock": (scan_as_stock, False),
+    "stock stream of tables, to its end": (stream_tables, False),
     "stock stream, to its end": (stream_all, False),
     "stock stream, to its end, os._exit(0)": (stream_all_and_leave, True),
     "stock stream, first row": (stream_first, False),
