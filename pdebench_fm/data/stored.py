@@ -204,12 +204,12 @@ def _read(split: Split, files: Sequence[Path]) -> pa.Table:
     Raises:
         PdefmError: if they cannot be read.
     """
-    from datasets import load_dataset
     from datasets.exceptions import DatasetsError
 
-    name, paths = f"{split.regime}-{split.content_digest[:32]}", {split.split: [str(file) for file in files]}
+    from pdebench_fm.data.arrow_cache import cached_table
+
     try:
-        return load_dataset("parquet", name, data_files=paths, split=split.split).with_format("arrow").data.table
+        return cached_table(f"{split.regime}-{split.content_digest[:32]}", split.split, files)
     except (DatasetsError, OSError, ValueError, pa.ArrowException) as error:
         reason = str(error.__cause__ or error).strip() or type(error).__name__
         raise PdefmError(f"its shards cannot be read: {reason.splitlines()[0]}") from error
