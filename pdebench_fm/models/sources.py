@@ -13,8 +13,9 @@ from pdebench_fm.errors import PdefmError
 from pdebench_fm.files import sha256_of
 from pdebench_fm.hub.failures import HubError
 from pdebench_fm.hub.repository import Repository, hub_client
+from pdebench_fm.limits import CONFIG_BYTES, read_limited
 from pdebench_fm.models.config import ModelConfig
-from pdebench_fm.models.weights import PICKLE_SUFFIXES, WEIGHTS_NAME, refuse_pickle
+from pdebench_fm.models.weights import PICKLE_SUFFIXES, WEIGHTS_NAME, check_weights, refuse_pickle
 
 CONFIG_NAME = "config.json"
 RECORD_NAME = "training.json"
@@ -45,8 +46,10 @@ class ModelSource:
 def source_in(directory: Path, model_id: str, revision: str | None = None) -> ModelSource:
     """Return the source whose files lie in `directory`.
 
+    Configuration and header of the weights are held to each other before the weights are read.
+
     Raises:
-        PdefmError: If the directory lacks `config.json` or `model.safetensors`.
+        PdefmError: If the directory lacks `config.json` or `model.safetensors`, or they do not fit each other.
     """
     weights = directory / WEIGHTS_NAME
     if not weights.is_file():
@@ -59,6 +62,7 @@ def source_in(directory: Path, model_id: str, revision: str | None = None) -> Mo
                 f"{model_id} is not a model: it has no {name} (a model is a directory or Hub repository "
                 f"with {CONFIG_NAME} and {WEIGHTS_NAME}, as save_pretrained writes it)"
             )
+    check_weights(weights, read_config(directory).tensors)
     return ModelSource(model_id, revision, directory, sha256_of(weights))
 
 
@@ -116,9 +120,12 @@ def read_config(directory: Path) -> ModelConfig:
     """
     path = directory / CONFIG_NAME
     try:
-        return ModelConfig.model_validate_json(path.read_bytes())
+        return ModelConfig.model_validate_json(read_limited(path, CONFIG_BYTES))
+    except OSError as error:
+        raise PdefmError(f"cannot read {path}: {error.strerror or error}") from error
     except ValidationError as error:
         first = error.errors()[0]
         field = ".".join(str(part) for part in first["loc"])
         where = f"field {field!r}: " if field else ""
-        raise PdefmError(f"{path} is not a model configuration of this version: {where}{first['msg']}") from error
+        what = first["msg"].removeprefix("Value error, ")
+        raise PdefmError(f"{path} is not a model configuration of this version: {where}{what}") from error

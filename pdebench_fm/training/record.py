@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, NonNegativeFloat, PositiveInt, Valid
 
 from pdebench_fm.errors import PdefmError
 from pdebench_fm.files import write_atomically
+from pdebench_fm.limits import RECORD_BYTES, read_limited
 from pdebench_fm.models.sources import RECORD_NAME
 from pdebench_fm.training.config import PretrainConfig
 from pdebench_fm.version import __version__
@@ -66,7 +67,7 @@ def read_training_record(folder: Path) -> TrainingRecord:
     """Read a model folder's `training.json`; a missing or damaged one is a `PdefmError`."""
     path = folder / RECORD_NAME
     try:
-        return TrainingRecord.model_validate_json(path.read_bytes())
+        return TrainingRecord.model_validate_json(read_limited(path, RECORD_BYTES))
     except FileNotFoundError as error:
         raise PdefmError(f"{folder} has no {RECORD_NAME}: it does not say how the model was trained") from error
     except ValidationError as error:
