@@ -59,7 +59,7 @@ RESOLUTION = 4096
 
 SHARD_RATIO = 16
 """How much larger the values of a shard may be than its file. Fields are close to noise for a compressor: measured,
-1.2 to 2 times. Zeros shrink a thousandfold."""
+1.2 to 1.5 times. Zeros shrink a thousandfold."""
 
 DATASET_SLACK_BYTES = 64 * MiB
 """What a dataset's repository may hold beside the shards of its manifest: card, statistics and figures."""

@@ -20,7 +20,7 @@ import torch
 from numpy.typing import NDArray
 
 from pdebench_fm.data.batches import Batch
-from pdebench_fm.data.blocks import samples_of, table_blocks
+from pdebench_fm.data.blocks import DamagedShardError, check_shard, samples_of, table_blocks
 from pdebench_fm.data.catalogue import Dataset
 from pdebench_fm.data.digest import stored_columns
 from pdebench_fm.data.manifest import MANIFEST_NAME, Manifest, Split, read_manifest
@@ -92,7 +92,7 @@ class StoredRows:
         files = [self.locate(shard.path) for shard in self.held.shards]
         damaged = check_files(self.held, files)
         try:
-            table = _read(self.held, files)
+            table = _read(self.held, files, self.resolution)
         except PdefmError as error:
             raise refusal(self.location, self.held, damaged or [str(error)]) from error
         check_split(self.location, self.held, self.key, self.resolution, table, damaged)
@@ -198,15 +198,20 @@ def _download(repository: str, path: str, revision: str | None) -> Path:
         raise PdefmError(f"cannot read {repository!r} as a folder or a Hub dataset: {error}") from error
 
 
-def _read(split: Split, files: Sequence[Path]) -> pa.Table:
+def _read(split: Split, files: Sequence[Path], resolution: int) -> pa.Table:
     """Return the rows of a split's shards, memory-mapped by the `datasets` library.
 
     Raises:
-        PdefmError: if they cannot be read.
+        PdefmError: if they cannot be read, or would unfold on disk to something else than the manifest's rows.
     """
     from datasets import load_dataset
     from datasets.exceptions import DatasetsError
 
+    for shard, path in zip(split.shards, files, strict=True):
+        try:
+            check_shard(path, shard.rows, resolution)
+        except DamagedShardError as error:
+            raise PdefmError(f"{shard.path}: {error}") from error
     name, paths = f"{split.regime}-{split.content_digest[:32]}", {split.split: [str(file) for file in files]}
     try:
         return load_dataset("parquet", name, data_files=paths, split=split.split).with_format("arrow").data.table

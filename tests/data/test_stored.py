@@ -214,7 +214,7 @@ def test_other_columns_and_other_numbers_of_rows_are_refused(built):
     assert "it has no column 'sparsity'" in refusal(rows_of(built), [0])
     pq.write_table(table.slice(0, 7), built / TEST)
     rehash(built, TEST)
-    assert "its shards have 7 rows, the manifest says 8" in refusal(rows_of(built), [0])
+    assert "it has 7 rows, the manifest says 8" in refusal(rows_of(built), [0])
 
 
 def test_of_a_split_that_is_not_asked_for_nothing_is_read(built, model):
