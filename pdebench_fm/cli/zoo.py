@@ -63,12 +63,15 @@ def show(
     from huggingface_hub import ModelCard
 
     from pdebench_fm.errors import PdefmError
+    from pdebench_fm.front_matter import read_card_text
+    from pdebench_fm.templates import printable
     from pdebench_fm.zoo.entries import find_entry
 
     entry = find_entry(name)
     if not entry.card.is_file():
         raise PdefmError(f"{name} has no card: {entry.folder} holds no {entry.card.name}")
-    console.print(Markdown(ModelCard.load(entry.card, ignore_metadata_errors=True).text))
+    text = ModelCard(read_card_text(entry.card), ignore_metadata_errors=True).text
+    console.print(Markdown(printable(text)))
     say((f"\nIts files lie in {entry.folder}", "dim"))
 
 

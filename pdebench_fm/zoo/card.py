@@ -14,7 +14,7 @@ from pdebench_fm.models.operator import parameter_count
 from pdebench_fm.models.sources import CARD_NAME, read_config, source_in
 from pdebench_fm.models.weights import WEIGHTS_NAME
 from pdebench_fm.results.result import Result
-from pdebench_fm.templates import card_templates
+from pdebench_fm.templates import as_code, as_text, card_templates
 from pdebench_fm.training.config import PretrainConfig
 from pdebench_fm.training.record import TrainingRecord, read_training_record
 from pdebench_fm.zoo.stated_scores import (
@@ -165,14 +165,15 @@ def _training_rows(training: TrainingRecord) -> dict[str, str]:
     parts = f"parts {' : '.join(map(str, config.shares))}" if config.shares else "equal parts"
     mixture = f"{parts} of the `pretrain` regimes of " if len(systems) > 1 else "the `pretrain` regime of "
     threads = f"{training.threads} thread" + ("s" if training.threads > 1 else "")
-    hardware = f"{training.device}, {threads}"
+    device = as_text(training.device)
+    hardware = f"{device}, {threads}"
     if training.processes > 1:
-        hardware = f"{training.processes} × {training.device}, {threads} each"
+        hardware = f"{training.processes} × {device}, {threads} each"
     unit, each = ("thread", training.threads) if training.device.startswith("cpu") else ("device", 1)
     others = {name: value for name, value in config.model_dump().items() if name not in _TOLD and value is not None}
     rows = {
         "data": f"{training.samples:,} fresh samples, each seen once: {mixture}{', '.join(systems)}, "
-        f"data version {config.data_version}, {_grids(config)}",
+        f"data version {as_text(config.data_version)}, {_grids(config)}",
         "loss": "relative ℓ² error",
         "optimizer": f"Adam, peak learning rate {config.learning_rate:g}, {config.warmup_steps:,} steps of warm-up, "
         f"cosine to zero, gradient norm clipped at {config.gradient_clip:g}, "
@@ -180,11 +181,11 @@ def _training_rows(training: TrainingRecord) -> dict[str, str]:
         + (", pointwise maps in bfloat16" if config.precision == "bfloat16" else ""),
         "weights": f"exponential moving average, decay {config.ema_decay:g}; started with gain {config.gain:g}, "
         f"seed {config.seed}",
-        "other settings": ", ".join(f"`{name}` {value}" for name, value in others.items()),
+        "other settings": ", ".join(f"`{as_code(name)}` {as_text(value)}" for name, value in others.items()),
         "hardware": hardware,
         "compute": f"{training.hours:.2f} hours, {training.hours * training.processes * each:.2f} {unit}-hours; "
         "energy was not measured",
-        "software": f"{PACKAGE} {training.package_version}, PyTorch {training.torch_version}",
+        "software": f"{PACKAGE} {as_text(training.package_version)}, PyTorch {as_text(training.torch_version)}",
     }
     return {head: text for head, text in rows.items() if text}
 

@@ -15,7 +15,14 @@ from pdebench_fm.hub.repository import Repository, hub_client
 from pdebench_fm.models.config import ModelConfig
 from pdebench_fm.models.loading import recipe_directory, recipe_names, split_reference, zoo_directory, zoo_names
 from pdebench_fm.models.operator import NeuralOperator, parameter_count
-from pdebench_fm.models.sources import CARD_NAME, CONFIG_NAME, MODEL_FILES, read_config, refuse_pickles_among, source_in
+from pdebench_fm.models.sources import (
+    CARD_NAME,
+    CONFIG_NAME,
+    download_model,
+    read_config,
+    refuse_pickles_among,
+    source_in,
+)
 from pdebench_fm.models.weights import WEIGHTS_NAME
 from pdebench_fm.zoo.stated_scores import StatedScore, stated_scores
 
@@ -152,7 +159,7 @@ def pull_model(
         )
     if WEIGHTS_NAME not in there.files:
         refuse_pickles_among(name, there.files)
-    folder = repository.download(MODEL_FILES, wanted, renew=True)
+    folder = download_model(repository, wanted, renew=True)
     NeuralOperator.from_source(source_in(folder, name, there.commit))
     return _entry(name, "hub cache", folder, there.commit, (wanted,) if wanted != there.commit else ())
 

@@ -10,6 +10,7 @@ from yaml import YAMLError
 from pdebench_fm.data.catalogue import TASKS, find_family
 from pdebench_fm.errors import PdefmError, UsageError
 from pdebench_fm.files import sha256_of
+from pdebench_fm.front_matter import read_card_text
 from pdebench_fm.hub.names import HOME_NAMESPACE
 from pdebench_fm.models.sources import CARD_NAME
 from pdebench_fm.models.weights import WEIGHTS_NAME
@@ -127,9 +128,9 @@ def stated_scores(folder: Path) -> tuple[StatedScore, ...]:
     if not path.is_file():
         raise PdefmError(f"{folder} has no {CARD_NAME}: it does not say what the model scores")
     try:
-        metadata = ModelCard.load(path, ignore_metadata_errors=True).data
+        metadata = ModelCard(read_card_text(path), ignore_metadata_errors=True).data
         scores = tuple(_score(entry) for entry in metadata.eval_results or () if entry.metric_type == METRIC_TYPE)
-    except (YAMLError, ValidationError, ValueError, KeyError, TypeError) as error:
+    except (YAMLError, ValidationError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise PdefmError(
             f"{path} has metadata that this package cannot read: it is damaged or of something else"
         ) from error
