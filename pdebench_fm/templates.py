@@ -15,7 +15,7 @@ _PACKAGE = Path(__file__).parent
 
 
 # Entities are text in every dialect of Markdown, where a backslash is not. An underscore inside of a word is one, too.
-_SPECIAL = re.compile(r"[\\`*\[\]<>&|~$\"]|(?<![^\W_])_|_(?![^\W_])|(?<=:)/(?=/)|^[#+=-]|^[0-9](?=[0-9]*[.)])")
+_SPECIAL = re.compile(r"[\\`*\[\]<>&|~$\"]|(?<![^\W_])_|_(?![^\W_])|(?<=:)/(?=/)|^[#+=-]|^[0-9](?=[0-9]*[.)]( |$))")
 
 
 def printable(text: str) -> str:

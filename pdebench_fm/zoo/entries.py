@@ -14,7 +14,7 @@ from pdebench_fm.hub.names import HOME_NAMESPACE
 from pdebench_fm.hub.repository import Repository, hub_client
 from pdebench_fm.models.config import ModelConfig
 from pdebench_fm.models.loading import recipe_directory, recipe_names, split_reference, zoo_directory, zoo_names
-from pdebench_fm.models.operator import NeuralOperator, parameter_count
+from pdebench_fm.models.operator import NeuralOperator
 from pdebench_fm.models.sources import (
     CARD_NAME,
     CONFIG_NAME,
@@ -55,7 +55,7 @@ class ZooEntry:
     @property
     def parameters(self) -> int:
         """How many real numbers the model has to learn."""
-        return parameter_count(self.config)
+        return self.config.parameters
 
     @property
     def revision(self) -> str:

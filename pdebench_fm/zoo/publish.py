@@ -18,6 +18,7 @@ from pdebench_fm.models.operator import NeuralOperator
 from pdebench_fm.models.sources import CARD_NAME, CONFIG_NAME, RECORD_NAME
 from pdebench_fm.models.weights import WEIGHTS_NAME
 from pdebench_fm.zoo.card import ModelDescription, describe, model_card
+from pdebench_fm.zoo.evidence import check_stated
 
 _HARMLESS = {".gitattributes", ".gitignore", "LICENSE", CARD_NAME}  # what a repository may hold before any model
 _SHOWN = 3  # files that an error names
@@ -88,8 +89,9 @@ def publish_model(
 ) -> PublishedModel:
     """Publish a model as `namespace/fno-<family>-<size>` with the tag `v<version>`; interrupted, the same call goes on.
 
-    Configuration, weights, training record and card are sent in one commit; the card is rendered anew, so that its
-    examples load what is published.
+    Configuration, weights, training record and card are sent in one commit. The card is rendered anew, so that its
+    examples load what is published, from scores that the results beside it give (see `zoo.evidence`); one that states
+    others is refused.
 
     Args:
         reference: a model of the package, or the folder of a finished pretraining with a card (see `write_card`).
@@ -130,6 +132,7 @@ def _folder_of(reference: str | Path) -> Path:
 def _checked(folder: Path, namespace: str, version: str, *, private: bool) -> _Publication:
     """Return the publication of a model whose files are complete, valid and of each other."""
     model = describe(folder)
+    check_stated(folder, model.scores)
     loaded = NeuralOperator.from_pretrained(folder)  # checks every tensor against the configuration
     if broken := [name for name, tensor in loaded.state_dict().items() if not bool(tensor.isfinite().all())]:
         raise PdefmError(f"{folder / WEIGHTS_NAME} has values in {broken[0]!r} that are not finite: not published")

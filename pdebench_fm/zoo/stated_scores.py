@@ -36,10 +36,10 @@ class StatedScore(BaseModel):
         track: "lite" or "full".
         shots: size of the support set.
         error: mean over the test rows and over the seeds.
-        standard_deviation: over the seeds; None where there is one seed, or the card does not say.
-        seeds: how many; None if the card does not say.
+        standard_deviation: over the seeds; None where there is one seed.
+        seeds: how many.
         data_version: of the dataset.
-        protocol: version of the protocol; 1 where the card does not say.
+        protocol: version of the protocol.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -49,9 +49,9 @@ class StatedScore(BaseModel):
     shots: Count
     error: NonNegative
     standard_deviation: NonNegative | None = None
-    seeds: Positive | None = None
+    seeds: Positive
     data_version: Version
-    protocol: Positive = 1
+    protocol: Positive
 
 
 def scores_of(results: Iterable[Result]) -> tuple[StatedScore, ...]:

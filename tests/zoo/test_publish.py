@@ -95,7 +95,11 @@ print(json.dumps({
     found = run_client(script, hub, tmp_path / "home", NAME)
     tagged = HfApi(endpoint=hub.url).model_info(NAME, revision="v1.0.0").sha
     assert found["source"] == [NAME, tagged, sha256_of(folder / "model.safetensors")]
-    expected = {f"{result.task} {run.shots}": run.summary.mean for result in results_of(folder) for run in result.runs}
+    expected = {
+        f"{result.task} {run.shots}": run.summary.mean
+        for result in (made.result for made in results_of(folder))
+        for run in result.runs
+    }
     assert found["scores"] == expected
 
 
