@@ -132,7 +132,6 @@ def _folder_of(reference: str | Path) -> Path:
 def _checked(folder: Path, namespace: str, version: str, *, private: bool) -> _Publication:
     """Return the publication of a model whose files are complete, valid and of each other."""
     model = describe(folder)
-    check_stated(folder, model.scores)
     loaded = NeuralOperator.from_pretrained(folder)  # checks every tensor against the configuration
     if broken := [name for name, tensor in loaded.state_dict().items() if not bool(tensor.isfinite().all())]:
         raise PdefmError(f"{folder / WEIGHTS_NAME} has values in {broken[0]!r} that are not finite: not published")
@@ -142,6 +141,7 @@ def _checked(folder: Path, namespace: str, version: str, *, private: bool) -> _P
     )
     if labels != trained:
         raise PdefmError(f"{folder} contradicts itself: {CONFIG_NAME} says {labels}, {RECORD_NAME} {trained}")
+    check_stated(folder, model.scores)
     name = f"{namespace}/{model.name}"
     card = model_card(model, name, f"v{version}").encode()
     kept = {path: file_identities(folder / path) for path in (CONFIG_NAME, WEIGHTS_NAME, RECORD_NAME)}

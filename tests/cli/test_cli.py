@@ -209,7 +209,7 @@ def test_the_zoo_is_listed_without_breaking_a_name(columns, capsys, monkeypatch)
         dataclasses.replace(shipped, name=longest, config=config),
         dataclasses.replace(shipped, name=f"pdebench-fm/{longest}", config=config, **cached),
     ]
-    monkeypatch.setattr(zoo_entries, "cached_models", lambda: made)
+    monkeypatch.setattr(zoo_entries, "cached_models", lambda _: made)
     monkeypatch.setattr(zoo.console, "width", columns)
     assert main(["zoo", "list"]) == 0
     lines = capsys.readouterr().out.splitlines()

@@ -237,7 +237,7 @@ def a_card_of_other_weights(folder):
         (no_record, "has no training.json: it does not say how the model was trained"),
         (a_card_without_scores, "states no scores: `pdefm zoo card"),
         (a_record_of_another_family, r"config.json says \('mixed', 'tiny'\), training.json \('poisson', 'tiny'\)"),
-        (a_card_of_other_weights, "the scores of other weights"),
+        (a_card_of_other_weights, "is of other weights than those of the card"),
     ],
 )
 def test_what_is_not_a_whole_model_is_refused_without_a_request(send, folder, hub, damage, message):
