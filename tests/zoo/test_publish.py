@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import re
+import shutil
 
 import pytest
 import torch
@@ -215,6 +216,15 @@ def no_record(folder):
     (folder / "training.json").unlink()
 
 
+def a_card_with_better_scores(folder):
+    text = (folder / "README.md").read_text()
+    (folder / "README.md").write_text(re.sub(r"value: 0\.\d+", "value: 0.001", text, count=1))
+
+
+def a_card_without_results(folder):
+    shutil.rmtree(folder / "results")
+
+
 def a_card_without_scores(folder):
     (folder / "README.md").write_text("---\nlicense: mit\n---\n# A model\n")
 
@@ -237,6 +247,8 @@ def a_card_of_other_weights(folder):
         (no_record, "has no training.json: it does not say how the model was trained"),
         (a_card_without_scores, "states no scores: `pdefm zoo card"),
         (a_record_of_another_family, r"config.json says \('mixed', 'tiny'\), training.json \('poisson', 'tiny'\)"),
+        (a_card_with_better_scores, r"states 0\.001 for \S+ with \d+ shots, its results give 0\.\d+: `pdefm zoo card"),
+        (a_card_without_results, "nothing vouches for the scores"),
         (a_card_of_other_weights, "is of other weights than those of the card"),
     ],
 )
