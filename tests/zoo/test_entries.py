@@ -243,18 +243,8 @@ def test_an_evaluation_names_every_model_that_cannot_be_opened(tmp_path, capsys)
     for name, spoil in (("deep", many_layers), ("sparse", sparse_weights), ("good", lambda _: None)):
         spoil(make_pretrained(tmp_path / name))
     models = ",".join(str(tmp_path / name) for name in ("deep", "good", "sparse"))
-    command = [
-        "eval",
-        "--model",
-        models,
-        "--task",
-        "poisson/in-domain",
-        "--track",
-        "lite",
-        "--out",
-        str(tmp_path / "o"),
-    ]
-    assert main(command) == 1
+    command = ["eval", "--model", models, "--task", "poisson/in-domain", "--track", "lite"]
+    assert main([*command, "--out", str(tmp_path / "o")]) == 1
     said = " ".join(capsys.readouterr().err.split())
     assert "2 of 3 models cannot be evaluated: " in said
     assert "'layers'" in said
