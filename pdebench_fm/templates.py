@@ -1,5 +1,11 @@
-"""Where the Jinja templates of cards are found: inside an installed package, or beside a checkout's package."""
+"""Templates of cards, found inside an installed package or beside a checkout's, and what others' words become in them.
 
+A card is Markdown that the Hub shows as HTML. Words that come from files or plug-ins stand in it as text, or as code,
+that shows what they say and does nothing else.
+"""
+
+import re
+import unicodedata
 from functools import cache
 from pathlib import Path
 
@@ -8,11 +14,35 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 _PACKAGE = Path(__file__).parent
 
 
+# Entities are text in every dialect of Markdown, where a backslash is not. An underscore inside of a word is one, too.
+_SPECIAL = re.compile(r"[\\`*\[\]<>&|~$\"]|(?<![^\W_])_|_(?![^\W_])|(?<=:)/(?=/)|^[#+=-]|^[0-9](?=[0-9]*[.)]( |$))")
+
+
+def printable(text: str) -> str:
+    """Return a text without control characters, those that turn its direction included; its lines stay."""
+    return "".join(letter for letter in text if letter == "\n" or not unicodedata.category(letter).startswith("C"))
+
+
+def one_line(value: object) -> str:
+    """Return a value's words in one line, without control characters."""
+    return printable(" ".join(str(value).split()))
+
+
+def as_text(value: object) -> str:
+    """Return a value as Markdown that shows its words: no markup, no HTML, no link and no second line comes of them."""
+    return _SPECIAL.sub(lambda found: f"&#{ord(found[0])};", one_line(value))
+
+
+def as_code(value: object) -> str:
+    """Return a value for inside of a span of code, also in a table's cell, which nothing in it can end."""
+    return one_line(value).replace("`", "'").replace("|", "\u2223")
+
+
 @cache
 def card_templates() -> Environment:
     """Return the environment of `cards/`; a name a template asks for and nobody gave is an error."""
     folders = (_PACKAGE / "cards", _PACKAGE.parent / "cards")
-    return Environment(
+    environment = Environment(
         loader=FileSystemLoader(folders),
         undefined=StrictUndefined,
         autoescape=False,  # noqa: S701 (Markdown, not HTML)
@@ -20,3 +50,5 @@ def card_templates() -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
+    environment.filters |= {"text": as_text, "code": as_code, "line": one_line}
+    return environment

@@ -16,14 +16,16 @@ from pathlib import Path
 from pdebench_fm.data.catalogue import FAMILIES, TASKS
 from pdebench_fm.evaluation.cache import CellCache
 from pdebench_fm.evaluation.evaluate import evaluate_suite
+from pdebench_fm.files import write_atomically
 from pdebench_fm.folders import default_cache_folder
 from pdebench_fm.memory import keep_freed_memory
 from pdebench_fm.models.loading import zoo_directory
+from pdebench_fm.models.sources import CARD_NAME
 from pdebench_fm.results.evaluation import Evaluation, read_evaluation
 from pdebench_fm.results.paths import row_path
-from pdebench_fm.results.result import Result
 from pdebench_fm.training.record import RECORD_NAME, read_training_record
-from pdebench_fm.zoo.card import write_card
+from pdebench_fm.zoo.card import describe, model_card
+from pdebench_fm.zoo.evidence import pin_shipped
 
 
 def main() -> None:
@@ -40,14 +42,14 @@ def main() -> None:
     keep_freed_memory()
     name = options.baseline or options.name or take_in(options.folder)
     home = zoo_directory() / name
-    results: list[Result] = []
+    evaluations: list[Evaluation] = []
 
     def keep(evaluation: Evaluation) -> None:
         result = evaluation.result
         if result.task in TASKS:  # the others are for the card alone
             path = evaluation.write(options.results.joinpath(*row_path(result).parts[1:]))
-            result = read_evaluation(path).result  # with the cells that were there
-        results.append(result)
+            evaluation = read_evaluation(path)  # with the cells that were there
+        evaluations.append(evaluation)
         scores = ", ".join(f"{run.start} {run.shots}: {run.summary.mean:.4g}" for run in evaluation.runs)
         print(f"{evaluation.result.task}: {scores} ({evaluation.result.seconds:.0f} s)", flush=True)
 
@@ -62,7 +64,9 @@ def main() -> None:
         score([f"{system}/pretrain" for system in FAMILIES[family]], [0])
     score(list(TASKS), shots)
     if not options.baseline:
-        write_card(home, results)
+        description = describe(home, evaluations)
+        write_atomically(home / CARD_NAME, model_card(description))
+        pin_shipped(home, description.weights_sha256)
         print(f"shipped {home}")
 
 

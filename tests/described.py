@@ -3,7 +3,7 @@
 import statistics
 
 import torch
-from factories import make_model, make_result, make_run
+from factories import make_evaluation, make_model, make_run
 
 from pdebench_fm.data.catalogue import FAMILIES, TASKS
 from pdebench_fm.files import sha256_of
@@ -45,13 +45,13 @@ def errors_on(task, shots):
 
 
 def results_of(folder, family="mixed", tasks=None, shots=(0, 32)):
-    """Results of the model in a folder: zero-shot on its pretraining distributions, with `shots` on the tasks."""
+    """Evaluations of the model in a folder: zero-shot on its pretraining distributions, with `shots` on the tasks."""
     digest = sha256_of(folder / "model.safetensors")
     model = make_model(f"fno-{family}-tiny", revision=None, weights_sha256=digest, family=family, size="tiny")
     wanted = [(f"{system}/pretrain", (0,)) for system in FAMILIES[family]]
     wanted += [(task, shots) for task in (TASKS if tasks is None else tasks)]
     return [
-        make_result(task, model, [make_run(errors_on(task, number), shots=number) for number in numbers])
+        make_evaluation(task, model, [make_run(errors_on(task, number), shots=number) for number in numbers])
         for task, numbers in wanted
     ]
 

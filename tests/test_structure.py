@@ -49,6 +49,8 @@ SHARED_NAMES = (
     "errors",
     "files",
     "folders",
+    "front_matter",
+    "limits",
     "memory",
     "processes",
     "surroundings",

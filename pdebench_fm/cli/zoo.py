@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from pdebench_fm.cli import zoo_convert, zoo_hub
-from pdebench_fm.cli.console import console, say, short
+from pdebench_fm.cli.console import aside, console, say, short
 
 if TYPE_CHECKING:
     from pdebench_fm.zoo.entries import ZooEntry
@@ -30,7 +30,8 @@ def list_models() -> None:
     """List models with their zero-shot errors on the pretraining distributions' test splits."""
     from pdebench_fm.data.catalogue import FAMILIES
     from pdebench_fm.models.sizes import rounded_count
-    from pdebench_fm.zoo.entries import zoo_entries
+    from pdebench_fm.templates import one_line
+    from pdebench_fm.zoo.entries import Unusable, zoo_entries
 
     systems = FAMILIES["mixed"]
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False)
@@ -39,7 +40,8 @@ def list_models() -> None:
     table.add_column("lives in\nrevision")
     for system in systems:
         table.add_column(system.replace("-", "-\n"), justify="right")
-    entries = zoo_entries()
+    unusable: list[Unusable] = []
+    entries = zoo_entries(unusable)
     for entry in entries:
         name = entry.name.replace("/", "/\n") if console.width < _ROOMY else entry.name
         family = entry.config.family or "—"
@@ -53,6 +55,8 @@ def list_models() -> None:
     console.print(table)
     tracks = " or ".join(sorted({score.track for entry in entries for score in entry.scores}))
     say((f"Zero-shot relative ℓ² errors on the pretraining test splits, {tracks} track.", "dim"))
+    for other in unusable:
+        say(f"not listed: {other.name}, which cannot be used: {one_line(other.reason)}", to=aside)
 
 
 @app.command()
@@ -63,12 +67,15 @@ def show(
     from huggingface_hub import ModelCard
 
     from pdebench_fm.errors import PdefmError
+    from pdebench_fm.front_matter import read_card_text
+    from pdebench_fm.templates import printable
     from pdebench_fm.zoo.entries import find_entry
 
     entry = find_entry(name)
     if not entry.card.is_file():
         raise PdefmError(f"{name} has no card: {entry.folder} holds no {entry.card.name}")
-    console.print(Markdown(ModelCard.load(entry.card, ignore_metadata_errors=True).text))
+    text = ModelCard(read_card_text(entry.card), ignore_metadata_errors=True).text
+    console.print(Markdown(printable(text)))
     say((f"\nIts files lie in {entry.folder}", "dim"))
 
 

@@ -16,15 +16,16 @@ if TYPE_CHECKING:
 def card(
     folder: Annotated[Path, typer.Argument(help="A finished pretraining's model, such as runs/mine/fno-mixed-64k.")],
     results: Annotated[
-        list[Path] | None, typer.Argument(help="Result files of it, or folders of them; none: the card's own scores.")
+        list[Path] | None,
+        typer.Argument(help="Result files of it, or folders of them; none: those beside the card."),
     ] = None,
 ) -> None:
     """Write a model's card from its results on the twelve tasks and on its pretraining distributions."""
-    from pdebench_fm.results.result import read_result
+    from pdebench_fm.results.evaluation import read_evaluation
     from pdebench_fm.zoo.card import write_card
 
     files = [file for path in results or () for file in (sorted(path.rglob("*.json")) if path.is_dir() else [path])]
-    path = write_card(folder, None if results is None else [read_result(file) for file in files])
+    path = write_card(folder, None if results is None else [read_evaluation(file) for file in files])
     say("wrote ", (path, "bold"))
 
 

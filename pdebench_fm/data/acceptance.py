@@ -13,6 +13,7 @@ import numpy as np
 from pdebench_fm.data.measured_laws import MEASURED_LAWS
 from pdebench_fm.data.statistics import RegimeStatistics, parameter_edges
 from pdebench_fm.physics import BUILT_IN, ORIGINS, SampleKey, System, draw
+from pdebench_fm.templates import as_text
 
 _CHUNK = 512
 
@@ -85,7 +86,7 @@ def law_table(system: System, regimes: Sequence[str], measured: Sequence[RegimeS
     laws = {name: law for name in regimes if (law := stated_law(system, name, measured)) is not None}
     if not laws:
         return ""
-    lines = [f"| configuration | rows | {system.parameter_symbol}: share of the rows | first draws accepted |"]
+    lines = [f"| configuration | rows | {as_text(system.parameter_symbol)}: share of the rows | first draws accepted |"]
     lines.append("|---|---|---|---|")
     for name, law in laws.items():
         lines.append(f"| `{name}` | {sum(law.counts)} | {law} | {100 * law.accepted:.1f} % |")

@@ -10,8 +10,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from pdebench_fm.data.rows import block_rows, features
+from pdebench_fm.data.rows import block_rows, features, row_bytes
 from pdebench_fm.errors import PdefmError
+from pdebench_fm.limits import SHARD_RATIO, MiB, in_bytes
 from pdebench_fm.physics import Draws, SampleKey, Samples
 
 
@@ -28,9 +29,40 @@ def read_blocks(path: Path, key: SampleKey, resolution: int) -> Iterator[Samples
         DamagedShardError: if the file is not Parquet, is cut short or does not have the columns of the row schema.
     """
     with _explained(), pq.ParquetFile(path) as file:
-        check_columns(file.schema_arrow, resolution)
+        _check_header(path, file, resolution)
         for batch in file.iter_batches(batch_size=block_rows(resolution), use_threads=False):
             yield _samples(batch, key, resolution)
+
+
+def check_shard(path: Path, rows: int, resolution: int) -> None:
+    """Check by its header alone that a shard unfolds to so many rows of the row schema, and to nothing larger.
+
+    Raises:
+        DamagedShardError: if it does not, or cannot be read.
+    """
+    with _explained(), pq.ParquetFile(path) as file:
+        _check_header(path, file, resolution)
+        if file.metadata.num_rows != rows:
+            raise DamagedShardError(f"it has {file.metadata.num_rows} rows, the manifest says {rows}")
+
+
+def _check_header(path: Path, file: pq.ParquetFile, resolution: int) -> None:
+    """Raise a `DamagedShardError` unless a file has the columns of the row schema and values for its rows alone."""
+    check_columns(file.schema_arrow, resolution)
+    rows = file.metadata.num_rows
+    sizes = {"source": resolution**2, "solution": resolution**2, "weights": 12 * 12, "coefficients": 6}
+    for index in range(file.metadata.num_row_groups):
+        group = file.metadata.row_group(index)
+        for place in range(group.num_columns):
+            column = group.column(place)
+            name = column.path_in_schema.partition(".")[0]
+            if column.num_values != (due := group.num_rows * sizes.get(name, 1)):
+                raise DamagedShardError(f"column {name!r} has {column.num_values} values, not {due}")
+    size = path.stat().st_size
+    if rows * row_bytes(resolution) > SHARD_RATIO * size + MiB:
+        raise DamagedShardError(
+            f"its {in_bytes(size)} would unfold to {in_bytes(rows * row_bytes(resolution))}, more than real fields do"
+        )
 
 
 def table_blocks(table: pa.Table, key: SampleKey, resolution: int, *, whole_chunks: bool = False) -> Iterator[Samples]:

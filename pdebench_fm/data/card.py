@@ -10,13 +10,12 @@ from huggingface_hub import DatasetCardData
 from pdebench_fm.data.acceptance import law_in_words, law_table
 from pdebench_fm.data.catalogue import find_dataset
 from pdebench_fm.data.manifest import Manifest
-from pdebench_fm.data.rows import features
+from pdebench_fm.data.rows import features, row_bytes
 from pdebench_fm.data.statistics import Statistics, measure, read_statistics, write_statistics
 from pdebench_fm.errors import PdefmError
 from pdebench_fm.files import write_atomically
 from pdebench_fm.physics import BUILT_IN, System
 from pdebench_fm.physics.operator import COEFFICIENT_NAMES
-from pdebench_fm.physics.source import LATTICE
 from pdebench_fm.templates import card_templates
 
 NAMESPACE = "pdebench-fm"
@@ -144,7 +143,7 @@ def _metadata(manifest: Manifest) -> str:
         if regime == dataset.default_regime:
             configs[regime]["default"] = True
         sizes = {
-            split.split: SplitInfo(split.split, split.rows * _row_bytes(manifest.resolution), split.rows)
+            split.split: SplitInfo(split.split, split.rows * row_bytes(manifest.resolution), split.rows)
             for split in splits
         }
         infos[regime] = DatasetInfo(
@@ -157,12 +156,6 @@ def _metadata(manifest: Manifest) -> str:
     configs.to_dataset_card_data(data)
     DatasetInfosDict(infos).to_dataset_card_data(data)
     return str(data.to_yaml())
-
-
-def _row_bytes(resolution: int) -> int:
-    """Return the size of a row's values in memory, which tells loaders how much space they need."""
-    floats = 2 * resolution**2 + LATTICE**2 + len(COEFFICIENT_NAMES) + 2  # two fields; parameter and sparsity
-    return 4 * floats + 8
 
 
 def _size_category(rows: int) -> str:

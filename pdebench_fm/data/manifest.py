@@ -8,10 +8,12 @@ from pydantic import Field, NonNegativeInt, PositiveInt, ValidationError
 from pdebench_fm.contracts import SHA256_PATTERN, VERSION_PATTERN, Contract
 from pdebench_fm.errors import PdefmError
 from pdebench_fm.files import write_atomically
+from pdebench_fm.limits import MANIFEST_BYTES, RESOLUTION, SPLIT_ROWS, read_limited
 
 MANIFEST_NAME = "manifest.json"
 
 Sha256 = Annotated[str, Field(pattern=f"^{SHA256_PATTERN}$")]
+Rows = Annotated[PositiveInt, Field(le=SPLIT_ROWS)]
 Version = Annotated[str, Field(pattern=f"^{VERSION_PATTERN}$")]
 
 
@@ -19,7 +21,7 @@ class Shard(Contract):
     """One Parquet file: `path` relative to the dataset's folder, rows, bytes and hash."""
 
     path: str
-    rows: PositiveInt
+    rows: Rows
     bytes: PositiveInt
     sha256: Sha256
 
@@ -29,7 +31,7 @@ class Split(Contract):
 
     regime: str
     split: Literal["train", "validation", "test"]
-    rows: PositiveInt
+    rows: Rows
     recipe_digest: Sha256
     content_digest: Sha256
     shards: tuple[Shard, ...]
@@ -51,7 +53,7 @@ class Manifest(Contract):
     dataset: str
     version: Version
     seed: NonNegativeInt = 0
-    resolution: PositiveInt
+    resolution: Annotated[PositiveInt, Field(le=RESOLUTION)]
     package_version: str
     splits: tuple[Split, ...]
 
@@ -67,7 +69,7 @@ class Manifest(Contract):
 def read_manifest(path: Path) -> Manifest:
     """Read `manifest.json`; a missing, newer or damaged one is a `PdefmError` that says so."""
     try:
-        text = path.read_text(encoding="utf-8")
+        text = read_limited(path, MANIFEST_BYTES).decode()
     except FileNotFoundError as error:
         raise PdefmError(f"{path.parent} has no {MANIFEST_NAME}: it is not a finished build of a dataset") from error
     except (OSError, UnicodeDecodeError) as error:

@@ -34,6 +34,12 @@ def block_rows(resolution: int) -> int:
     return min(128, _BLOCK_VALUES // resolution**2)
 
 
+def row_bytes(resolution: int) -> int:
+    """Return the size of a row's values in memory."""
+    floats = 2 * resolution**2 + 12 * 12 + 6 + 2  # two fields, weights, coefficients, parameter and sparsity
+    return 4 * floats + 8
+
+
 def features(resolution: int) -> Features:
     """Return the row schema at a resolution, as the `datasets` library declares it."""
     return Features(

@@ -16,6 +16,7 @@ from pdebench_fm.data.catalogue import find_dataset
 from pdebench_fm.data.manifest import Manifest, Sha256, Split
 from pdebench_fm.errors import PdefmError
 from pdebench_fm.files import write_atomically
+from pdebench_fm.limits import RECORD_BYTES, read_limited
 from pdebench_fm.physics import Range, SampleKey, Samples
 from pdebench_fm.physics.sampling import WEIGHT_RANGE
 from pdebench_fm.physics.source import LATTICE
@@ -235,7 +236,7 @@ def read_statistics(folder: Path) -> Statistics | None:
     """
     path = folder / STATISTICS_NAME
     try:
-        return Statistics.model_validate_json(path.read_bytes())
+        return Statistics.model_validate_json(read_limited(path, RECORD_BYTES))
     except FileNotFoundError:
         return None
     except (OSError, ValidationError) as error:

@@ -20,14 +20,15 @@ import torch
 from numpy.typing import NDArray
 
 from pdebench_fm.data.batches import Batch
-from pdebench_fm.data.blocks import samples_of, table_blocks
+from pdebench_fm.data.blocks import DamagedShardError, check_shard, samples_of, table_blocks
 from pdebench_fm.data.catalogue import Dataset
 from pdebench_fm.data.digest import stored_columns
-from pdebench_fm.data.manifest import MANIFEST_NAME, Manifest, Split, read_manifest
+from pdebench_fm.data.manifest import MANIFEST_NAME, Manifest, Shard, Split, read_manifest
 from pdebench_fm.data.verification.before_use import check_fields, check_files, check_split, refusal
 from pdebench_fm.data.verification.checks import Block
 from pdebench_fm.data.verification.file_checks import manifest_check
 from pdebench_fm.errors import PdefmError
+from pdebench_fm.limits import MANIFEST_BYTES
 from pdebench_fm.physics import SampleKey, Samples
 
 _CHUNK = 8  # rows whose fields are made again together, as in `physics.sampling`
@@ -46,7 +47,7 @@ class StoredRows:
     Attributes:
         key, resolution: from the manifest; `held`: what it says of the split.
         location, revision: as in `SplitRows`.
-        locate: returns the file here that is this shard's, by its path in the dataset.
+        locate: returns the file here that is this shard's.
     """
 
     key: SampleKey
@@ -54,7 +55,7 @@ class StoredRows:
     held: Split
     location: str
     revision: str | None
-    locate: Callable[[str], Path]
+    locate: Callable[[Shard], Path]
 
     @property
     def size(self) -> int:
@@ -89,10 +90,10 @@ class StoredRows:
     @cached_property
     def _table(self) -> pa.Table:
         """All rows, in the columns of the row schema, after everything but their fields was checked."""
-        files = [self.locate(shard.path) for shard in self.held.shards]
+        files = [self.locate(shard) for shard in self.held.shards]
         damaged = check_files(self.held, files)
         try:
-            table = _read(self.held, files)
+            table = _read(self.held, files, self.resolution)
         except PdefmError as error:
             raise refusal(self.location, self.held, damaged or [str(error)]) from error
         check_split(self.location, self.held, self.key, self.resolution, table, damaged)
@@ -159,7 +160,7 @@ def open_split(location: str, dataset: Dataset, regime: str, split: str) -> Stor
             folder = folder / dataset.name
         manifest = read_manifest(folder / MANIFEST_NAME)
         revision, shown = None, folder.name
-        locate = folder.__truediv__
+        locate = partial(_file_in, folder)
     else:
         path, _, named = location.partition("@")
         manifest, revision = _manifest_from_hub(path, named or None)
@@ -176,38 +177,49 @@ def open_split(location: str, dataset: Dataset, regime: str, split: str) -> Stor
 
 def _manifest_from_hub(repository: str, revision: str | None) -> tuple[Manifest, str]:
     """Return a repository's manifest and the commit it is from."""
-    folder = _download(repository, MANIFEST_NAME, revision)
+    folder = _download(repository, MANIFEST_NAME, revision, MANIFEST_BYTES)
     if not (folder / MANIFEST_NAME).is_file():
         raise PdefmError(f"{repository} has no {MANIFEST_NAME}: it is not a dataset of this package")
     return read_manifest(folder / MANIFEST_NAME), folder.name
 
 
-def _file_from_hub(repository: str, commit: str, path: str) -> Path:
-    """Return the copy here of a repository's file at a commit, downloaded if it is not here yet."""
-    return _download(repository, path, commit) / path
+def _file_in(folder: Path, shard: Shard) -> Path:
+    """Return a folder's file."""
+    return folder / shard.path
 
 
-def _download(repository: str, path: str, revision: str | None) -> Path:
-    """Return the folder of a revision's files here, among them this one if the repository has it."""
+def _file_from_hub(repository: str, commit: str, shard: Shard) -> Path:
+    """Return the copy here of a repository's shard at a commit, downloaded if it is not here yet."""
+    return _download(repository, shard.path, commit, shard.bytes) / shard.path
+
+
+def _download(repository: str, path: str, revision: str | None, most: int) -> Path:
+    """Return the folder of a revision's files here, among them this one if the repository has it, of at most a size."""
     from pdebench_fm.hub.failures import HubError
     from pdebench_fm.hub.repository import Repository, hub_client
 
     try:
-        return Repository(hub_client(), repository, "dataset", _logger.warning).download([path], revision)
+        hub = Repository(hub_client(), repository, "dataset", _logger.warning)
+        return hub.download([path], revision, most={path: most})
     except HubError as error:
         raise PdefmError(f"cannot read {repository!r} as a folder or a Hub dataset: {error}") from error
 
 
-def _read(split: Split, files: Sequence[Path]) -> pa.Table:
+def _read(split: Split, files: Sequence[Path], resolution: int) -> pa.Table:
     """Return the rows of a split's shards, memory-mapped by the `datasets` library.
 
     Raises:
-        PdefmError: if they cannot be read.
+        PdefmError: if they cannot be read, or would unfold on disk to something else than the manifest's rows.
     """
     from datasets.exceptions import DatasetsError
 
     from pdebench_fm.data.arrow_cache import cached_table
 
+    for shard, path in zip(split.shards, files, strict=True):
+        try:
+            check_shard(path, shard.rows, resolution)
+        except DamagedShardError as error:
+            raise PdefmError(f"{shard.path}: {error}") from error
     try:
         return cached_table(f"{split.regime}-{split.content_digest[:32]}", split.split, files)
     except (DatasetsError, OSError, ValueError, pa.ArrowException) as error:

@@ -7,8 +7,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic import JsonValue, ValidationError
 
+from pdebench_fm.errors import PdefmError
 from pdebench_fm.evaluation.cell import Cell, Scored, cell_inputs, cell_key, key_of
 from pdebench_fm.files import write_atomically
+from pdebench_fm.limits import RECORD_BYTES, ROW_BYTES, MiB, read_limited
 from pdebench_fm.protocol.metrics import METRIC_NAMES
 from pdebench_fm.results.fields import Digest, Record
 from pdebench_fm.results.result import Metrics, Provenance
@@ -42,16 +44,18 @@ class CellCache:
         if key is None:
             return None
         try:
-            entry = _Entry.model_validate_json(self._path(key, "json").read_bytes())
-            scores = self._path(key, "parquet").read_bytes()
+            rows = cell.task.test_rows(cell.track)
+            entry = _Entry.model_validate_json(read_limited(self._path(key, "json"), RECORD_BYTES))
+            scores = read_limited(self._path(key, "parquet"), rows * ROW_BYTES + MiB)
             if key_of(entry.inputs) != key or hashlib.sha256(scores).hexdigest() != entry.scores_sha256:
                 return None
+            if pq.read_metadata(pa.BufferReader(scores)).num_rows != rows:
+                return None
             table = pq.read_table(pa.BufferReader(scores), columns=list(METRIC_NAMES))
-        except (OSError, ValidationError, pa.ArrowException):
+        except (OSError, ValidationError, pa.ArrowException, PdefmError):
             return None
         scored = Scored({name: table.column(name).to_numpy() for name in METRIC_NAMES}, entry.provenance)
-        whole = table.num_rows == cell.task.test_rows(cell.track) and scored.metrics == entry.metrics
-        return scored if whole else None
+        return scored if scored.metrics == entry.metrics else None
 
     def store(self, cell: Cell, scored: Scored) -> None:
         """Keep a cell's outcome; nothing is kept of a model, or of rows, that cannot be known again.

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Unpack
 
 from pdebench_fm.data.executors import open_executor
-from pdebench_fm.errors import UsageError
+from pdebench_fm.errors import PdefmError, UsageError
 from pdebench_fm.evaluation.cache import CellCache
 from pdebench_fm.evaluation.progress import SuiteProgress
 from pdebench_fm.evaluation.run import run_suite
@@ -122,13 +122,38 @@ def evaluate_suite(
     if again := duplicates(str(model) for model in models if isinstance(model, str | Path)):
         raise UsageError(f"model {again[0]} is named twice: name it once")
     loaded = _tasks(tasks, data)
-    candidates = [open_candidate(m, places[0]) if isinstance(m, str | Path) else candidate_of(m) for m in models]
+    candidates = _candidates(models, places[0])
     suite = plan(candidates, loaded, shots, **settings)
     for note in suite.notes(kept=cache is not None):
         on_note(note)
     references = {c: str(m) for c, m in zip(suite.candidates, models, strict=True) if isinstance(m, str | Path)}
     with _runner(places, references, scheduler) as runner:
         return run_suite(suite, cache=cache, runner=runner, on_progress=on_progress, on_evaluation=on_evaluation)
+
+
+def _candidates(models: Iterable[str | Path | Model], place: str) -> list[Candidate]:
+    """Return the models, once all of them could be opened.
+
+    Raises:
+        PdefmError: if some cannot be: the error of a single one, or what is wrong with each.
+    """
+    candidates: list[Candidate] = []
+    wrong: list[tuple[str | Path, PdefmError]] = []
+    for model in models:
+        if not isinstance(model, str | Path):
+            candidates.append(candidate_of(model))
+            continue
+        try:
+            candidates.append(open_candidate(model, place))
+        except PdefmError as error:
+            wrong.append((model, error))
+    if len(wrong) > 1:
+        reasons = "; ".join(f"{model}: {error}" for model, error in wrong)
+        kind = UsageError if all(isinstance(error, UsageError) for _, error in wrong) else PdefmError
+        raise kind(f"{len(wrong)} of {len(wrong) + len(candidates)} models cannot be evaluated: {reasons}")
+    if wrong:
+        raise wrong[0][1]
+    return candidates
 
 
 def _places(device: str | Sequence[str], workers: int | None, scheduler: str | None) -> list[str]:

@@ -11,10 +11,20 @@ import tempfile
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatch
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Literal, TypedDict, TypeVar
 
-from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi, constants, snapshot_download
+from huggingface_hub import (
+    CommitOperationAdd,
+    CommitOperationDelete,
+    DatasetInfo,
+    HfApi,
+    ModelInfo,
+    constants,
+    snapshot_download,
+    try_to_load_from_cache,
+)
 from huggingface_hub.errors import (
     GatedRepoError,
     LocalEntryNotFoundError,
@@ -22,8 +32,10 @@ from huggingface_hub.errors import (
     RevisionNotFoundError,
 )
 
+from pdebench_fm.errors import PdefmError
 from pdebench_fm.hub.failures import HUB_ERRORS, HubError, explain, is_temporary, is_unreached, reason_of, wait_before
 from pdebench_fm.hub.revisions import record_commit, recorded_commit
+from pdebench_fm.limits import in_bytes
 from pdebench_fm.version import __version__
 
 Kind = Literal["dataset", "model"]
@@ -51,6 +63,15 @@ _COMMIT = re.compile(r"[0-9a-f]{40}")
 _logger = logging.getLogger("pdebench_fm")
 
 T = TypeVar("T")
+
+
+class DownloadOptions(TypedDict, total=False):
+    """Options of `Repository.download`, which says what they mean."""
+
+    cache_dir: str | Path | None
+    force: bool
+    local: bool
+    renew: bool
 
 
 @dataclass(frozen=True)
@@ -134,11 +155,7 @@ class Repository:
     def snapshot(self, revision: str = "main") -> Snapshot | None:
         """Return its state at a revision, None if there is no such repository or revision (or none to be seen)."""
         try:
-            info = self._call(
-                lambda: self.api.repo_info(
-                    self.name, repo_type=self.kind, revision=revision, files_metadata=True, timeout=_TIMEOUTS
-                )
-            )
+            info = self._call(lambda: self._info(revision))
         except HubError as error:
             cause = error.__cause__
             missing = isinstance(cause, RepositoryNotFoundError) and not isinstance(cause, GatedRepoError)
@@ -172,6 +189,7 @@ class Repository:
         force: bool = False,
         local: bool = False,
         renew: bool = False,
+        most: Mapping[str, int] | None = None,
     ) -> Path:
         """Bring those of `files` that are there at a revision into the Hub's cache, and return their folder.
 
@@ -185,11 +203,13 @@ class Repository:
             force: download even what is in the cache.
             local: do not use the network; so it is with `HF_HUB_OFFLINE` too.
             renew: from now on, take a tag that was moved for the commit that it is now.
+            most: bytes that the files of each of these patterns may have together, by the Hub's list of them.
 
         Returns:
             The folder; its name is the commit.
 
         Raises:
+            PdefmError: if a file is too large; nothing is downloaded then.
             HubError: with the client's error as its cause.
         """
         wanted = revision or "main"
@@ -209,8 +229,12 @@ class Repository:
 
         def attempt() -> Path:
             if _COMMIT.fullmatch(wanted):
+                if most and not self._is_held(files, wanted, cache_dir):
+                    self._check_sizes(self._info(wanted), most)
                 return fetch(force_download=force)
-            commit = self.api.repo_info(self.name, repo_type=self.kind, revision=wanted, timeout=_TIMEOUTS).sha
+            info = self._info(wanted)
+            self._check_sizes(info, most or {})
+            commit = info.sha
             folder = fetch(force_download=force)
             if folder.name != commit:  # in trouble, the client falls back to what it had
                 raise ConnectionError(f"{wanted} is at {commit}, but {folder.name} was found")
@@ -229,6 +253,32 @@ class Repository:
             return folder
         self._note(wanted, folder.name, renew=renew)
         return folder
+
+    def _info(self, revision: str) -> ModelInfo | DatasetInfo:
+        """Return what the Hub says of a revision and of its files."""
+        info = self.api.repo_info(
+            self.name, repo_type=self.kind, revision=revision, files_metadata=True, timeout=_TIMEOUTS
+        )
+        assert isinstance(info, ModelInfo | DatasetInfo)  # noqa: S101 (the two kinds there are)
+        return info
+
+    def _is_held(self, files: Sequence[str], commit: str, cache_dir: str | Path | None) -> bool:
+        """Return whether the cache has all of these files of a commit, or knows that there are none."""
+        return all(
+            try_to_load_from_cache(self.name, file, cache_dir=cache_dir, revision=commit, repo_type=self.kind)
+            for file in files
+        )
+
+    def _check_sizes(self, info: ModelInfo | DatasetInfo, most: Mapping[str, int]) -> None:
+        """Refuse what is larger than it may be."""
+        sizes = {file.rfilename: file.size or 0 for file in info.siblings or ()}
+        for pattern, limit in most.items():
+            size = sum(size for name, size in sizes.items() if fnmatch(name, pattern))
+            if size > limit:
+                what = "its files together have" if pattern == "*" else f"{pattern} has"
+                raise PdefmError(
+                    f"{self.name} is not downloaded: {what} {in_bytes(size)}, and should have at most {in_bytes(limit)}"
+                )
 
     def _held(self, fetch: Callable[..., Path], files: Sequence[str], revision: str, why: str) -> Path:
         """Return the folder of what the cache holds, or say what is missing there."""

@@ -1,12 +1,17 @@
 """What a model is, as the validated content of its `config.json`: enough to rebuild it without weights."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, FiniteFloat, PositiveInt
+from pydantic import Field, FiniteFloat, PositiveInt, StringConstraints, model_validator
 
 from pdebench_fm.contracts import Contract
+from pdebench_fm.limits import MODEL_LAYERS, MODEL_MODES, MODEL_PARAMETERS, MODEL_WIDTH
+from pdebench_fm.models.layout import parameter_count, tensor_shapes
 
 PositiveScale = Annotated[FiniteFloat, Field(gt=0)]
+Label = Annotated[str, StringConstraints(max_length=100, pattern=r"^[^\p{C}]*$")]
+"""A word for people: without control characters and the like."""
+
 CoefficientScales = tuple[PositiveScale, PositiveScale, PositiveScale, PositiveScale, PositiveScale, PositiveScale]
 
 
@@ -108,10 +113,29 @@ class ModelConfig(Contract):
 
     format_version: Literal[1] = 1
     architecture: Literal["fno"] = "fno"
-    width: PositiveInt
-    modes: PositiveInt
-    layers: PositiveInt = 4
+    width: Annotated[PositiveInt, Field(le=MODEL_WIDTH)]
+    modes: Annotated[PositiveInt, Field(le=MODEL_MODES)]
+    layers: Annotated[PositiveInt, Field(le=MODEL_LAYERS)] = 4
     normaliser: Normaliser
     frame: Frame = "given"
-    family: str | None = None
-    size: str | None = None
+    family: Label | None = None
+    size: Label | None = None
+
+    @model_validator(mode="after")
+    def _can_be_held(self) -> Self:
+        if self.parameters > MODEL_PARAMETERS:
+            raise ValueError(
+                f"width {self.width}, modes {self.modes} and layers {self.layers} make {self.parameters:,} parameters: "
+                f"should be at most {MODEL_PARAMETERS:,}"
+            )
+        return self
+
+    @property
+    def parameters(self) -> int:
+        """How many real numbers the model has to learn; a complex weight is two."""
+        return parameter_count(self.width, self.modes, self.layers)
+
+    @property
+    def tensors(self) -> dict[str, tuple[int, ...]]:
+        """The shape of each of the model's tensors, by its name in `model.safetensors`."""
+        return tensor_shapes(self.width, self.modes, self.layers)

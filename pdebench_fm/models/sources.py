@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Unpack
 
 from huggingface_hub import constants
 from pydantic import ValidationError
@@ -12,9 +13,10 @@ from pydantic import ValidationError
 from pdebench_fm.errors import PdefmError
 from pdebench_fm.files import sha256_of
 from pdebench_fm.hub.failures import HubError
-from pdebench_fm.hub.repository import Repository, hub_client
+from pdebench_fm.hub.repository import DownloadOptions, Repository, hub_client
+from pdebench_fm.limits import CARD_BYTES, CONFIG_BYTES, HEADER_BYTES, RECORD_BYTES, read_limited
 from pdebench_fm.models.config import ModelConfig
-from pdebench_fm.models.weights import PICKLE_SUFFIXES, WEIGHTS_NAME, refuse_pickle
+from pdebench_fm.models.weights import PICKLE_SUFFIXES, WEIGHTS_NAME, check_weights, refuse_pickle
 
 CONFIG_NAME = "config.json"
 RECORD_NAME = "training.json"
@@ -45,8 +47,10 @@ class ModelSource:
 def source_in(directory: Path, model_id: str, revision: str | None = None) -> ModelSource:
     """Return the source whose files lie in `directory`.
 
+    Configuration and header of the weights are held to each other before the weights are read.
+
     Raises:
-        PdefmError: If the directory lacks `config.json` or `model.safetensors`.
+        PdefmError: If the directory lacks `config.json` or `model.safetensors`, or they do not fit each other.
     """
     weights = directory / WEIGHTS_NAME
     if not weights.is_file():
@@ -59,6 +63,7 @@ def source_in(directory: Path, model_id: str, revision: str | None = None) -> Mo
                 f"{model_id} is not a model: it has no {name} (a model is a directory or Hub repository "
                 f"with {CONFIG_NAME} and {WEIGHTS_NAME}, as save_pretrained writes it)"
             )
+    check_weights(weights, read_config(directory).tensors)
     return ModelSource(model_id, revision, directory, sha256_of(weights))
 
 
@@ -89,8 +94,8 @@ def source_on_hub(
     """
     repository = Repository(hub_client(token=token), model_id, "model", _logger.warning)
     try:
-        directory = repository.download(
-            MODEL_FILES, revision, cache_dir=cache_dir, force=force_download, local=local_files_only
+        directory = download_model(
+            repository, revision, cache_dir=cache_dir, force=force_download, local=local_files_only
         )
     except HubError as error:
         raise PdefmError(f"cannot read {model_id!r} as a directory here or a model on the Hub: {error}") from error
@@ -99,6 +104,31 @@ def source_on_hub(
             there = repository.snapshot(directory.name)
             refuse_pickles_among(model_id, there.files if there is not None else ())
     return source_in(directory, model_id, revision=directory.name)
+
+
+def download_model(repository: Repository, revision: str | None = None, **options: Unpack[DownloadOptions]) -> Path:
+    """Bring a model's files into the Hub's cache: its configuration first, then weights of the size that it implies.
+
+    Args:
+        repository: The model's.
+        revision: Branch, tag or commit; None for the default branch.
+        options: Of `Repository.download`.
+
+    Returns:
+        The folder; its name is the commit.
+
+    Raises:
+        PdefmError: If the configuration is no model's, or a file is larger than it may be; it is not downloaded then.
+    """
+    folder = repository.download([CONFIG_NAME], revision, most={CONFIG_NAME: CONFIG_BYTES}, **options)
+    if not (folder / CONFIG_NAME).is_file():
+        return folder
+    most = {
+        WEIGHTS_NAME: 4 * read_config(folder).parameters + HEADER_BYTES,
+        RECORD_NAME: RECORD_BYTES,
+        CARD_NAME: CARD_BYTES,
+    }
+    return repository.download(MODEL_FILES, folder.name, most=most, **options)
 
 
 def refuse_pickles_among(model_id: str, names: Iterable[str]) -> None:
@@ -116,9 +146,12 @@ def read_config(directory: Path) -> ModelConfig:
     """
     path = directory / CONFIG_NAME
     try:
-        return ModelConfig.model_validate_json(path.read_bytes())
+        return ModelConfig.model_validate_json(read_limited(path, CONFIG_BYTES))
+    except OSError as error:
+        raise PdefmError(f"cannot read {path}: {error.strerror or error}") from error
     except ValidationError as error:
         first = error.errors()[0]
         field = ".".join(str(part) for part in first["loc"])
         where = f"field {field!r}: " if field else ""
-        raise PdefmError(f"{path} is not a model configuration of this version: {where}{first['msg']}") from error
+        what = first["msg"].removeprefix("Value error, ")
+        raise PdefmError(f"{path} is not a model configuration of this version: {where}{what}") from error

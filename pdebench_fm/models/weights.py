@@ -1,7 +1,8 @@
 """Reading and writing weights as safetensors only, each tensor checked against the model that wants it."""
 
 import struct
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from torch import Tensor
 
 from pdebench_fm.errors import PdefmError
 from pdebench_fm.files import atomic_path
+from pdebench_fm.limits import HEADER_BYTES, in_bytes
 
 WEIGHTS_NAME = "model.safetensors"
 PICKLE_SUFFIXES = (".bin", ".pt", ".pth", ".ckpt", ".tar", ".pkl")
@@ -41,20 +43,49 @@ def read_weights(path: Path, expected: Mapping[str, TensorSpec], device: torch.d
     Raises:
         PdefmError: If the file is missing, is not safetensors, or does not hold exactly the expected tensors.
     """
+    with _opened(path, device) as file:
+        _check(path, file, expected)
+        tensors = {}
+        for name in expected:
+            tensor = file.get_tensor(name)
+            # On the CPU it is a view of the mapped file, at any alignment: copied to memory of its own.
+            tensors[name] = tensor.clone() if device.type == "cpu" else tensor
+        return tensors
+
+
+def check_weights(path: Path, shapes: Mapping[str, tuple[int, ...]]) -> None:
+    """Check by its header alone, whatever its size, that a safetensors file holds exactly these tensors, in float32.
+
+    Raises:
+        PdefmError: If the file is missing, is not safetensors, or does not hold exactly the expected tensors.
+    """
+    with _opened(path, torch.device("cpu")) as file:
+        _check(path, file, {name: (shape, torch.float32) for name, shape in shapes.items()})
+
+
+@contextmanager
+def _opened(path: Path, device: torch.device) -> Iterator[Any]:
+    """Open a safetensors file, none of whose tensors is read by that.
+
+    The library holds names, shapes and offsets to each other and to the file's size; how long the header may be is our
+    own limit.
+    """
     refuse_pickle(path)
     if not path.is_file():
         raise PdefmError(f"no weights at {path}")
     try:
+        with path.open("rb") as start:
+            (length,) = struct.unpack("<Q", start.read(8))
+        if length > HEADER_BYTES:
+            raise PdefmError(
+                f"{path} is not a model's weights: its header has {in_bytes(length)}, of at most "
+                f"{in_bytes(HEADER_BYTES)}"
+            )
         with safe_open(path, framework="pt", device=str(device)) as file:
-            _check(path, file, expected)
-            tensors = {}
-            for name in expected:
-                tensor = file.get_tensor(name)
-                # On the CPU it is a view of the mapped file, at any alignment: copied to memory of its own.
-                tensors[name] = tensor.clone() if device.type == "cpu" else tensor
-            return tensors
-    except SafetensorError as error:
-        raise PdefmError(f"{path} is not a complete safetensors file ({error})") from error
+            yield file
+    except (SafetensorError, OSError, OverflowError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise PdefmError(f"{path} is not a complete safetensors file ({reason})") from error
 
 
 def write_weights(path: Path, tensors: Mapping[str, Tensor]) -> None:
@@ -91,7 +122,7 @@ def _check(path: Path, file: Any, expected: Mapping[str, TensorSpec]) -> None:
     unexpected = sorted(found - set(expected))
     if missing or unexpected:
         parts = [
-            f"{len(names)} {what} ({names[0]!r}{', ...' if len(names) > 1 else ''})"
+            f"{len(names)} {what} ({names[0]!r:.80}{', ...' if len(names) > 1 else ''})"
             for names, what in ((missing, "missing"), (unexpected, "unexpected"))
             if names
         ]

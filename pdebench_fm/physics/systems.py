@@ -272,7 +272,7 @@ PAPER_SYSTEMS = (
         ),
         sampling=(
             "ω is an integer, drawn uniformly from a range that varies by regime, together with the source, until "
-            "|u| ≤ 2. So its law is uniform *given* |u| ≤ 2 only: next to a resonance, ω ≈ 0.395·|k|², an integer all "
+            "|u| ≤ 2. So its law is uniform given |u| ≤ 2 only: next to a resonance, ω ≈ 0.395·|k|², an integer all "
             "but disappears."
         ),
     ),

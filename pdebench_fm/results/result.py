@@ -13,6 +13,7 @@ from pydantic_core import ErrorDetails
 
 from pdebench_fm.errors import PdefmError, UsageError
 from pdebench_fm.files import write_atomically
+from pdebench_fm.limits import RESULT_BYTES, read_limited
 from pdebench_fm.protocol.divisions import Division, division_of
 from pdebench_fm.protocol.tracks import LITE_TEST_ROWS, Start, Track
 from pdebench_fm.results.fields import (
@@ -351,7 +352,7 @@ def read_result(path: Path) -> Result:
     if not path.is_file():
         raise UsageError(f"no result file at {path}")
     try:
-        text = path.read_text(encoding="utf-8")
+        text = read_limited(path, RESULT_BYTES).decode()
     except UnicodeDecodeError as error:
         raise PdefmError(f"{path} is not a result: it is not UTF-8 text") from error
     except OSError as error:

@@ -2,7 +2,7 @@
 
 import hashlib
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from pdebench_fm.errors import PdefmError, UsageError
 from pdebench_fm.files import atomic_path
+from pdebench_fm.limits import ROW_BYTES, SAMPLE_ROWS, MiB, in_bytes
 from pdebench_fm.protocol.metrics import METRIC_NAMES, Errors
 from pdebench_fm.protocol.tracks import Start
 from pdebench_fm.results.result import CellKey, Metrics, Result
@@ -30,6 +31,9 @@ SCHEMA = pa.schema(
 )
 """`index` is the row's in the test split, `parameter` its e, Ψ or ω; then every metric, unrounded."""
 
+_PIECE_ROWS = 65_536  # read at once
+_LONGEST_WORD = 16  # letters, of which "pretrained" has ten
+_KEY_NAMES = ("start", "shots", "seed")  # of a cell
 _NAMES = SCHEMA.names.index("parameter")  # the columns before it name the cell and the row
 
 
@@ -92,15 +96,7 @@ def read_samples(path: Path) -> pa.Table:
         UsageError: if there is no such file.
         PdefmError: if it is not one of per-sample scores.
     """
-    if not path.is_file():
-        raise UsageError(f"no per-sample scores at {path}: evaluate again to get them")
-    try:
-        table = pq.read_table(path)
-    except (OSError, pa.ArrowException) as error:
-        raise PdefmError(f"{path} cannot be read as Parquet ({str(error).splitlines()[0]})") from error
-    if not table.schema.equals(SCHEMA):
-        raise PdefmError(f"{path} does not hold per-sample scores: its columns are {', '.join(table.column_names)}")
-    return table
+    return pa.concat_tables([SCHEMA.empty_table(), *_pieces(path)])
 
 
 def read_own_samples(path: Path, result: Result) -> pa.Table:
@@ -114,7 +110,18 @@ def read_own_samples(path: Path, result: Result) -> pa.Table:
         PdefmError: if they are not scores, or not this result's.
     """
     place = samples_path(path)
-    table = read_samples(place)
+    due = len(result.cells) * result.test_rows
+    if due > SAMPLE_ROWS:
+        raise PdefmError(f"{path} states {due:,} per-sample scores: at most {SAMPLE_ROWS:,} are read")
+    table, held = SCHEMA.empty_table(), 0
+    for piece in _pieces(place, due):
+        wanted = _of_cells(piece, result)
+        held += wanted.num_rows
+        if held > due:
+            break
+        table = pa.concat_tables([table, wanted])
+    if held != due:
+        raise PdefmError(f"{place} does not hold the {due:,} scores that {path.name} states: evaluate again")
     own = [samples_of(table, cell.key) for cell in result.cells]
     for cell, samples in zip(result.cells, own, strict=True):
         if samples.num_rows != result.test_rows or samples_digest(samples) != cell.samples_sha256:
@@ -123,6 +130,70 @@ def read_own_samples(path: Path, result: Result) -> pa.Table:
                 f"{cell.seed}): evaluate again, into another folder"
             )
     return pa.concat_tables(own) if own else SCHEMA.empty_table()
+
+
+def _of_cells(piece: pa.Table, result: Result) -> pa.Table:
+    """Return the rows of a table that are of a result's cells."""
+    if max(*(cell.shots for cell in result.cells), *(cell.seed for cell in result.cells), 0) >= 2**63:
+        return piece.slice(0, 0)  # no file holds such a number
+    cells = {
+        name: pa.array([getattr(cell, name) for cell in result.cells], SCHEMA.field(name).type) for name in _KEY_NAMES
+    }
+    return piece.join(pa.table(cells), list(_KEY_NAMES), join_type="left semi", use_threads=False)
+
+
+def _pieces(path: Path, least: int = 0) -> Iterator[pa.Table]:
+    """Yield a table of per-sample scores in pieces, so that memory is bounded whatever a small file unfolds to.
+
+    Raises:
+        UsageError: if there is no such file.
+        PdefmError: if it is not one of per-sample scores, or of fewer than `least` or more than `SAMPLE_ROWS` rows.
+    """
+    if not path.is_file():
+        raise UsageError(f"no per-sample scores at {path}: evaluate again to get them")
+    try:
+        # A word stays in the file's dictionary: there it lies once, however many rows repeat it.
+        with pq.ParquetFile(path, read_dictionary=["start"]) as file:
+            _check_header(path, file, least)
+            for batch in file.iter_batches(_PIECE_ROWS, use_threads=False):
+                yield _checked(path, pa.Table.from_batches([batch]))
+    except (OSError, pa.ArrowException, ValueError, MemoryError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise PdefmError(f"{path} cannot be read as Parquet ({reason})") from error
+
+
+def _check_header(path: Path, file: pq.ParquetFile, least: int) -> None:
+    """Check what a file says of itself before its rows are read."""
+    schema = pa.schema([_as_word(field) for field in file.schema_arrow])
+    if not schema.equals(SCHEMA):
+        names = ", ".join(schema.names)
+        raise PdefmError(f"{path} does not hold per-sample scores: its columns are {names:.300}")
+    rows = file.metadata.num_rows
+    if rows > SAMPLE_ROWS:
+        raise PdefmError(f"{path} has {rows:,} rows: at most {SAMPLE_ROWS:,} per-sample scores are read")
+    if rows < least:
+        raise PdefmError(f"{path} has {rows:,} rows, fewer than the {least:,} scores that its result states")
+    groups = [file.metadata.row_group(index) for index in range(file.metadata.num_row_groups)]
+    unfolded = sum(group.total_byte_size for group in groups)
+    if max(unfolded, path.stat().st_size) > rows * ROW_BYTES + MiB:
+        raise PdefmError(
+            f"{path} is not one of {rows:,} per-sample scores: its columns take {in_bytes(unfolded)}, more than "
+            f"{ROW_BYTES} bytes a row"
+        )
+
+
+def _checked(path: Path, piece: pa.Table) -> pa.Table:
+    """Return a piece in the columns' own types, after a look at the words in it."""
+    words = piece.column("start").combine_chunks()
+    longest = pc.max(pc.binary_length(words.dictionary)).as_py() or 0
+    if longest > _LONGEST_WORD or any(column.null_count for column in piece.columns):
+        raise PdefmError(f"{path} does not hold per-sample scores: it has empty values, or words where none belong")
+    return piece.cast(SCHEMA)
+
+
+def _as_word(field: pa.Field) -> pa.Field:
+    """Return the field without the dictionary that a column of words is read with."""
+    return field.with_type(field.type.value_type) if pa.types.is_dictionary(field.type) else field
 
 
 def samples_of(table: pa.Table, key: CellKey) -> pa.Table:

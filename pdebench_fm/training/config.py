@@ -1,9 +1,10 @@
 """What determines a pretraining run: data, model, optimisation and its schedule, as one validated object."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt
+from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, StringConstraints
 
+from pdebench_fm.contracts import VERSION_PATTERN
 from pdebench_fm.data.batches import Mixture
 from pdebench_fm.data.catalogue import DATA_VERSION, find_family, find_system
 from pdebench_fm.models.config import Diffusivity, Frame
@@ -42,7 +43,7 @@ class PretrainConfig(BaseModel):
 
     family: str
     shares: tuple[PositiveInt, ...] = ()
-    size: str
+    size: Annotated[str, StringConstraints(max_length=40, pattern="^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$")]
     steps: PositiveInt
     batch_size: PositiveInt = 16
     normaliser: Literal["homogeneous-rms", "diffusion-normalised"] = "homogeneous-rms"
@@ -61,7 +62,7 @@ class PretrainConfig(BaseModel):
     coarse_share: float = Field(default=0.0, ge=0.0, lt=1.0)
     precision: Literal["float32", "bfloat16"] = "float32"
     seed: int = 0
-    data_version: str = DATA_VERSION
+    data_version: Annotated[str, StringConstraints(max_length=40, pattern=f"^{VERSION_PATTERN}$")] = DATA_VERSION
 
     def mixture(self, split: str, resolution: int | None = None) -> Mixture:
         """Return the stream of the family's pretraining distribution, at `resolution` unless another is given."""

@@ -2,15 +2,19 @@
 
 import platform
 from pathlib import Path
+from typing import Annotated
 
 import torch
-from pydantic import BaseModel, ConfigDict, NonNegativeFloat, PositiveInt, ValidationError
+from pydantic import BaseModel, ConfigDict, NonNegativeFloat, PositiveInt, StringConstraints, ValidationError
 
 from pdebench_fm.errors import PdefmError
 from pdebench_fm.files import write_atomically
+from pdebench_fm.limits import RECORD_BYTES, read_limited
 from pdebench_fm.models.sources import RECORD_NAME
 from pdebench_fm.training.config import PretrainConfig
 from pdebench_fm.version import __version__
+
+Words = Annotated[str, StringConstraints(max_length=200)]
 
 
 class TrainingRecord(BaseModel):
@@ -32,11 +36,11 @@ class TrainingRecord(BaseModel):
     config: PretrainConfig
     samples: PositiveInt
     hours: NonNegativeFloat
-    device: str
+    device: Words
     threads: PositiveInt
     processes: PositiveInt = 1
-    torch_version: str
-    package_version: str
+    torch_version: Words
+    package_version: Words
     validation_errors: dict[str, float]
     selection_errors: dict[str, float] = {}
 
@@ -74,8 +78,15 @@ def read_training_record(folder: Path) -> TrainingRecord:
     """Read a model folder's `training.json`; a missing or damaged one is a `PdefmError`."""
     path = folder / RECORD_NAME
     try:
-        return TrainingRecord.model_validate_json(path.read_bytes())
+        return TrainingRecord.model_validate_json(read_limited(path, RECORD_BYTES))
     except FileNotFoundError as error:
         raise PdefmError(f"{folder} has no {RECORD_NAME}: it does not say how the model was trained") from error
     except ValidationError as error:
-        raise PdefmError(f"{path} is not a valid training record: {error.errors()[0]['msg']}") from error
+        raise PdefmError(f"{path} is not a valid training record: {_first(error)}") from error
+
+
+def _first(error: ValidationError) -> str:
+    """Return the first thing that is wrong, and where."""
+    first = error.errors()[0]
+    place = ".".join(map(str, first["loc"]))
+    return f"{place}: {first['msg']}" if place else first["msg"]

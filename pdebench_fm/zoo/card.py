@@ -1,31 +1,22 @@
 """The model card: how a model was trained and what it scores, for people and, as `model-index`, for the Hub."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from huggingface_hub import ModelCardData
 
 from pdebench_fm.data.catalogue import FAMILIES, TASKS, find_family, find_system
-from pdebench_fm.errors import UsageError
 from pdebench_fm.files import write_atomically
 from pdebench_fm.models.config import ModelConfig
-from pdebench_fm.models.operator import parameter_count
 from pdebench_fm.models.sources import CARD_NAME, read_config, source_in
-from pdebench_fm.models.weights import WEIGHTS_NAME
 from pdebench_fm.physics import SELECTION
-from pdebench_fm.results.result import Result
-from pdebench_fm.templates import card_templates
+from pdebench_fm.results.evaluation import Evaluation
+from pdebench_fm.templates import as_code, as_text, card_templates
 from pdebench_fm.training.config import PretrainConfig
 from pdebench_fm.training.record import TrainingRecord, read_training_record
-from pdebench_fm.zoo.stated_scores import (
-    DIGEST_KEY,
-    StatedScore,
-    check_complete,
-    evaluation_entries,
-    scores_of,
-    stated_scores,
-)
+from pdebench_fm.zoo.evidence import keep_results, scores_of_evaluations, vouched_scores
+from pdebench_fm.zoo.stated_scores import DIGEST_KEY, StatedScore, check_complete, evaluation_entries
 
 PACKAGE = "pdebench-fm"
 
@@ -94,35 +85,48 @@ class _Row:
     cells: dict[int, str]
 
 
-def describe(folder: Path, results: Iterable[Result] | None = None) -> ModelDescription:
+def describe(folder: Path, evaluations: Sequence[Evaluation] | None = None) -> ModelDescription:
     """Return the description of the model in a folder.
 
     Args:
         folder: with its configuration, weights and training record.
-        results: of these weights; None for the scores that the folder's card states.
+        evaluations: of these weights; None for the results that lie beside the folder's card (see `zoo.evidence`).
+            Those on other tasks than the benchmark's and the family's pretraining distributions are left aside.
 
     Raises:
         UsageError: if a result is of other weights, or scores are missing.
-        PdefmError: if a file is missing or damaged.
+        PdefmError: if a file is missing or damaged, or nothing vouches for the scores.
     """
     digest = source_in(folder, str(folder)).weights_sha256
     config, training = read_config(folder), read_training_record(folder)
-    if results is None:
-        scores = stated_scores(folder)
+    if evaluations is None:
+        scores = vouched_scores(folder, digest)
     else:
-        given = list(results)
-        if strangers := [result.task for result in given if result.model.weights_sha256 != digest]:
-            raise UsageError(f"the result on {strangers[0]} is of other weights than {folder / WEIGHTS_NAME}")
-        scores = scores_of(given)
+        scores = scores_of_evaluations(_shown(evaluations, training), digest)
+    order = {task: place for place, task in enumerate(shown_tasks(training.config.family))}
+    scores = tuple(sorted((s for s in scores if s.task in order), key=lambda s: (order[s.task], s.shots)))
     check_complete(scores, training.config.family)
     return ModelDescription(config, training, digest, scores)
 
 
-def write_card(folder: Path, results: Iterable[Result] | None = None) -> Path:
-    """Write the README of a model's folder, from results or anew from the scores it states; see `describe`."""
+def write_card(folder: Path, evaluations: Sequence[Evaluation] | None = None) -> Path:
+    """Write the README of a model's folder from results, which are put beside it, or anew from those that are there."""
+    model = describe(folder, evaluations)
+    if evaluations is not None:
+        keep_results(folder, _shown(evaluations, model.training))
     path = folder / CARD_NAME
-    write_atomically(path, model_card(describe(folder, results)))
+    write_atomically(path, model_card(model))
     return path
+
+
+def shown_tasks(family: str) -> list[str]:
+    """Return the tasks that a card of a family's model has scores on."""
+    return [*(f"{system}/pretrain" for system in find_family(family)), *TASKS]
+
+
+def _shown(evaluations: Sequence[Evaluation], training: TrainingRecord) -> list[Evaluation]:
+    tasks = shown_tasks(training.config.family)
+    return [evaluation for evaluation in evaluations if evaluation.result.task in tasks]
 
 
 def model_card(model: ModelDescription, reference: str | None = None, revision: str | None = None) -> str:
@@ -136,7 +140,7 @@ def model_card(model: ModelDescription, reference: str | None = None, revision: 
     order = {task: position for position, task in enumerate(TASKS)}
     rows = _rows(sorted((s for s in model.scores if s.task in TASKS), key=lambda score: order[score.task]))
     zoo_or_hub = reference or model.name
-    seeds = {score.seeds for score in model.scores if score.standard_deviation is not None}
+    seeds = sorted({score.seeds for score in model.scores if score.standard_deviation is not None})
     return (
         card_templates()
         .get_template("model.md.jinja")
@@ -149,7 +153,7 @@ def model_card(model: ModelDescription, reference: str | None = None, revision: 
             systems=find_family(model.training.config.family),
             unseen=[system for system in FAMILIES["mixed"] if system not in find_family(model.training.config.family)],
             config=model.config,
-            parameters=parameter_count(model.config),
+            parameters=model.config.parameters,
             training_rows=_training_rows(model.training),
             protocol=model.scores[0].protocol,
             track=model.scores[0].track,
@@ -157,7 +161,7 @@ def model_card(model: ModelDescription, reference: str | None = None, revision: 
             pretraining_rows=_rows([score for score in model.scores if score.task not in TASKS]),
             rows=rows,
             shots=sorted({shots for row in rows for shots in row.cells}),
-            seeds=" or ".join(str(number) for number in sorted(n for n in seeds if n is not None)),
+            seeds=" or ".join(map(str, seeds)),
         )
     )
 
@@ -180,14 +184,15 @@ def _training_rows(training: TrainingRecord) -> dict[str, str]:
     parts = f"parts {' : '.join(map(str, config.shares))}" if config.shares else "equal parts"
     mixture = f"{parts} of the `pretrain` regimes of " if len(systems) > 1 else "the `pretrain` regime of "
     threads = f"{training.threads} thread" + ("s" if training.threads > 1 else "")
-    hardware = f"{training.device}, {threads}"
+    device = as_text(training.device)
+    hardware = f"{device}, {threads}"
     if training.processes > 1:
-        hardware = f"{training.processes} × {training.device}, {threads} each"
+        hardware = f"{training.processes} × {device}, {threads} each"
     unit, each = ("thread", training.threads) if training.device.startswith("cpu") else ("device", 1)
     others = {name: value for name, value in config.model_dump().items() if name not in _TOLD and value is not None}
     rows = {
         "data": f"{training.samples:,} fresh samples, each seen once: {mixture}{', '.join(systems)}, "
-        f"data version {config.data_version}, {_grids(config)}",
+        f"data version {as_text(config.data_version)}, {_grids(config)}",
         "loss": "relative ℓ² error",
         "coordinates": _FRAMES[config.frame],
         "coefficients": _operator_size(config),
@@ -200,11 +205,11 @@ def _training_rows(training: TrainingRecord) -> dict[str, str]:
         "weights": f"exponential moving average, decay {config.ema_decay:g}; started with gain {config.gain:g}, "
         f"seed {config.seed}",
         "chosen by": _selection(training),
-        "other settings": ", ".join(f"`{name}` {value}" for name, value in others.items()),
+        "other settings": ", ".join(f"`{as_code(name)}` {as_text(value)}" for name, value in others.items()),
         "hardware": hardware,
         "compute": f"{training.hours:.2f} hours, {training.hours * training.processes * each:.2f} {unit}-hours; "
         "energy was not measured",
-        "software": f"{PACKAGE} {training.package_version}, PyTorch {training.torch_version}",
+        "software": f"{PACKAGE} {as_text(training.package_version)}, PyTorch {as_text(training.torch_version)}",
     }
     return {head: text for head, text in rows.items() if text}
 

@@ -1,22 +1,31 @@
 """Which models there are: in the package, in the Hub's cache, and as recipes; and bringing one into that cache."""
 
+import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from huggingface_hub import CachedRepoInfo, CachedRevisionInfo, scan_cache_dir
+from huggingface_hub import scan_cache_dir
 from huggingface_hub.errors import CacheNotFound
 
 from pdebench_fm.errors import PdefmError, UsageError, unknown_name
 from pdebench_fm.hub.names import HOME_NAMESPACE
 from pdebench_fm.hub.repository import Repository, hub_client
+from pdebench_fm.limits import CONFIG_BYTES, read_limited
 from pdebench_fm.models.config import ModelConfig
 from pdebench_fm.models.loading import recipe_directory, recipe_names, split_reference, zoo_directory, zoo_names
-from pdebench_fm.models.operator import NeuralOperator, parameter_count
-from pdebench_fm.models.sources import CARD_NAME, CONFIG_NAME, MODEL_FILES, read_config, refuse_pickles_among, source_in
-from pdebench_fm.models.weights import WEIGHTS_NAME
+from pdebench_fm.models.operator import NeuralOperator
+from pdebench_fm.models.sources import (
+    CARD_NAME,
+    CONFIG_NAME,
+    download_model,
+    read_config,
+    refuse_pickles_among,
+    source_in,
+)
+from pdebench_fm.models.weights import WEIGHTS_NAME, check_weights
 from pdebench_fm.zoo.stated_scores import StatedScore, stated_scores
 
 Home = Literal["package", "hub cache", "recipe"]
@@ -48,7 +57,7 @@ class ZooEntry:
     @property
     def parameters(self) -> int:
         """How many real numbers the model has to learn."""
-        return parameter_count(self.config)
+        return self.config.parameters
 
     @property
     def revision(self) -> str:
@@ -66,25 +75,52 @@ class ZooEntry:
         return found[0] if found else None
 
 
-def zoo_entries() -> list[ZooEntry]:
-    """Return the models of the package, then those in the Hub's cache, then the recipes."""
-    shipped = [_entry(name, "package", zoo_directory() / name) for name in zoo_names()]
-    return [*shipped, *cached_models(), *(_entry(name, "recipe", recipe_directory() / name) for name in recipe_names())]
+@dataclass(frozen=True)
+class Unusable:
+    """A model that is here and cannot be used.
+
+    Attributes:
+        name: of a zoo model, or a Hub id.
+        reason: why, in one line.
+    """
+
+    name: str
+    reason: str
 
 
-def cached_models() -> list[ZooEntry]:
-    """Return this package's models in the Hub's cache, by name and then newest first; others there are passed over."""
+def zoo_entries(unusable: list[Unusable] | None = None) -> list[ZooEntry]:
+    """Return the models of the package, then those in the Hub's cache, then the recipes.
+
+    Args:
+        unusable: to which those are added that cannot be used: none of them keeps the others from being listed.
+    """
+    shipped = [_Place(name, "package", zoo_directory() / name) for name in zoo_names()]
+    recipes = [_Place(name, "recipe", recipe_directory() / name) for name in recipe_names()]
+    return [*_usable(shipped, unusable), *cached_models(unusable), *_usable(recipes, unusable)]
+
+
+def cached_models(unusable: list[Unusable] | None = None) -> list[ZooEntry]:
+    """Return this package's models in the Hub's cache, by name and then newest first; others there are passed over.
+
+    Args:
+        unusable: as in `zoo_entries`.
+    """
     try:
         repositories = scan_cache_dir().repos
     except CacheNotFound:
         return []
+    except (OSError, ValueError) as error:  # a file in place of the folder, or one that may not be read
+        if unusable is not None:
+            unusable.append(Unusable("the Hub's cache", str(error)))
+        return []
     models = sorted((repo for repo in repositories if repo.repo_type == "model"), key=lambda repo: repo.repo_id)
-    return [
-        entry
+    places = [
+        _Place(repo.repo_id, "hub cache", folder, revision.commit_hash, tuple(sorted(revision.refs)))
         for repo in models
         for revision in sorted(repo.revisions, key=lambda revision: -revision.last_modified)
-        if (entry := _cached(repo, revision)) is not None
+        if _is_ours(folder := Path(revision.snapshot_path))
     ]
+    return _usable(places, unusable)
 
 
 def find_entry(reference: str, revision: str | None = None) -> ZooEntry:
@@ -96,20 +132,30 @@ def find_entry(reference: str, revision: str | None = None) -> ZooEntry:
 
     Raises:
         UsageError: if there is no such model here.
+        PdefmError: if it is here, but not what it should be.
     """
     named = split_reference(reference, revision)
+    unusable: list[Unusable] = []
     if named is None:
-        entries = {entry.name: entry for entry in zoo_entries() if entry.home != "hub cache"}
+        entries = {entry.name: entry for entry in zoo_entries(unusable) if entry.home != "hub cache"}
+        _refuse_unusable(reference, unusable)
         if reference not in entries:
             raise unknown_name("model", reference, entries)
         return entries[reference]
     name, wanted = named
-    held = [entry for entry in cached_models() if entry.name == name]
+    held = [entry for entry in cached_models(unusable) if entry.name == name]
     fitting = [entry for entry in held if wanted is None or wanted in (*entry.refs, entry.commit)]
     if not fitting:
+        _refuse_unusable(name, unusable)
         has = f" at {wanted}, only at {', '.join(entry.revision for entry in held)}" if held else ""
         raise UsageError(f"{name} is not in the Hub's cache here{has}: `pdefm zoo pull {reference}` brings it")
     return next((entry for entry in fitting if "main" in entry.refs), fitting[0])
+
+
+def _refuse_unusable(name: str, unusable: Iterable[Unusable]) -> None:
+    for found in unusable:
+        if found.name == name:
+            raise PdefmError(f"{name} cannot be used: {found.reason}")
 
 
 def pull_model(
@@ -152,26 +198,53 @@ def pull_model(
         )
     if WEIGHTS_NAME not in there.files:
         refuse_pickles_among(name, there.files)
-    folder = repository.download(MODEL_FILES, wanted, renew=True)
+    folder = download_model(repository, wanted, renew=True)
     NeuralOperator.from_source(source_in(folder, name, there.commit))
-    return _entry(name, "hub cache", folder, there.commit, (wanted,) if wanted != there.commit else ())
+    return _Place(name, "hub cache", folder, there.commit, (wanted,) if wanted != there.commit else ()).entry()
 
 
-def _entry(name: str, home: Home, folder: Path, commit: str | None = None, refs: tuple[str, ...] = ()) -> ZooEntry:
-    """Return the entry of a folder that has a valid configuration."""
+@dataclass(frozen=True)
+class _Place:
+    """Where a model's files are: the attributes are those of `ZooEntry`."""
+
+    name: str
+    home: Home
+    folder: Path
+    commit: str | None = None
+    refs: tuple[str, ...] = ()
+
+    def entry(self) -> ZooEntry:
+        """Return the model, once configuration and weights were held to each other by their headers.
+
+        Raises:
+            PdefmError: if they are not what they should be.
+        """
+        config = read_config(self.folder)
+        if self.home != "recipe":
+            check_weights(self.folder / WEIGHTS_NAME, config.tensors)
+        try:
+            scores = stated_scores(self.folder)
+        except PdefmError:  # no card of ours: it can be used all the same
+            scores = ()
+        return ZooEntry(self.name, self.home, self.folder, config, scores, self.commit, self.refs)
+
+
+def _usable(places: Iterable[_Place], unusable: list[Unusable] | None) -> list[ZooEntry]:
+    """Return the models that can be used, and add the others to `unusable`."""
+    entries = []
+    for place in places:
+        try:
+            entries.append(place.entry())
+        except (PdefmError, OSError) as error:
+            if unusable is not None:
+                unusable.append(Unusable(place.name, str(error)))
+    return entries
+
+
+def _is_ours(folder: Path) -> bool:
+    """Return whether a cached folder has weights, and a configuration that means to be of this package."""
     try:
-        scores = stated_scores(folder)
-    except PdefmError:  # no card of ours: it can be used all the same
-        scores = ()
-    return ZooEntry(name, home, folder, read_config(folder), scores, commit, refs)
-
-
-def _cached(repo: CachedRepoInfo, revision: CachedRevisionInfo) -> ZooEntry | None:
-    """Return the entry of a cached revision if it is a whole model of this package."""
-    folder = Path(revision.snapshot_path)
-    if not all((folder / name).is_file() for name in (CONFIG_NAME, WEIGHTS_NAME)):
-        return None
-    try:
-        return _entry(repo.repo_id, "hub cache", folder, revision.commit_hash, tuple(sorted(revision.refs)))
-    except PdefmError:
-        return None
+        content = json.loads(read_limited(folder / CONFIG_NAME, CONFIG_BYTES))
+        return isinstance(content, dict) and "normaliser" in content and (folder / WEIGHTS_NAME).is_file()
+    except (PdefmError, OSError, ValueError, RecursionError):
+        return False

@@ -18,6 +18,7 @@ from pdebench_fm.models.operator import NeuralOperator
 from pdebench_fm.models.sources import CARD_NAME, CONFIG_NAME, RECORD_NAME
 from pdebench_fm.models.weights import WEIGHTS_NAME
 from pdebench_fm.zoo.card import ModelDescription, describe, model_card
+from pdebench_fm.zoo.evidence import check_stated
 
 _HARMLESS = {".gitattributes", ".gitignore", "LICENSE", CARD_NAME}  # what a repository may hold before any model
 _SHOWN = 3  # files that an error names
@@ -88,8 +89,9 @@ def publish_model(
 ) -> PublishedModel:
     """Publish a model as `namespace/fno-<family>-<size>` with the tag `v<version>`; interrupted, the same call goes on.
 
-    Configuration, weights, training record and card are sent in one commit; the card is rendered anew, so that its
-    examples load what is published.
+    Configuration, weights, training record and card are sent in one commit. The card is rendered anew, so that its
+    examples load what is published, from scores that the results beside it give (see `zoo.evidence`); one that states
+    others is refused.
 
     Args:
         reference: a model of the package, or the folder of a finished pretraining with a card (see `write_card`).
@@ -139,6 +141,7 @@ def _checked(folder: Path, namespace: str, version: str, *, private: bool) -> _P
     )
     if labels != trained:
         raise PdefmError(f"{folder} contradicts itself: {CONFIG_NAME} says {labels}, {RECORD_NAME} {trained}")
+    check_stated(folder, model.scores)
     name = f"{namespace}/{model.name}"
     card = model_card(model, name, f"v{version}").encode()
     kept = {path: file_identities(folder / path) for path in (CONFIG_NAME, WEIGHTS_NAME, RECORD_NAME)}

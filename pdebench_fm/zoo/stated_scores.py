@@ -10,6 +10,7 @@ from yaml import YAMLError
 from pdebench_fm.data.catalogue import TASKS, find_family
 from pdebench_fm.errors import PdefmError, UsageError
 from pdebench_fm.files import sha256_of
+from pdebench_fm.front_matter import read_card_text
 from pdebench_fm.hub.names import HOME_NAMESPACE
 from pdebench_fm.models.sources import CARD_NAME
 from pdebench_fm.models.weights import WEIGHTS_NAME
@@ -35,10 +36,10 @@ class StatedScore(BaseModel):
         track: "lite" or "full".
         shots: size of the support set.
         error: mean over the test rows and over the seeds.
-        standard_deviation: over the seeds; None where there is one seed, or the card does not say.
-        seeds: how many; None if the card does not say.
+        standard_deviation: over the seeds; None where there is one seed.
+        seeds: how many.
         data_version: of the dataset.
-        protocol: version of the protocol; 1 where the card does not say.
+        protocol: version of the protocol.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -48,9 +49,9 @@ class StatedScore(BaseModel):
     shots: Count
     error: NonNegative
     standard_deviation: NonNegative | None = None
-    seeds: Positive | None = None
+    seeds: Positive
     data_version: Version
-    protocol: Positive = 1
+    protocol: Positive
 
 
 def scores_of(results: Iterable[Result]) -> tuple[StatedScore, ...]:
@@ -127,9 +128,9 @@ def stated_scores(folder: Path) -> tuple[StatedScore, ...]:
     if not path.is_file():
         raise PdefmError(f"{folder} has no {CARD_NAME}: it does not say what the model scores")
     try:
-        metadata = ModelCard.load(path, ignore_metadata_errors=True).data
+        metadata = ModelCard(read_card_text(path), ignore_metadata_errors=True).data
         scores = tuple(_score(entry) for entry in metadata.eval_results or () if entry.metric_type == METRIC_TYPE)
-    except (YAMLError, ValidationError, ValueError, KeyError, TypeError) as error:
+    except (YAMLError, ValidationError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise PdefmError(
             f"{path} has metadata that this package cannot read: it is damaged or of something else"
         ) from error

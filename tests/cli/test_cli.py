@@ -9,7 +9,6 @@ from described import make_pretrained, results_of
 
 from pdebench_fm.cli import main
 from pdebench_fm.models import HomogeneousNormaliser, ModelConfig, NeuralOperator, load_model
-from pdebench_fm.results.result import write_result
 
 
 @pytest.fixture
@@ -210,7 +209,7 @@ def test_the_zoo_is_listed_without_breaking_a_name(columns, capsys, monkeypatch)
         dataclasses.replace(shipped, name=longest, config=config),
         dataclasses.replace(shipped, name=f"pdebench-fm/{longest}", config=config, **cached),
     ]
-    monkeypatch.setattr(zoo_entries, "cached_models", lambda: made)
+    monkeypatch.setattr(zoo_entries, "cached_models", lambda _: made)
     monkeypatch.setattr(zoo.console, "width", columns)
     assert main(["zoo", "list"]) == 0
     lines = capsys.readouterr().out.splitlines()
@@ -231,8 +230,8 @@ def test_a_recipe_is_shown_with_its_script(capsys):
 
 def test_a_card_is_made_from_result_files(tmp_path, capsys):
     folder = make_pretrained(tmp_path / "fno-poisson-tiny", "poisson")
-    for number, result in enumerate(results_of(folder, "poisson")):
-        write_result(result, tmp_path / "results" / f"{number}.json")
+    for number, evaluation in enumerate(results_of(folder, "poisson")):
+        evaluation.write(tmp_path / "results" / f"{number}.json")
     assert main(["zoo", "card", str(folder), str(tmp_path / "results" / "0.json")]) == 2
     assert "scores are missing" in capsys.readouterr().err
     assert main(["zoo", "card", str(folder), str(tmp_path / "results")]) == 0

@@ -1,5 +1,6 @@
 """Cards: metadata that the Hub and stock tools read, numbers that are measured, pictures that are there."""
 
+import dataclasses
 import json
 import re
 import shutil
@@ -9,6 +10,7 @@ import pytest
 import yaml
 from datasets import load_dataset, load_dataset_builder
 from huggingface_hub import DatasetCard
+from payloads import PAYLOADS, structure_of
 
 from pdebench_fm.data import card, statistics
 from pdebench_fm.data.build import BuildPlan, build
@@ -17,7 +19,8 @@ from pdebench_fm.data.catalogue import DATASETS
 from pdebench_fm.data.manifest import read_manifest
 from pdebench_fm.data.statistics import RegimeMeter, measure, read_statistics, was_redrawn
 from pdebench_fm.errors import PdefmError
-from pdebench_fm.physics import SampleKey, sample
+from pdebench_fm.extensions.plugins import load_plugins
+from pdebench_fm.physics import Range, SampleKey, sample
 from pdebench_fm.physics.sampling import Draws, Samples
 
 
@@ -125,7 +128,7 @@ def test_the_card_prints_what_was_measured_and_shows_pictures_that_are_there(mak
             [
                 "− ω u = f",
                 "exceeds\n  2 in absolute value",
-                "| `mild` | integers 5–15, given \\|u\\| ≤ 2 (none refused of 4096) | ",
+                "| `mild` | integers 5–15, given &#124;u&#124; ≤ 2 (none refused of 4096) | ",
                 "rows drawn again",
             ],
         ),
@@ -228,3 +231,29 @@ def test_measuring_again_gives_the_same_bytes(make_build):
     folder = make_build()
     manifest = read_manifest(folder / "manifest.json")
     assert measure(manifest, folder) == read_statistics(folder)
+
+
+DRUM_WORDS = ("title", "equation", "parameter_symbol", "parameter_name", "terms", "sampling", "paper_name")
+
+
+@pytest.mark.parametrize("field", DRUM_WORDS)
+def test_words_of_a_plug_in_are_shown_and_do_nothing(plugin, make_build, registry, field):
+    plugin()
+    load_plugins()
+    latents = {"word": Range(1, 2)}
+    drum = dataclasses.replace(registry["drum"], latents=latents, **dict.fromkeys({*DRUM_WORDS} - {"sampling"}, "word"))
+    if field == "sampling":  # in whose place the latents are listed
+        drum = dataclasses.replace(drum, sampling="word")
+    manifest = read_manifest(make_build() / "manifest.json")
+    splits = tuple(split.model_copy(update={"regime": "near"}) for split in manifest.splits[:3])
+    manifest = manifest.model_copy(update={"dataset": "drum", "splits": splits})
+    registry["drum"] = drum
+    tags, _ = structure_of(dataset_card(manifest, "someone"))
+    assert "drum" in dataset_card(manifest, "someone")
+    for payload in PAYLOADS:
+        registry["drum"] = dataclasses.replace(drum, **{field: f"word {payload}"})
+        text = dataset_card(manifest, "someone")
+        assert structure_of(text)[0] == tags, payload
+        if field == "parameter_name":
+            registry["drum"] = dataclasses.replace(drum, latents={f"word {payload}": Range(1, 2)})
+            assert structure_of(dataset_card(manifest, "someone"))[0] == tags, payload

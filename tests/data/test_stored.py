@@ -1,5 +1,7 @@
 """Stored rows are handed out only if they are the rows that their dataset, regime, split and place say they are."""
 
+import dataclasses
+import json
 import shutil
 
 import numpy as np
@@ -15,6 +17,7 @@ from pdebench_fm.cli import main
 from pdebench_fm.data import stored
 from pdebench_fm.data.catalogue import DATASETS
 from pdebench_fm.data.manifest import read_manifest
+from pdebench_fm.data.rows import ShardWriter
 from pdebench_fm.data.stored import open_split
 from pdebench_fm.data.verification.before_use import AlteredRowsError
 from pdebench_fm.errors import PdefmError
@@ -214,7 +217,73 @@ def test_other_columns_and_other_numbers_of_rows_are_refused(built):
     assert "it has no column 'sparsity'" in refusal(rows_of(built), [0])
     pq.write_table(table.slice(0, 7), built / TEST)
     rehash(built, TEST)
-    assert "its shards have 7 rows, the manifest says 8" in refusal(rows_of(built), [0])
+    assert "it has 7 rows, the manifest says 8" in refusal(rows_of(built), [0])
+
+
+def zeros(folder, rows):
+    """Put a shard of so many rows of zeros into a build, of which a compressor leaves next to nothing."""
+    fields = np.zeros((rows, 64, 64), np.float32)
+    made = sample(SampleKey("helmholtz", "medium", "test"), range(rows), 64)
+    with ShardWriter(folder / TEST, 64) as writer:
+        writer.write(dataclasses.replace(made, source=fields, solution=fields))
+    rehash(folder, TEST)
+
+
+def state_rows(folder, rows):
+    """Let the manifest say that the test split has so many rows."""
+    held = read_manifest(folder / "manifest.json").find("medium", "test")
+    shard = held.shards[0]
+
+    def change(item):
+        return (
+            item.model_copy(update={"rows": rows}) if item == shard or getattr(item, "shards", ()) == held_now else item
+        )
+
+    held_now = (shard.model_copy(update={"rows": rows}),)
+    update_manifest(folder, change)
+
+
+@pytest.mark.parametrize("stated", [8, 512])
+def test_a_shard_that_unfolds_to_more_than_it_should_is_refused_before_it_does(built, monkeypatch, stated, capsys):
+    zeros(built, 512)
+    state_rows(built, stated)
+
+    def unfold(*_, **__):
+        raise AssertionError("the shard was read")
+
+    monkeypatch.setattr("datasets.load_dataset", unfold)
+    why = "would unfold to 17.1 MB, more than real fields do"
+    assert why in refusal(rows_of(built), [0])
+    assert main(["data", "verify", str(built), "--sample", "0"]) == 1
+    assert why in capsys.readouterr().out
+
+
+def test_a_row_with_longer_fields_than_its_resolutions_is_refused(built):
+    table = pq.read_table(built / TEST)
+    long = pa.array([[[0.0] * 64] * 64 * 100] * 8, pa.list_(pa.list_(pa.float32())))
+    pq.write_table(pa.table({name: table.column(name) for name in table.column_names} | {"source": long}), built / TEST)
+    rehash(built, TEST)
+    assert "column 'source' has 3276800 values, not 32768" in refusal(rows_of(built), [0])
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"resolution": 10**6}, "resolution: Input should be less"),
+        ({"seed": [[]]}, "seed"),
+        ({"x": "y" * 2**25}, "large"),
+    ],
+    ids=["resolution", "kind", "size"],
+)
+def test_a_manifest_that_asks_for_too_much_is_refused(built, change, message):
+    content = json.loads((built / "manifest.json").read_text())
+    (built / "manifest.json").write_text(json.dumps(content | change))
+    with pytest.raises(PdefmError, match=message):
+        rows_of(built)
+    content["splits"][0]["rows"] = 10**12
+    (built / "manifest.json").write_text(json.dumps(content))
+    with pytest.raises(PdefmError, match=r"splits\.0\.rows: Input should be less than or equal to 10000000"):
+        rows_of(built)
 
 
 def test_of_a_split_that_is_not_asked_for_nothing_is_read(built, model):

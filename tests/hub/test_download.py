@@ -6,6 +6,7 @@ import pytest
 from described import ALICE
 from huggingface_hub import HfApi, constants
 
+from pdebench_fm.errors import PdefmError
 from pdebench_fm.hub.failures import HubError
 from pdebench_fm.hub.repository import UNREACHED_ATTEMPTS, Repository
 
@@ -165,3 +166,16 @@ def test_what_cannot_be_recorded_does_not_stop_a_download(download, change, api,
     commit = change("first")
     api.create_tag(NAME, tag="v1.0.0")
     assert download("v1.0.0").name == commit
+
+
+@pytest.mark.parametrize("by_commit", [False, True], ids=["name", "commit"])
+@pytest.mark.parametrize("pattern", [FILES[0], "*"])
+def test_what_is_too_large_by_the_hubs_own_list_is_not_downloaded(download, change, hub, pattern, by_commit):
+    commit = change("x" * 100)
+    hub.forget_requests()
+    revision = commit if by_commit else "main"
+    with pytest.raises(PdefmError, match=rf"{NAME} is not downloaded: .* and should have at most 50 bytes"):
+        download(revision, most={pattern: 50})
+    assert not hub.requests_to("/resolve/")
+    assert download(revision, most={pattern: 10_000}).name == commit
+    assert download.waits == []

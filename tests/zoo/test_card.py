@@ -1,11 +1,17 @@
 """Model cards: every score in them, to the last digit, and nothing about weights that they do not describe."""
 
+import dataclasses
+import json
 import re
+import shutil
+import time
+import unicodedata
 
 import pytest
 from described import errors_on, make_pretrained, make_record, mean_and_deviation, results_of
-from factories import make_result, make_run
+from factories import make_dataset, make_evaluation, make_run
 from huggingface_hub import ModelCard
+from payloads import PAYLOADS, structure_of
 
 from pdebench_fm.data.catalogue import TASKS
 from pdebench_fm.errors import PdefmError, UsageError
@@ -148,19 +154,21 @@ def test_missing_scores_are_named(folder):
     with pytest.raises(UsageError, match=r"on poisson/in-domain, poisson-ood/mild, poisson-ood/medium and 9 more"):
         describe(folder, results_of(folder, shots=(0,)))
     with pytest.raises(UsageError, match="on helmholtz/pretrain:"):
-        describe(folder, [result for result in results_of(folder) if result.task != "helmholtz/pretrain"])
+        describe(folder, [result for result in results_of(folder) if result.result.task != "helmholtz/pretrain"])
 
 
 def test_scores_of_two_tracks_are_not_mixed(folder):
     *results, last = results_of(folder)
-    other = make_result(last.task, last.model, [make_run((0.1,), shots=0), make_run(shots=32)], track="full")
+    other = make_evaluation(
+        last.result.task, last.result.model, [make_run((0.1,), shots=0), make_run(shots=32)], track="full"
+    )
     with pytest.raises(UsageError, match="one track"):
         describe(folder, [*results, other])
 
 
 def test_results_of_other_weights_make_no_card(folder, tmp_path):
     other = make_pretrained(tmp_path / "other", seed=5)
-    with pytest.raises(UsageError, match=r"result on poisson/pretrain is of other weights than .*model\.safetensors"):
+    with pytest.raises(UsageError, match="result on poisson/pretrain is of other weights than"):
         write_card(folder, results_of(other))
 
 
@@ -174,6 +182,7 @@ def test_a_card_does_not_speak_for_new_weights(folder):
 
 
 def test_a_card_without_scores_says_how_to_get_some(folder):
+    (folder / "README.md").write_text("# A model\n")
     with pytest.raises(PdefmError, match=r"states no scores: `pdefm zoo card"):
         stated_scores(folder)
     (folder / "README.md").unlink()
@@ -197,12 +206,111 @@ def test_a_damaged_card_is_one_clear_error(folder, old, new):
         stated_scores(folder)
 
 
-def test_cards_from_before_deviations_were_stated_are_read(folder):
+@pytest.fixture(scope="module")
+def description(tmp_path_factory):
+    """What a card says of a model, with harmless words."""
+    folder = make_pretrained(tmp_path_factory.mktemp("described") / "fno-mixed-tiny")
+    return describe(folder, results_of(folder))
+
+
+@pytest.mark.parametrize("payload", PAYLOADS)
+@pytest.mark.parametrize("field", ["device", "torch_version", "package_version"])
+def test_words_of_a_training_record_are_shown_and_do_nothing(description, field, payload):
+    tags = structure_of(model_card(description))[0]
+    spoiled = dataclasses.replace(description, training=make_record(**{field: f"word {payload}"}))
+    text = model_card(spoiled)
+    assert structure_of(text)[0] == tags
+    assert ModelCard(text).data.to_dict() == ModelCard(model_card(description)).data.to_dict()
+    assert not {letter for letter in text if unicodedata.category(letter).startswith("C")} - {"\n"}
+
+
+def test_what_a_word_says_can_still_be_read(description):
+    spoiled = dataclasses.replace(description, training=make_record(device="<b>NVIDIA</b> H100 [80|96] _x_ x86_64"))
+    assert "<b>NVIDIA</b> H100 [80|96] _x_ x86_64, 2 threads" in structure_of(model_card(spoiled))[1]
+
+
+@pytest.mark.parametrize("payload", PAYLOADS)
+@pytest.mark.parametrize("field", ["size", "family", "data_version"])
+def test_names_in_a_training_record_are_names(folder, field, payload):
+    record = json.loads((folder / "training.json").read_text())
+    record["config"][field] = payload
+    (folder / "training.json").write_text(json.dumps(record))
+    with pytest.raises(PdefmError) as caught:
+        describe(folder)
+    assert len(str(caught.value).splitlines()) == 1
+
+
+def test_a_result_on_a_task_of_another_name_is_no_part_of_a_card(folder):
+    results = results_of(folder)
+    other = make_evaluation("<script>/x", results[0].result.model, [make_run((0.1,), shots=0)])
+    write_card(folder, [*results, other])
+    assert "script" not in text_of(folder)
+    assert not list((folder / "results").glob("*script*"))
+
+
+def test_a_card_with_other_scores_than_its_results_is_made_anew_from_these(folder):
     write_card(folder, results_of(folder))
-    text = re.sub(
-        r"^ +(standard_deviation|seeds|protocol): .*\n|^weights_sha256: .*\n", "", text_of(folder), flags=re.M
-    )
+    before = text_of(folder)
+    (folder / "README.md").write_text(re.sub(r"value: 0\.\d+", "value: 0.001", before))
+    write_card(folder)
+    assert text_of(folder) == before
+
+
+def test_without_results_nothing_vouches_for_a_card(folder, tmp_path):
+    write_card(folder, results_of(folder))
+    shutil.rmtree(folder / "results")
+    with pytest.raises(PdefmError, match=r"nothing vouches for the scores in .*README\.md.*`pdefm zoo card"):
+        describe(folder)
+    ours = shutil.copytree(zoo_directory() / "fno-mixed-64k", tmp_path / "ours")
+    scores = describe(ours).scores
+    (ours / "README.md").write_text(text_of(ours).replace(f"value: {scores[0].error}", "value: 0.001"))
+    with pytest.raises(PdefmError, match="nothing vouches"):
+        describe(ours)
+
+
+def test_results_are_held_to_their_per_sample_scores(folder):
+    write_card(folder, results_of(folder))
+    path = folder / "results" / "poisson-ood--hard-lite.json"
+    path.write_text(re.sub(r'"relative_l2_mean": 0\.\d+', '"relative_l2_mean": 0.0001', path.read_text()))
+    with pytest.raises(PdefmError, match=r"poisson-ood--hard-lite\.json is not a valid result"):
+        describe(folder)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"method": "mine"}, "on poisson-ood/hard is by the method 'mine'"),
+        ({"dataset": make_dataset("poisson-ood/hard", recipe_digest="0" * 64)}, "other test rows than the standard"),
+    ],
+)
+def test_a_card_states_scores_of_the_protocol_alone(folder, changes, message):
+    results = [made for made in results_of(folder) if made.result.task != "poisson-ood/hard"]
+    runs = [make_run((0.1,), shots=0), make_run(shots=32)]
+    other = make_evaluation("poisson-ood/hard", results[0].result.model, runs, **changes)
+    with pytest.raises(UsageError, match=message):
+        describe(folder, [*results, other])
+
+
+def bomb():
+    lines = ["a0: &a0 {x: 1}"] + [f"a{i}: &a{i} {{<<: [{', '.join([f'*a{i - 1}'] * 9)}]}}" for i in range(1, 12)]
+    return "---\n" + "\n".join(lines) + "\n---\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (bomb(), "YAML aliases"),
+        ("---\nx: " + "[" * 5000 + "]" * 5000 + "\n---\n", "nested more than 32 levels"),
+        ("---\nx: " + "y" * 300_000 + "\n---\n", "too large"),
+        ("---\nmodel-index: 7\n---\n", "states no scores"),
+        ("---\n- a\n- b\n---\n", "damaged or of something else"),
+    ],
+    ids=["aliases", "depth", "size", "kind", "list"],
+)
+def test_hostile_metadata_is_one_line_at_once(folder, text, message):
     (folder / "README.md").write_text(text)
-    scores = stated_scores(folder)
-    assert {(score.standard_deviation, score.seeds, score.protocol) for score in scores} == {(None, None, 1)}
-    assert "±" not in model_card(describe(folder))
+    start = time.monotonic()
+    with pytest.raises(PdefmError, match=message) as caught:
+        stated_scores(folder)
+    assert time.monotonic() - start < 5
+    assert "\n" not in str(caught.value)

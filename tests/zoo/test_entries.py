@@ -1,12 +1,14 @@
 """Which models there are here, and pulling one from the Hub: whole and checked, or not at all."""
 
 import json
+import time
 
 import pytest
 from described import ALICE, make_pretrained, mean_and_deviation, results_of
 from huggingface_hub import constants, snapshot_download
 from huggingface_hub.utils import _cache_manager
 
+from pdebench_fm.cli import main
 from pdebench_fm.data.catalogue import TASKS
 from pdebench_fm.errors import PdefmError, UsageError
 from pdebench_fm.files import sha256_of
@@ -177,3 +179,74 @@ def test_a_repository_of_a_pickle_is_refused_without_downloading_it(pull, api, h
     with pytest.raises(PdefmError, match=rf"alice/pickled/{name} is a pickle.*can run any code.*save_file"):
         pull("alice/pickled")
     assert not hub.requests_to("/resolve/")
+
+
+def in_cache(cache, name, spoil=lambda _: None):
+    """Put a model into the Hub's cache as its client does; `spoil` is given its folder first."""
+    repository = cache / f"models--{name.replace('/', '--')}"
+    folder = repository / "snapshots" / ("0" * 40)
+    make_pretrained(folder)
+    spoil(folder)
+    (repository / "refs").mkdir()
+    (repository / "refs" / "main").write_text("0" * 40)
+    return folder
+
+
+def many_layers(folder):
+    content = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(content | {"layers": 10**6}))
+
+
+def sparse_weights(folder):
+    with (folder / "model.safetensors").open("r+b") as file:
+        file.truncate(64 * 2**30)
+
+
+def hostile_card(folder):
+    (folder / "README.md").write_text("---\nx: " + "[" * 5000 + "\n---\n")
+
+
+def test_a_bad_neighbour_keeps_no_model_from_being_listed(cache, capsys):
+    in_cache(cache, "org/deep", many_layers)
+    in_cache(cache, "org/sparse", sparse_weights)
+    in_cache(cache, "org/good")
+    in_cache(cache, "org/odd-card", hostile_card)
+    (cache / "models--org--empty").mkdir()
+    start = time.monotonic()
+    unusable = []
+    entries = zoo_entries(unusable)
+    assert time.monotonic() - start < 20
+    assert [entry.name for entry in entries if entry.home == "hub cache"] == ["org/good", "org/odd-card"]
+    assert [found.name for found in unusable] == ["org/deep", "org/sparse"]
+    assert main(["zoo", "list"]) == 0
+    shown, aside = capsys.readouterr()
+    assert "good" in shown
+    assert "sparse" not in shown
+    first, second = aside.replace("\n", " ").split("not listed: ")[1:]
+    assert first.startswith("org/deep, which cannot be used: ")
+    assert "'layers'" in first
+    assert "safetensors" in second
+    for name in ("org/deep", "org/sparse"):
+        with pytest.raises(PdefmError, match=f"{name} cannot be used: "):
+            find_entry(name)
+    assert find_entry("org/good").refs == ("main",)
+
+
+def test_a_cache_that_is_no_folder_leaves_the_packages_models(cache):
+    cache.write_text("")
+    unusable = []
+    assert {entry.home for entry in zoo_entries(unusable)} == {"package", "recipe"}
+    assert [found.name for found in unusable] == ["the Hub's cache"]
+
+
+def test_an_evaluation_names_every_model_that_cannot_be_opened(tmp_path, capsys):
+    for name, spoil in (("deep", many_layers), ("sparse", sparse_weights), ("good", lambda _: None)):
+        spoil(make_pretrained(tmp_path / name))
+    models = ",".join(str(tmp_path / name) for name in ("deep", "good", "sparse"))
+    command = ["eval", "--model", models, "--task", "poisson/in-domain", "--track", "lite"]
+    assert main([*command, "--out", str(tmp_path / "o")]) == 1
+    said = " ".join(capsys.readouterr().err.split())
+    assert "2 of 3 models cannot be evaluated: " in said
+    assert "'layers'" in said
+    assert "not a complete safetensors file" in said
+    assert not (tmp_path / "o").exists()

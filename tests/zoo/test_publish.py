@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import re
+import shutil
 
 import pytest
 import torch
@@ -95,7 +96,11 @@ print(json.dumps({
     found = run_client(script, hub, tmp_path / "home", NAME)
     tagged = HfApi(endpoint=hub.url).model_info(NAME, revision="v1.0.0").sha
     assert found["source"] == [NAME, tagged, sha256_of(folder / "model.safetensors")]
-    expected = {f"{result.task} {run.shots}": run.summary.mean for result in results_of(folder) for run in result.runs}
+    expected = {
+        f"{result.task} {run.shots}": run.summary.mean
+        for result in (made.result for made in results_of(folder))
+        for run in result.runs
+    }
     assert found["scores"] == expected
 
 
@@ -211,6 +216,15 @@ def no_record(folder):
     (folder / "training.json").unlink()
 
 
+def a_card_with_better_scores(folder):
+    text = (folder / "README.md").read_text()
+    (folder / "README.md").write_text(re.sub(r"value: 0\.\d+", "value: 0.001", text, count=1))
+
+
+def a_card_without_results(folder):
+    shutil.rmtree(folder / "results")
+
+
 def a_card_without_scores(folder):
     (folder / "README.md").write_text("---\nlicense: mit\n---\n# A model\n")
 
@@ -233,7 +247,9 @@ def a_card_of_other_weights(folder):
         (no_record, "has no training.json: it does not say how the model was trained"),
         (a_card_without_scores, "states no scores: `pdefm zoo card"),
         (a_record_of_another_family, r"config.json says \('mixed', 'tiny'\), training.json \('poisson', 'tiny'\)"),
-        (a_card_of_other_weights, "the scores of other weights"),
+        (a_card_with_better_scores, r"states 0\.001 for \S+ with \d+ shots, its results give 0\.\d+: `pdefm zoo card"),
+        (a_card_without_results, "nothing vouches for the scores"),
+        (a_card_of_other_weights, "is of other weights than those of the card"),
     ],
 )
 def test_what_is_not_a_whole_model_is_refused_without_a_request(send, folder, hub, damage, message):

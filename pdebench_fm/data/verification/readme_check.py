@@ -12,6 +12,7 @@ from pdebench_fm.data.card import CARD_NAME
 from pdebench_fm.data.catalogue import find_dataset
 from pdebench_fm.data.manifest import Manifest
 from pdebench_fm.data.verification.checks import Check
+from pdebench_fm.front_matter import read_card_text
 
 _KNOWN = {"data_files", "default"}
 """What our cards say of a configuration; anything else may lead the library to other files."""
@@ -23,7 +24,7 @@ def readme_check(manifest: Manifest, folder: Path) -> Check:
     if not path.is_file():
         return Check.of(name, [f"{CARD_NAME} is missing"], "")
     try:
-        card = DatasetCard(path.read_text(encoding="utf-8"))
+        card = DatasetCard(read_card_text(path))
         configs = MetadataConfigs.from_dataset_card_data(card.data)
     except Exception as error:  # noqa: BLE001 (a card is anybody's text: YAML's, the library's and Python's own errors)
         lines = str(error).strip().splitlines()

@@ -17,6 +17,7 @@ from pdebench_fm.data.verification.file_checks import file_checks, manifest_chec
 from pdebench_fm.data.verification.readme_check import readme_check
 from pdebench_fm.data.verification.row_pass import RowPass
 from pdebench_fm.errors import PdefmError, UsageError
+from pdebench_fm.limits import DATASET_SLACK_BYTES, MANIFEST_BYTES
 from pdebench_fm.physics import SYSTEMS
 
 __all__ = ["Check", "Report", "verify"]
@@ -107,7 +108,13 @@ def _download(location: str, revision: str | None) -> Path:
 
     repository, _, named = location.partition("@")
     try:
-        return Repository(hub_client(), repository, "dataset", _logger.warning).download(["*"], revision or named)
+        hub = Repository(hub_client(), repository, "dataset", _logger.warning)
+        folder = hub.download([MANIFEST_NAME], revision or named, most={MANIFEST_NAME: MANIFEST_BYTES})
+        if not (folder / MANIFEST_NAME).is_file():
+            return folder
+        manifest = read_manifest(folder / MANIFEST_NAME)
+        shards = sum(shard.bytes for split in manifest.splits for shard in split.shards)
+        return hub.download(["*"], folder.name, most={"*": shards + DATASET_SLACK_BYTES})
     except HubError as error:
         raise PdefmError(f"cannot read {location!r} as a folder or a Hub dataset: {error}") from error
 
