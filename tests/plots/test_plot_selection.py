@@ -165,9 +165,10 @@ def test_the_command_says_what_it_drew_and_what_it_left_out(keep, tmp_path, caps
     failure = {"start": "scratch", "shots": 8, "seed": 0, "reason": "a [b] reason"}
     out = tmp_path / "sub" / "a.svg"
     assert main(["plot", str(keep(make_result(failures=(failure,)))), "--kind", "shots", "--out", str(out)]) == 0
-    output = capsys.readouterr().out
+    output = capsys.readouterr()
     assert (
-        "note: fno-poisson-1m on poisson/in-domain, scratch, 8 shots: left out, 1 seed failed (a [b] reason)" in output
+        "note: fno-poisson-1m on poisson/in-domain, scratch, 8 shots: left out, 1 seed failed (a [b] reason)"
+        in output.err
     )
-    assert f"drew {out}" in output
+    assert f"drew {out}" in output.out
     assert out.read_bytes().startswith(b"<?xml")
