@@ -1,5 +1,6 @@
 """The command line, `pdefm`: a thin layer over the Python API that parses, displays and reports errors in one line."""
 
+import logging
 import os
 import sys
 from collections.abc import Sequence
@@ -25,6 +26,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from pdebench_fm.cli.console import write_any_text
 
     write_any_text()
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)  # which tells at length where it keeps its fonts
     if any("\0" in word for word in words):
         return _report("no argument can hold a zero byte", 2)
     try:

@@ -17,10 +17,12 @@ from typing import Literal, TypeVar
 from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi, constants, snapshot_download
 from huggingface_hub.errors import (
     GatedRepoError,
+    HFValidationError,
     LocalEntryNotFoundError,
     RepositoryNotFoundError,
     RevisionNotFoundError,
 )
+from huggingface_hub.utils import validate_repo_id
 
 from pdebench_fm.hub.failures import HUB_ERRORS, HubError, explain, is_temporary, is_unreached, reason_of, wait_before
 from pdebench_fm.hub.revisions import record_commit, recorded_commit
@@ -192,6 +194,10 @@ class Repository:
         Raises:
             HubError: with the client's error as its cause.
         """
+        try:
+            validate_repo_id(self.name)
+        except HFValidationError as error:
+            raise HubError(explain(error, self.name)) from error
         wanted = revision or "main"
 
         def fetch(**options: bool) -> Path:

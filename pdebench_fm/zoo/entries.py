@@ -76,7 +76,7 @@ def cached_models() -> list[ZooEntry]:
     """Return this package's models in the Hub's cache, by name and then newest first; others there are passed over."""
     try:
         repositories = scan_cache_dir().repos
-    except CacheNotFound:
+    except (CacheNotFound, RuntimeError):  # the latter for a user without a home, who has no cache
         return []
     models = sorted((repo for repo in repositories if repo.repo_type == "model"), key=lambda repo: repo.repo_id)
     return [
