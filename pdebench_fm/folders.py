@@ -27,5 +27,5 @@ def default_cache_folder() -> Path:
         return user_cache_path("pdebench_fm", appauthor=False)
     except RuntimeError as error:
         raise PdefmError(
-            f"there is no folder for caches, as this user has no home: set {ENVIRONMENT_VARIABLE}"
+            f"there is no place for caches, as this user has no home: set {ENVIRONMENT_VARIABLE}"
         ) from error

@@ -178,6 +178,7 @@ def test_a_bad_path_is_one_clear_line(command, bad, places, tmp_path, capsys, mo
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    (tmp_path / "a [").mkdir()
     path = str(bad(tmp_path / f"a [/] path [bold]{FILES.get(command, '')}"))
     before = sorted(tmp_path.rglob("*"))
     words = [word.format(path, new=tmp_path / "new", **places) for word in COMMANDS[command].split(" ")]
