@@ -2,7 +2,7 @@
 
 from pydantic import BaseModel, ConfigDict
 
-VERSION_PATTERN = r"(0|[1-9][0-9]*)(\.(0|[1-9][0-9]*)){2}"
+VERSION_PATTERN = r"(0|[1-9][0-9]{0,8})(\.(0|[1-9][0-9]{0,8})){2}"
 """A version of three numbers, such as 1.0.0."""
 
 SHA256_PATTERN = r"[0-9a-f]{64}"

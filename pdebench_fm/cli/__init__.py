@@ -1,5 +1,7 @@
 """The command line, `pdefm`: a thin layer over the Python API that parses, displays and reports errors in one line."""
 
+import logging
+import os
 import sys
 from collections.abc import Sequence
 
@@ -24,6 +26,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from pdebench_fm.cli.console import write_any_text
 
     write_any_text()
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)  # which tells at length where it keeps its fonts
+    if any("\0" in word for word in words):
+        return _report("no argument can hold a zero byte", 2)
     try:
         exit_code = app(words, standalone_mode=False, prog_name="pdefm") or 0
     except TyperException as error:
@@ -34,11 +39,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if debug:
             raise
         return _report(str(error), error.exit_code, error.details)
+    except OSError as error:
+        if debug:
+            raise
+        return _report(_what_the_system_says(error), 1) if error.filename is not None else _unexpected(error)
     except Exception as error:
         if debug:
             raise
         return _unexpected(error)
     return _report("interrupted", exit_code) if exit_code == _INTERRUPTED else exit_code
+
+
+def _what_the_system_says(error: OSError) -> str:
+    """Return what is wrong with a file: its name is too long, it may not be read, its disk has failed."""
+    name = os.fsdecode(error.filename) if isinstance(error.filename, str | bytes | os.PathLike) else error.filename
+    return f"cannot use {name}: {error.strerror or type(error).__name__}"
 
 
 def _unexpected(error: Exception) -> int:
@@ -53,7 +68,9 @@ def _unexpected(error: Exception) -> int:
 
 def _report(message: str, exit_code: int, details: str = "") -> int:
     """Print one line on stderr, after the details if there are any."""
+    from pdebench_fm.text import in_one_line, visible
+
     if details:
-        print(details.rstrip(), file=sys.stderr)
-    print("pdefm: " + " ".join(message.split()), file=sys.stderr)
+        print(visible(details.rstrip(), keep="\n\t"), file=sys.stderr)
+    print("pdefm: " + in_one_line(message), file=sys.stderr)
     return exit_code

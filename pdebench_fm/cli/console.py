@@ -11,16 +11,48 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, ConsoleRenderable, RenderableType, RenderHook, RenderResult
+from rich.measure import Measurement
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeElapsedColumn
+from rich.segment import Segment
 from rich.table import Column
 from rich.text import Text
+
+from pdebench_fm.text import visible
 
 console = Console(markup=False, emoji=False)
 """For results."""
 
 aside = Console(stderr=True, markup=False, emoji=False)
 """For progress and notes."""
+
+
+class _Visible:
+    """What is rendered is shown without control characters of its own: those of tables, cards, models' names."""
+
+    def __init__(self, inner: RenderableType) -> None:
+        self._inner = inner
+
+    def __rich_console__(self, to: Console, options: ConsoleOptions) -> RenderResult:
+        """Render as the text does, and replace what would move the cursor or colour the terminal."""
+        for segment in to.render(self._inner, options):
+            yield segment if segment.control else Segment(visible(segment.text, keep="\n\t"), segment.style)
+
+    def __rich_measure__(self, to: Console, options: ConsoleOptions) -> Measurement:
+        """Measure as the text does."""
+        return Measurement.get(to, options, self._inner)
+
+
+class _OnlyVisible(RenderHook):
+    """Makes all that a console prints visible."""
+
+    def process_renderables(self, renderables: list[ConsoleRenderable]) -> list[ConsoleRenderable]:
+        """Wrap each thing that is printed."""
+        return [_Visible(renderable) for renderable in renderables]
+
+
+for _console in (console, aside):
+    _console.push_render_hook(_OnlyVisible())
 
 _ROOMY = 100  # columns of a terminal that has room for a long bar and the time that has passed
 _PLAIN = {
@@ -58,7 +90,8 @@ _PLAIN = {
 def say(*parts: str | Path | tuple[str | Path, str], to: Console = console) -> None:
     """Print a line, which a terminal may break but nothing else: pieces of text, or of (text, style)."""
     pieces = [part if isinstance(part, tuple) else (part, "") for part in parts]
-    to.print(Text.assemble(*((str(text), style) for text, style in pieces)), soft_wrap=True)
+    shown = ((visible(str(text), keep="\n\t"), style) for text, style in pieces)
+    to.print(Text.assemble(*shown), soft_wrap=True)
 
 
 def speak_in_the_first_process_only() -> None:
@@ -83,8 +116,8 @@ def _nearest(error: UnicodeError) -> tuple[str, int]:
 @contextmanager
 def waiting(text: str) -> Iterator[Callable[[str], None]]:
     """Show what is waited for in this context; yields the function that changes the text."""
-    with aside.status(Text(text), spinner="line") as status:
-        yield lambda changed: status.update(Text(changed))
+    with aside.status(Text(visible(text)), spinner="line") as status:
+        yield lambda changed: status.update(Text(visible(changed)))
 
 
 def progress_bar(*, time_left: bool = True) -> Progress:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pdebench_fm.cli.console import console, say
+from pdebench_fm.cli.console import aside, console, say
 from pdebench_fm.cli.evaluation_display import EvaluationDisplay, single_table, suite_table
 from pdebench_fm.cli.smoke import smoke as run_smoke
 from pdebench_fm.errors import PdefmError, UsageError
@@ -13,6 +13,7 @@ from pdebench_fm.errors import PdefmError, UsageError
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from pdebench_fm.evaluation.cache import CellCache
     from pdebench_fm.results.evaluation import Evaluation
     from pdebench_fm.results.result import Result
 
@@ -56,9 +57,7 @@ def evaluate(
         return
     if task is None:
         raise UsageError("--task is missing: name what to evaluate on, such as --task helmholtz-ood/medium, or all")
-    from pdebench_fm.evaluation.cache import CellCache
     from pdebench_fm.evaluation.evaluate import evaluate_suite
-    from pdebench_fm.folders import default_cache_folder
     from pdebench_fm.memory import keep_freed_memory
     from pdebench_fm.protocol.names import shots_list, split_list
     from pdebench_fm.results.paths import row_path
@@ -83,7 +82,7 @@ def evaluate(
             deterministic=deterministic,
             data=data,
             device=device,
-            cache=CellCache(cache or default_cache_folder()),
+            cache=_cell_cache(cache),
             workers=workers,
             scheduler=scheduler,
             on_note=display.note,
@@ -105,6 +104,18 @@ def evaluate(
             f"{len(failures)} of {cells} runs failed; the first: {first.model.model_id} on {first.task}, "
             f"{failure.start}, {failure.shots} shots, seed {failure.seed}: {failure.reason}"
         )
+
+
+def _cell_cache(folder: Path | None) -> "CellCache | None":
+    """Return where finished cells are kept; where there is no place for them, say so and go on."""
+    from pdebench_fm.evaluation.cache import CellCache
+    from pdebench_fm.folders import default_cache_folder
+
+    try:
+        return CellCache(folder or default_cache_folder())
+    except PdefmError as error:
+        say(f"note: finished cells are not kept: {error}", to=aside)
+        return None
 
 
 def _submit_hint(results: "Iterable[Result]", path: Path) -> str:

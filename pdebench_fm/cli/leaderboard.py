@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from pdebench_fm.cli.console import say
+from pdebench_fm.cli.console import aside, say
 
 app = typer.Typer(help="Build the leaderboard's page.", no_args_is_help=True)
 
@@ -28,7 +28,8 @@ def build(
     out: Annotated[Path, typer.Option(help="Folder of the site.")],
     source: Annotated[Path, typer.Option("--from", help="The leaderboard's folder.")] = Path("leaderboard"),
 ) -> None:
-    """Render a leaderboard as one self-contained page that opens from disk."""
+    """Render a leaderboard as one self-contained page that opens from disk; files that are no rows are left out."""
     from pdebench_fm.leaderboard.site import build_site
 
-    say("built ", (build_site(source, out), "bold"))
+    page = build_site(source, out, lambda note: say(f"note: {note}", to=aside))
+    say("built ", (page, "bold"))

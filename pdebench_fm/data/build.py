@@ -189,7 +189,7 @@ def build(
         PdefmError: if a shard cannot be written (a full disk, say); running again goes on. Or if another build writes
             to the folder now, or a regime that was finished before is no longer whole.
     """
-    folder = out.resolve() / plan.dataset.name  # workers may have another working directory
+    folder = out.absolute() / plan.dataset.name  # workers may have another working directory
     _joined_state(plan, folder)  # refuses a folder before anything is written to it
     with folder_lock(folder):
         _build(plan, folder, executor, on_shard)

@@ -17,7 +17,7 @@ from pdebench_fm.results.result import (
     in_order,
 )
 from pdebench_fm.results.runs import runs_of
-from pdebench_fm.results.samples import CellScores, samples_digest, samples_of, samples_table
+from pdebench_fm.results.samples import CellScores, by_cell, samples_digest, samples_table
 
 
 def evaluation_of(cells: Sequence[Cell], outcomes: Mapping[Cell, Outcome]) -> Evaluation:
@@ -34,6 +34,7 @@ def evaluation_of(cells: Sequence[Cell], outcomes: Mapping[Cell, Outcome]) -> Ev
     samples = samples_table(
         CellScores(cell.start, cell.shots, cell.seed, parameters, outcome.errors) for cell, outcome in scored
     )
+    parts = by_cell(samples)
     dataset = dataset_record(first.task, first.track)
     records = in_order(
         tuple(
@@ -42,7 +43,7 @@ def evaluation_of(cells: Sequence[Cell], outcomes: Mapping[Cell, Outcome]) -> Ev
                 shots=cell.shots,
                 seed=cell.seed,
                 metrics=outcome.metrics,
-                samples_sha256=samples_digest(samples_of(samples, (cell.start, cell.shots, cell.seed))),
+                samples_sha256=samples_digest(parts[cell.start, cell.shots, cell.seed]),
                 environment=outcome.provenance.environment,
                 seconds=outcome.provenance.seconds,
                 date=outcome.provenance.date,

@@ -19,6 +19,7 @@ from pdebench_fm.models.candidates import watch
 from pdebench_fm.models.prediction import ModelOutputError, predict
 from pdebench_fm.physics.operator import Symbol
 from pdebench_fm.protocol.metrics import Errors, sample_errors
+from pdebench_fm.results.fields import SAMPLE_ERRORS
 from pdebench_fm.surroundings import seeded, standard
 from pdebench_fm.training.adapt import AdaptationRecipe, adapt
 from pdebench_fm.training.search import SearchRecipe, adapt_by_search
@@ -89,10 +90,16 @@ def score_samples(candidate: Candidate, test: Batch, symbol: Symbol) -> Errors:
         if prediction.device.type == "mps":  # which has no float64
             prediction, batch = prediction.cpu(), batch.to("cpu")
         parts.append(sample_errors(prediction, batch, symbol))
-    return {
+    errors = {
         name: np.ascontiguousarray(torch.cat([part[name] for part in parts]).cpu().numpy(), dtype=np.float64)
         for name in parts[0]
     }
+    least, most = SAMPLE_ERRORS
+    for name, values in errors.items():
+        if not (values <= most).all():
+            raise ModelOutputError(f"its {name} is {values.max():.3g} in a test row, and {most:g} at most is a score")
+        values[values < least] = 0.0
+    return errors
 
 
 def adapted(cell: Cell, rows: HeldTask, on_step: OnStep = lambda _step, _loss: None) -> Candidate:

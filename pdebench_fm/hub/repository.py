@@ -27,10 +27,12 @@ from huggingface_hub import (
 )
 from huggingface_hub.errors import (
     GatedRepoError,
+    HFValidationError,
     LocalEntryNotFoundError,
     RepositoryNotFoundError,
     RevisionNotFoundError,
 )
+from huggingface_hub.utils import validate_repo_id
 
 from pdebench_fm.errors import PdefmError
 from pdebench_fm.hub.failures import HUB_ERRORS, HubError, explain, is_temporary, is_unreached, reason_of, wait_before
@@ -212,6 +214,10 @@ class Repository:
             PdefmError: if a file is too large; nothing is downloaded then.
             HubError: with the client's error as its cause.
         """
+        try:
+            validate_repo_id(self.name)
+        except HFValidationError as error:
+            raise HubError(explain(error, self.name)) from error
         wanted = revision or "main"
 
         def fetch(**options: bool) -> Path:

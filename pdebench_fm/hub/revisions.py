@@ -14,7 +14,7 @@ _FOLDER = "revisions"
 
 def recorded_commit(url: str, revision: str) -> str | None:
     """Return the commit that is recorded for a revision of the repository with this address; None if none is."""
-    with suppress(OSError, ValueError):
+    with suppress(PdefmError, OSError, ValueError):
         record = json.loads(_path(url, revision).read_bytes())
         if isinstance(record, dict) and isinstance(record.get("commit"), str):
             return str(record["commit"])

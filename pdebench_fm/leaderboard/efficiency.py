@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from math import exp, log, log2
 from sys import float_info
 from typing import Literal
@@ -74,20 +75,25 @@ class Curve:
 
 @dataclass(frozen=True)
 class TaskCurves:
-    """Every model's curves on one column of a board."""
+    """Every model's curves on one column of a board, at least one."""
 
     column: Column
     shots: tuple[int, ...]
     curves: tuple[Curve, ...]
 
-    def points(self, cells: Mapping[int, TableCell], width: float, height: float) -> str:
-        """Return a curve as SVG points, log-log, on the scale that all curves of the comparison share."""
+    @cached_property
+    def _errors(self) -> tuple[float, float]:
+        """The logarithms of the lowest and the highest error, once for all curves."""
         errors = [
             _log(cell.summary.mean)
             for curve in self.curves
             for cell in (*curve.pretrained.values(), *curve.scratch.values())
         ]
-        low, high = min(errors), max(errors)
+        return min(errors), max(errors)
+
+    def points(self, cells: Mapping[int, TableCell], width: float, height: float) -> str:
+        """Return a curve as SVG points, log-log, on the scale that all curves of the comparison share."""
+        low, high = self._errors
         left, right = self._position(self.shots[0]), self._position(self.shots[-1])
         return " ".join(
             f"{_scaled(self._position(shots), left, right) * width:.1f},"

@@ -2,7 +2,7 @@
 
 import base64
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -20,14 +20,17 @@ from pdebench_fm.leaderboard.board import (
     make_boards,
 )
 from pdebench_fm.leaderboard.efficiency import Needed, comparisons
-from pdebench_fm.leaderboard.store import Entry, load
+from pdebench_fm.leaderboard.store import Entry, Skipped, load
 from pdebench_fm.models.sizes import rounded_count
 from pdebench_fm.physics import REGIMES, SYSTEMS
 from pdebench_fm.protocol.standard_rows import STANDARD_TEST_ROWS
 from pdebench_fm.results.result import Environment, Metrics
+from pdebench_fm.text import in_one_line, visible
 
 PAGE = "index.html"
 GENERATOR = '<meta name="generator" content="pdebench_fm leaderboard">'
+_HEAD_BYTES = 4096  # of a page, in which it says who made it
+_MOST_FAILURES = 12
 METRIC_TITLES = {
     "relative_l2_median": "median",
     "relative_l2_p95": "95th pct.",
@@ -40,28 +43,33 @@ METRIC_TITLES = {
 }
 
 
-def build_site(root: Path, out: Path) -> Path:
+def build_site(root: Path, out: Path, on_note: Callable[[str], None] = lambda _note: None) -> Path:
     """Write the page of the leaderboard at `root` into the folder `out`.
 
     Args:
         root: a leaderboard's folder; without results, the page says so.
         out: a folder that is missing, empty, or holds the page of an earlier build.
+        on_note: called with a line for each file among the rows that is left out, which the page says too.
 
     Returns:
         The page's path, `out/index.html`.
 
     Raises:
         UsageError: there is no folder at `root`, or `out` holds something else than an earlier page.
-        PdefmError: a row that is not valid, or a page that cannot be written.
+        PdefmError: a folder of rows that cannot be read, or a page that cannot be written.
     """
     _check_destination(out)
     page = out / PAGE
-    write_atomically(page, render(load(root)))
+    skipped: list[Skipped] = []
+    entries = load(root, skipped.append)
+    for file in skipped:
+        on_note(f"left out: {file.reason}")
+    write_atomically(page, render(entries, skipped))
     return page
 
 
-def render(entries: Sequence[Entry]) -> str:
-    """Return the page for `entries`."""
+def render(entries: Sequence[Entry], skipped: Sequence[Skipped] = ()) -> str:
+    """Return the page for `entries`, which says what of the rows was skipped."""
     boards = make_boards(entries)
     script = _template_text("board.js")
     environment = Templates(
@@ -89,18 +97,27 @@ def render(entries: Sequence[Entry]) -> str:
         models=len({(entry.organisation, entry.result.model.model_id) for entry in entries}),
         results=len(entries),
         left_out=_left_out(entries),
+        skipped=[(visible(file.path.as_posix()), in_one_line(file.reason)) for file in skipped],
         newest=max((f"{entry.result.date:%Y-%m-%d}" for entry in entries), default=""),
     )
 
 
 def _left_out(entries: Sequence[Entry]) -> list[str]:
-    """Return a line for each run that the boards leave out because it failed, whole or with some seeds."""
-    return [
-        f"{entry.organisation}/{entry.result.model.model_id.rpartition('/')[2]} on {entry.result.task} "
-        f"({entry.result.track}), {failure.start}, {failure.shots} shots, seed {failure.seed}: {failure.reason}"
-        for entry in entries
-        for failure in entry.result.failures
-    ]
+    """Return a line for each run that the boards leave out because it failed, whole or with some seeds.
+
+    Of the many failures of one result the first few are named.
+    """
+    lines = []
+    for entry in entries:
+        result = entry.result
+        name = f"{entry.organisation}/{result.model.model_id.rpartition('/')[2]} on {result.task} ({result.track})"
+        lines += [
+            f"{name}, {failure.start}, {failure.shots} shots, seed {failure.seed}: {failure.reason}"
+            for failure in result.failures[:_MOST_FAILURES]
+        ]
+        if more := len(result.failures[_MOST_FAILURES:]):
+            lines.append(f"{name}: {more} more")
+    return lines
 
 
 def number(value: float, digits: int = 3) -> str:
@@ -132,7 +149,12 @@ def _check_destination(out: Path) -> None:
     if not out.exists() or not any(out.iterdir()):
         return
     page = out / PAGE
-    if not page.is_file() or GENERATOR not in page.read_text(encoding="utf-8", errors="replace"):
+    try:
+        with page.open("rb") as file:
+            is_ours = GENERATOR.encode() in file.read(_HEAD_BYTES)
+    except OSError:
+        is_ours = False
+    if not is_ours:
         raise UsageError(f"{out} holds something else than an earlier leaderboard page; choose a new or empty folder")
 
 

@@ -14,6 +14,7 @@ from torch import nn
 from pdebench_fm.errors import UsageError, unknown_name
 from pdebench_fm.extensions.calling import user_code
 from pdebench_fm.extensions.importing import run_file
+from pdebench_fm.folders import expanded
 from pdebench_fm.models.candidate import Candidate, Operator
 from pdebench_fm.models.candidates import candidate_of, known_as, safe_name
 from pdebench_fm.models.fresh import initialised
@@ -131,7 +132,7 @@ class Builder:
 def split_file_reference(text: str) -> tuple[Path, str] | None:
     """Return the file and the function of `path/to/file.py:function`; None for what is no such reference."""
     match = _FILE_REFERENCE.fullmatch(text)
-    return (Path(match["path"]).expanduser(), match["function"] or DEFAULT_FUNCTION) if match else None
+    return (expanded(match["path"]), match["function"] or DEFAULT_FUNCTION) if match else None
 
 
 def open_file(path: Path, function: str, device: torch.device) -> Candidate:

@@ -5,6 +5,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from pdebench_fm.errors import UsageError, unknown_name
+from pdebench_fm.folders import expanded
 from pdebench_fm.models.devices import choose_device
 from pdebench_fm.models.operator import NeuralOperator
 from pdebench_fm.models.sources import CONFIG_NAME, ModelSource, source_in, source_on_hub
@@ -76,7 +77,7 @@ def resolve(reference: str | Path, token: str | None = None, revision: str | Non
     if isinstance(reference, str) and text in zoo_names():
         _refuse_revision(revision, f"{text} comes with the package")
         return source_in(zoo_directory() / text, text, revision="package")
-    path = Path(reference).expanduser()
+    path = expanded(reference)
     if path.is_dir():
         _refuse_revision(revision, f"{text} is a directory here")
         return source_in(path, text)

@@ -10,6 +10,7 @@ from pdebench_fm.plots.scores import Score
 ERROR_LABEL = "relative ℓ² error"
 _LADDERS = ((1.0, 2.0, 5.0), (1.0, 3.0), (1.0,))
 _MOST_TICKS = 7
+_MOST_DECADES = 12
 _MARGIN = 1.25  # between the outermost value and the end of a logarithmic axis
 
 
@@ -138,14 +139,14 @@ def error_axis(series: Iterable[Series]) -> Axis:
 
 
 def logarithmic_ticks(low: float, high: float) -> tuple[tuple[float, str], ...]:
-    """Return round numbers between two positive ones: the finest steps of each power of ten that are not too many."""
+    """Return round numbers between two positive ones: the finest steps that are not too many, up to several decades."""
     decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
     for steps in _LADDERS:
         values = [step * 10.0**decade for decade in decades for step in steps]
         ticks = tuple((value, f"{value:.6g}") for value in values if low <= value <= high)
         if len(ticks) <= _MOST_TICKS:
-            break
-    return ticks
+            return ticks
+    return ticks if len(ticks) <= _MOST_DECADES else ticks[:: -(-len(ticks) // _MOST_TICKS)]
 
 
 def shots_words(shots: int) -> str:

@@ -17,6 +17,8 @@ CHARTS: dict[str, Callable[[Scores], Chart]] = {"shots": shots_chart, "sizes": s
 FIELDS = "fields"
 KINDS = (*CHARTS, FIELDS)
 SUFFIXES = (".png", ".svg", ".html")
+MOST_LINES = 300
+"""Lines of one picture: the legend of ten times as many would be longer than Matplotlib can draw."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +49,7 @@ def draw(
     Raises:
         UsageError: an unknown kind or suffix, no results or several tracks, or no Plotly for `.html`; nothing is
             written.
-        PdefmError: a file that is not a valid result, a model that is not the one that was scored, or a picture that
+        PdefmError: no file that is a valid result, a model that is not the one that was scored, or a picture that
             cannot be written.
     """
     if kind not in KINDS:
@@ -63,9 +65,19 @@ def draw(
     if kind == FIELDS:
         picture = fields_picture(paths, selection, reference)
     else:
-        picture = CHARTS[kind](read_scores(paths, selection))
+        picture = _drawable(CHARTS[kind](read_scores(paths, selection)))
     renderer(picture, out)
     return Drawing(out, picture.notes)
+
+
+def _drawable(chart: Chart) -> Chart:
+    """Return a chart, or refuse one whose legend would be longer than a picture can be."""
+    if (lines := len(chart.legend)) > MOST_LINES:
+        raise UsageError(
+            f"{lines} lines are too many for one picture, which can have {MOST_LINES}: choose with --model, --task, "
+            "--shots or --start"
+        )
+    return chart
 
 
 def _renderer(out: Path) -> Callable[[Chart | FieldsPicture, Path], None]:

@@ -90,7 +90,8 @@ def fields_picture(paths: Iterable[Path], selection: Selection, reference: str |
         UsageError: none or several results, no such run, no per-sample scores, or a model that nobody can find.
         PdefmError: the model or the rows are not those that were scored.
     """
-    found = _only(find_results(paths, selection))
+    notes: list[str] = []
+    found = _only(find_results(paths, selection, notes))
     result = found.result
     run = _chosen_run(found, selection)
     seed = run.seeds[0]
@@ -131,7 +132,7 @@ def fields_picture(paths: Iterable[Path], selection: Selection, reference: str |
         f"({parameter_range(task.task)}) by relative ℓ² error, {result.track} track, "
         f"{result.resolution}×{result.resolution}. All quantities are dimensionless."
     )
-    return FieldsPicture(f"Predicted fields: {result.task}", caption, samples, _adaptation_note(cell))
+    return FieldsPicture(f"Predicted fields: {result.task}", caption, samples, (*notes, *_adaptation_note(cell)))
 
 
 def chosen_samples(scores: NDArray[np.float64]) -> dict[str, int]:

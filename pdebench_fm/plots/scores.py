@@ -69,16 +69,16 @@ class Scores:
 def read_scores(paths: Iterable[Path], selection: Selection) -> Scores:
     """Read the scores of result files.
 
-    Left out, with a note each: runs with failed seeds, as the rest would be no fair sample; results of an older
-    protocol, or scored on other test rows than most results of their task; older results of the same model; errors of
-    exactly 0, which a logarithmic axis does not have.
+    Left out, with a note each: files that are not valid results of known tasks; runs with failed seeds, as the rest
+    would be no fair sample; results of an older protocol, or scored on other test rows than most results of their task;
+    older results of the same model; errors of exactly 0, which a logarithmic axis does not have.
 
     Raises:
         UsageError: nothing is left; and as `find_results` does.
-        PdefmError: a file that is not a valid result.
+        PdefmError: no file is a valid result.
     """
     notes: list[str] = []
-    found = _newest(_comparable(find_results(paths, selection), notes), notes)
+    found = _newest(_comparable(find_results(paths, selection, notes), notes), notes)
     names = _names(found)
     entries = [
         Score(

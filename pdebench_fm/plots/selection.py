@@ -1,13 +1,15 @@
 """Which results a picture is made of: read from files, filtered, and never of two tracks at once."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pdebench_fm.errors import UsageError, unknown_name
+from pdebench_fm.data.catalogue import find_task
+from pdebench_fm.errors import PdefmError, UsageError, unknown_name
 from pdebench_fm.protocol.names import task_names
 from pdebench_fm.protocol.tracks import Start, find_track
 from pdebench_fm.results.result import Result, Run, find_result_files, read_result
+from pdebench_fm.text import in_one_line
 
 STARTS: tuple[Start, ...] = ("pretrained", "scratch")
 
@@ -43,16 +45,17 @@ class Found:
     result: Result
 
 
-def find_results(paths: Iterable[Path], selection: Selection) -> list[Found]:
+def find_results(paths: Iterable[Path], selection: Selection, notes: list[str]) -> list[Found]:
     """Return the wanted results of one track, in the order of their files.
 
     Args:
         paths: result files, or folders of which every `*.json` is one.
         selection: what of them is wanted.
+        notes: to which a line is added for each file that is not a valid result of a known task: it is left out.
 
     Raises:
         UsageError: there are none, names that none of them has, or results of several tracks without a choice.
-        PdefmError: a file that is not a valid result.
+        PdefmError: no file is a valid result, or a folder cannot be read.
     """
     if selection.track is not None:
         find_track(selection.track)
@@ -60,7 +63,7 @@ def find_results(paths: Iterable[Path], selection: Selection) -> list[Found]:
         raise unknown_name("start", str(selection.start), STARTS)
     places = list(paths)
     tasks = task_names(selection.tasks)
-    found = [Found(path, read_result(path)) for path in dict.fromkeys(find_result_files(places))]
+    found = _readable(list(dict.fromkeys(find_result_files(places))), set(places), notes)
     if not found:
         raise UsageError("nothing to draw: name result files or folders of them")
     where = ", ".join(str(place) for place in places)
@@ -86,6 +89,33 @@ def find_results(paths: Iterable[Path], selection: Selection) -> list[Found]:
     if not of_track:
         raise UsageError(f"no results of the {selection.track} track in {where}: they are of the {tracks[0]} track")
     return of_track
+
+
+def _readable(files: Sequence[Path], named: Container[Path], notes: list[str]) -> list[Found]:
+    """Return the results in files; of several, those that hold none are left out with a note.
+
+    Raises:
+        UsageError: one that the user named is missing, or the only one is of a task that nobody knows.
+        PdefmError: all are invalid.
+    """
+    found: list[Found] = []
+    first: PdefmError | None = None
+    for path in files:
+        if path in named and not path.exists():
+            raise UsageError(f"no result file at {path}")
+        try:
+            result = read_result(path)
+            find_task(result.task)
+        except PdefmError as error:
+            words = str(error)
+            note = f"left out: {words if str(path) in words else f'{path}: {words}'}"
+            notes.append(in_one_line(note))
+            first = first or error
+        else:
+            found.append(Found(path, result))
+    if first is not None and not found:
+        raise first
+    return found
 
 
 def _described(selection: Selection) -> str:

@@ -1,6 +1,7 @@
 """Pictures drawn by Matplotlib, for print: PNG and SVG whose bytes depend on what is shown alone."""
 
 import textwrap
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -98,8 +99,10 @@ def save(picture: Chart | FieldsPicture, path: Path) -> None:
     Raises:
         PdefmError: if the file cannot be written.
     """
-    figure = draw_chart(picture) if isinstance(picture, Chart) else draw_fields(picture)
-    with _look():
+    with _look(), warnings.catch_warnings():
+        # of a name in a script that the font lacks: boxes are drawn for it
+        warnings.filterwarnings("ignore", r"Glyph \d+ .* missing from", UserWarning)
+        figure = draw_chart(picture) if isinstance(picture, Chart) else draw_fields(picture)
         save_figure(figure, path, few_colours=False)
 
 

@@ -1,29 +1,79 @@
-"""The kinds of values that result files are made of, each with its own check, and how a violated one is worded."""
+"""The kinds of values that result files are made of, each with its own check, and how a violated one is worded.
+
+Every value has bounds far outside of what is measured and far inside of what numbers can hold, so that whatever is made
+of accepted values (sums, squares, logarithms, pictures, a page's script) is finite and can be shown.
+"""
 
 import re
+import unicodedata
 from collections import Counter
 from collections.abc import Iterable
 from datetime import datetime, timedelta
-from typing import Annotated, TypeVar
+from typing import Annotated, Final, TypeVar
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, FiniteFloat, StringConstraints
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Field,
+    FiniteFloat,
+    StringConstraints,
+    ValidationInfo,
+)
 from pydantic_core import ErrorDetails
 
+from pdebench_fm.contracts import VERSION_PATTERN
+from pdebench_fm.text import is_plain, visible
+
+SAMPLE_ERRORS: Final = (1e-90, 1e90)
+"""Bounds of the error of one test sample that is not 0: a relative error of float32 fields is within 1e-84 to 1e84."""
+
+MOST_CELLS: Final = 1000
+"""Cells of one result: the protocol's shots and starts with three seeds are 43."""
+
+LARGEST_COUNT: Final = 2**53 - 1
+"""The largest whole number up to which every program that reads JSON has them all."""
+
+_ERRORS = (1e-100, 1e100)  # of means over samples, some of which are 0, or sums of relative errors
+_INTERVAL_ENDS = (1e-150, 1e150)
+_LONGEST_TEXT = 300
 _DIGEST = "^[0-9a-f]{64}$"
-_VERSION = r"^(0|[1-9][0-9]*)(\.(0|[1-9][0-9]*)){2}$"
+_VERSION = f"^{VERSION_PATTERN}$"
 _Value = TypeVar("_Value")
 
 
 def _hexadecimal_digest(text: str) -> str:
     if not re.fullmatch(_DIGEST.strip("^$"), text):
-        raise ValueError(f"should be 64 lower-case hexadecimal digits (SHA-256), not {text!r}")
+        raise ValueError(f"should be 64 lower-case hexadecimal digits (SHA-256), not {text!r:.80}")
     return text
 
 
 def _semantic_version(text: str) -> str:
-    if not re.fullmatch(_VERSION.strip("^$"), text):
-        raise ValueError(f"should be a semantic version such as '1.0.0', not {text!r}")
+    if not re.fullmatch(VERSION_PATTERN, text):
+        raise ValueError(f"should be a semantic version such as '1.0.0', not {text!r:.80}")
     return text
+
+
+def _shown(text: str, info: ValidationInfo) -> str:
+    """Refuse text of a file that cannot be shown as it is; what this package says itself is made so."""
+    if info.mode == "json":
+        if not is_plain(text):
+            raise ValueError(f"should have no control characters or marks of direction, not {text!a:.80}")
+        if not unicodedata.is_normalized("NFC", text):
+            raise ValueError(f"should be in Unicode's normal form NFC, not {text!a:.80}")
+        return text
+    shown = unicodedata.normalize("NFC", visible(text))
+    return shown if len(shown) <= _LONGEST_TEXT else shown[: _LONGEST_TEXT - 1] + "…"
+
+
+def _zero_or_within(bounds: tuple[float, float]) -> AfterValidator:
+    def check(value: float) -> float:
+        if value and not bounds[0] <= value <= bounds[1]:
+            raise ValueError(f"should be 0, or from {bounds[0]} to {bounds[1]}, not {value!r}")
+        return value
+
+    return AfterValidator(check)
 
 
 def _utc(moment: datetime) -> datetime:
@@ -33,13 +83,17 @@ def _utc(moment: datetime) -> datetime:
 
 
 # The patterns are for the exported JSON schema alone: here the functions check, and say it in better words.
-Text = Annotated[str, StringConstraints(min_length=1, max_length=300)]
+Text = Annotated[str, StringConstraints(min_length=1, max_length=_LONGEST_TEXT), AfterValidator(_shown)]
 Digest = Annotated[str, AfterValidator(_hexadecimal_digest), Field(json_schema_extra={"pattern": _DIGEST})]
 Version = Annotated[str, AfterValidator(_semantic_version), Field(json_schema_extra={"pattern": _VERSION})]
 Moment = Annotated[AwareDatetime, AfterValidator(_utc)]
 NonNegative = Annotated[FiniteFloat, Field(ge=0)]
-Count = Annotated[int, Field(ge=0)]
-Positive = Annotated[int, Field(ge=1)]
+Seconds = Annotated[FiniteFloat, Field(ge=0, le=1e12)]
+Parameter = Annotated[FiniteFloat, Field(ge=-1e12, le=1e12)]
+Error = Annotated[NonNegative, _zero_or_within(_ERRORS)]
+IntervalEnd = Annotated[NonNegative, _zero_or_within(_INTERVAL_ENDS)]
+Count = Annotated[int, Field(ge=0, le=LARGEST_COUNT)]
+Positive = Annotated[int, Field(ge=1, le=LARGEST_COUNT)]
 
 
 class Record(BaseModel):
@@ -57,7 +111,7 @@ def in_plain_words(error: ErrorDetails, schema_version: str) -> str:
     """Return "field: what is wrong with it" for one of pydantic's errors."""
     field = ""
     for step in error["loc"]:
-        field += f"[{step}]" if isinstance(step, int) else f".{step}" if field else step
+        field += f"[{step}]" if isinstance(step, int) else f".{step:.80}" if field else f"{step:.80}"
     kind, message = error["type"], error["msg"]
     if kind == "json_invalid":
         return message.replace("Invalid JSON: ", "not JSON: ")
@@ -67,6 +121,8 @@ def in_plain_words(error: ErrorDetails, schema_version: str) -> str:
         return f"{field} is not a field of result schema {schema_version}"
     if kind == "too_short":
         message = f"should have at least {error['ctx']['min_length']} item"
+    elif kind == "too_long":
+        message = f"should have at most {error['ctx']['max_length']} items"
     elif kind == "value_error":
         message = message.removeprefix("Value error, ")
     else:

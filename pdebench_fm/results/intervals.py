@@ -27,7 +27,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.stats import t as student
+from scipy.special import stdtrit  # Student's t, of which the quantile in scipy.stats takes 100 times as long
 
 LEVEL = 0.95
 _UPPER = 0.5 + LEVEL / 2.0
@@ -70,8 +70,11 @@ def interval_of_difference(first: ArrayLike, second: ArrayLike) -> tuple[Array, 
         Low and high, (...).
     """
     sides = [np.asarray(errors, dtype=np.float64) for errors in (first, second)]
-    difference = sides[0].mean(axis=(-2, -1)) - sides[1].mean(axis=(-2, -1))
-    reach = _half_width(sides, [1.0, -1.0])
+    means = [side.mean(axis=(-2, -1)) for side in sides]
+    difference = means[0] - means[1]
+    larger = np.maximum(*means)
+    scale = np.where(larger > 0.0, larger, 1.0)  # so that no square is too large or too small for a number
+    reach = scale * _half_width([side / scale[..., None, None] for side in sides], [1.0, -1.0])
     return difference - reach, difference + reach
 
 
@@ -88,11 +91,11 @@ def _half_width(sides: Sequence[Array], signs: Sequence[float]) -> Array:
             excess = np.maximum(part - _interaction(side), 0.0)
             part = np.where(excess > 0.0, part, 0.0)
             variance, of_seeds, squares = variance + excess, of_seeds + part, squares + part**2 / (seeds - 1)
-    quantile = np.full_like(variance, student.ppf(_UPPER, samples - 1))
+    quantile = np.full_like(variance, stdtrit(samples - 1, _UPPER))
     varied = squares > 0.0
     freedom = of_seeds[varied] ** 2 / squares[varied]
     share = np.minimum(of_seeds[varied] / variance[varied], 1.0)
-    quantile[varied] += (student.ppf(_UPPER, freedom) - quantile[varied]) * share**_POWER
+    quantile[varied] += (stdtrit(freedom, _UPPER) - quantile[varied]) * share**_POWER
     half: Array = np.sqrt(variance) * quantile
     return half
 

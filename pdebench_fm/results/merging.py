@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from pdebench_fm.results.result import CellRecord, Failure, Result, in_order
 from pdebench_fm.results.runs import runs_of
-from pdebench_fm.results.samples import SCHEMA, samples_of
+from pdebench_fm.results.samples import SCHEMA, by_cell
 
 _DIGITS: Final = 12
 
@@ -77,7 +77,8 @@ def merged(kept: Result, kept_samples: pa.Table, new: Result, new_samples: pa.Ta
         if failure.key not in cells:
             failures[failure.key] = failure
     records = in_order(tuple(cell for cell, _ in cells.values()))
-    parts = [samples_of(cells[record.key][1], record.key) for record in records]
+    tables = {id(table): by_cell(table) for table in (kept_samples, new_samples)}
+    parts = [tables[id(cells[record.key][1])][record.key] for record in records]
     samples = pa.concat_tables(parts) if parts else SCHEMA.empty_table()
     union = {
         "cells": records,

@@ -13,6 +13,8 @@ from pdebench_fm.results.merging import fingerprint
 from pdebench_fm.results.result import Result
 
 HOME_ORGANISATION = "pdebench-fm"
+_SUFFIXES = (".json", ".parquet", ".part", ".git")
+_DEVICES = frozenset({"con", "prn", "aux", "nul", *(f"{port}{i}" for port in ("com", "lpt") for i in range(1, 10))})
 _SAFE_NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,94}[A-Za-z0-9])?")
 
 
@@ -31,6 +33,11 @@ def row_path(result: Result, organisation: str = HOME_ORGANISATION) -> Path:
             raise UsageError(
                 f"{kind} name {text!r} cannot be a folder on the leaderboard: use letters, digits and single "
                 "'-', '_' or '.' between them, as in 'org/name'"
+            )
+        if text.lower().endswith(_SUFFIXES) or text.partition(".")[0].lower() in _DEVICES:
+            raise UsageError(
+                f"{kind} name {text!r} cannot be a folder on the leaderboard: programs take it for something else; "
+                f"it should not end in {' or '.join(_SUFFIXES)}, nor be the name of a device such as 'con'"
             )
     task = result.task.replace("/", "--")
     return Path("results", owner, name, f"{task}-{result.track}-{fingerprint(result)}.json")

@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 import statistics
 from collections.abc import Iterable, Sequence
 from datetime import datetime
@@ -17,12 +18,16 @@ from pdebench_fm.limits import RESULT_BYTES, read_limited
 from pdebench_fm.protocol.divisions import Division, division_of
 from pdebench_fm.protocol.tracks import LITE_TEST_ROWS, Start, Track
 from pdebench_fm.results.fields import (
+    MOST_CELLS,
     Count,
     Digest,
+    Error,
+    IntervalEnd,
     Moment,
-    NonNegative,
+    Parameter,
     Positive,
     Record,
+    Seconds,
     Text,
     Version,
     duplicates,
@@ -44,15 +49,15 @@ class Metrics(Record):
     predicting zero. `band_*` are the parts of the relative L2 error in bands of spatial frequencies.
     """
 
-    relative_l2_mean: NonNegative
-    relative_l2_median: NonNegative
-    relative_l2_p95: NonNegative
-    relative_h1_mean: NonNegative
-    band_low_mean: NonNegative
-    band_mid_mean: NonNegative
-    band_high_mean: NonNegative
-    residual_mean: NonNegative
-    max_error_mean: NonNegative
+    relative_l2_mean: Error
+    relative_l2_median: Error
+    relative_l2_p95: Error
+    relative_h1_mean: Error
+    band_low_mean: Error
+    band_mid_mean: Error
+    band_high_mean: Error
+    residual_mean: Error
+    max_error_mean: Error
 
     @model_validator(mode="after")
     def _quantiles_are_ordered(self) -> Self:
@@ -66,7 +71,9 @@ class Environment(Record):
 
     package_version: Text
     python: Text
-    libraries: Annotated[dict[Text, Text], AfterValidator(lambda libraries: dict(sorted(libraries.items())))]
+    libraries: Annotated[
+        dict[Text, Text], Field(max_length=100), AfterValidator(lambda libraries: dict(sorted(libraries.items())))
+    ]
     device: Text
     threads: Positive | None
 
@@ -75,7 +82,7 @@ class Provenance(Record):
     """Where and when the outcome of a cell was computed, and how long it took."""
 
     environment: Environment
-    seconds: NonNegative
+    seconds: Seconds
     date: Moment
 
 
@@ -114,7 +121,7 @@ class CellRecord(Setting):
     metrics: Metrics
     samples_sha256: Digest
     environment: Environment
-    seconds: NonNegative
+    seconds: Seconds
     date: Moment
 
 
@@ -133,10 +140,10 @@ class Summary(Record):
     is for the mean over new draws of what it `covers`; `digits` is -log10 of the mean, None where that is 0.
     """
 
-    mean: NonNegative
-    standard_deviation: NonNegative | None
-    interval_low: NonNegative
-    interval_high: NonNegative
+    mean: Error
+    standard_deviation: IntervalEnd | None
+    interval_low: IntervalEnd
+    interval_high: IntervalEnd
     covers: Covers
     digits: FiniteFloat | None
 
@@ -151,9 +158,9 @@ class Summary(Record):
 class ParameterScore(Record):
     """The mean relative L2 error over the test rows of one value of the varied parameter, and over the seeds."""
 
-    parameter: FiniteFloat
+    parameter: Parameter
     rows: Positive
-    mean: NonNegative
+    mean: Error
 
 
 class Run(Record):
@@ -164,9 +171,9 @@ class Run(Record):
 
     start: Start
     shots: Count
-    seeds: Annotated[tuple[Count, ...], Field(min_length=1)]
+    seeds: Annotated[tuple[Count, ...], Field(min_length=1, max_length=MOST_CELLS)]
     summary: Summary
-    by_parameter: tuple[ParameterScore, ...] = ()
+    by_parameter: Annotated[tuple[ParameterScore, ...], Field(max_length=1000)] = ()
 
 
 class ModelRecord(Record):
@@ -233,15 +240,15 @@ class Result(Record):
     task: Text
     track: Track
     resolution: Positive
-    test_rows: Annotated[int, Field(ge=2)]
+    test_rows: Annotated[Positive, Field(ge=2)]
     division: Division
     method: Text
     deterministic: bool
     model: ModelRecord
     dataset: DatasetRecord
-    cells: Annotated[tuple[CellRecord, ...], AfterValidator(in_order)]
-    failures: Annotated[tuple[Failure, ...], AfterValidator(in_order)] = ()
-    runs: tuple[Run, ...]
+    cells: Annotated[tuple[CellRecord, ...], Field(max_length=MOST_CELLS), AfterValidator(in_order)]
+    failures: Annotated[tuple[Failure, ...], Field(max_length=MOST_CELLS), AfterValidator(in_order)] = ()
+    runs: Annotated[tuple[Run, ...], Field(max_length=MOST_CELLS)]
 
     @model_validator(mode="after")
     def _is_consistent(self) -> Self:
@@ -264,13 +271,15 @@ class Result(Record):
 
     def _check_runs(self) -> None:
         """Hold the runs to the cells that they are derived from."""
-        expected = dict.fromkeys((cell.start, cell.shots) for cell in self.cells)
+        expected: dict[tuple[Start, int], list[CellRecord]] = {}
+        for cell in self.cells:
+            expected.setdefault((cell.start, cell.shots), []).append(cell)
         given = [(run.start, run.shots) for run in self.runs]
         if given != list(expected):
             raise ValueError(f"runs should be those of the cells, {_settings(expected)}, not {_settings(given)}")
         for run in self.runs:
             name = f"{run.start}, {run.shots} shots"
-            cells = self.cells_of(run)
+            cells = expected[run.start, run.shots]
             seeds = tuple(cell.seed for cell in cells)
             if run.seeds != seeds:
                 raise ValueError(f"seeds of {name} are {list(run.seeds)}, but those of the cells are {list(seeds)}")
@@ -320,7 +329,9 @@ def headline(errors: Sequence[float]) -> dict[str, float | None]:
     mean = statistics.fmean(errors)
     return {
         "mean": mean,
-        "standard_deviation": statistics.stdev(errors) if len(errors) > 1 else None,
+        "standard_deviation": math.hypot(*(error - mean for error in errors)) / math.sqrt(len(errors) - 1)
+        if len(errors) > 1
+        else None,
         "digits": -math.log10(mean) if mean > 0.0 else None,
     }
 
@@ -360,7 +371,9 @@ def read_result(path: Path) -> Result:
     try:
         result = Result.model_validate_json(text, strict=True)
     except ValidationError as error:
-        raise PdefmError(f"{path} {_what_is_wrong(error.errors())}") from error
+        raise PdefmError(f"{path} {_what_is_wrong(error.errors(include_url=False))}") from error
+    if (again := _twice_in(text)) is not None:
+        raise PdefmError(f"{path} is not a valid result: it holds {again!r:.80} twice in one place")
     if "schema_version" not in result.model_fields_set:  # the default is for code, never guessed for a file
         raise PdefmError(f"{path} is not a valid result: schema_version is missing")
     return result
@@ -371,14 +384,46 @@ def find_result_files(paths: Iterable[Path]) -> list[Path]:
 
     Raises:
         UsageError: a folder has none.
+        PdefmError: a folder in one of them is a link, or cannot be read.
     """
     files: list[Path] = []
     for path in paths:
-        found = sorted(path.rglob("*.json")) if path.is_dir() else [path]
+        found = result_files_under(path) if path.is_dir() else [path]
         if not found:
             raise UsageError(f"no result files (*.json) under {path}")
         files.extend(found)
     return files
+
+
+def result_files_under(folder: Path) -> list[Path]:
+    """Return every `*.json` in a folder and below, in order.
+
+    Raises:
+        PdefmError: a folder is a link, which may lead anywhere, or cannot be read: what is in it would be missing.
+    """
+
+    def refuse(error: OSError) -> None:
+        raise PdefmError(f"cannot read the folder {error.filename}: {error.strerror}") from error
+
+    files = []
+    for place, folders, names in os.walk(folder, onerror=refuse):
+        for name in folders:
+            if Path(place, name).is_symlink():
+                raise PdefmError(f"{Path(place, name)} is a link to a folder, which is not followed")
+        files += [Path(place, name) for name in names if name.endswith(".json")]
+    return sorted(files)
+
+
+def _twice_in(text: str) -> str | None:
+    """Return a key that one of the objects in valid JSON has twice, of which a reader would take one in silence."""
+    found: list[str] = []
+
+    def note(pairs: list[tuple[str, object]]) -> None:
+        if len({key for key, _ in pairs}) < len(pairs):
+            found.extend(duplicates(key for key, _ in pairs))
+
+    json.loads(text, object_pairs_hook=note)
+    return found[0] if found else None
 
 
 def _what_is_wrong(errors: list[ErrorDetails]) -> str:

@@ -1,6 +1,6 @@
 """Runs, derived from cells and their per-sample scores: means, intervals, and the score by value of the parameter."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -14,7 +14,6 @@ from pdebench_fm.results.intervals import interval_of_mean
 from pdebench_fm.results.result import (
     CellRecord,
     DatasetRecord,
-    Metrics,
     ParameterScore,
     Result,
     Run,
@@ -23,7 +22,7 @@ from pdebench_fm.results.result import (
     covered,
     headline,
 )
-from pdebench_fm.results.samples import errors_of, samples_of, summarise
+from pdebench_fm.results.samples import by_cell
 
 
 def runs_of(cells: Sequence[CellRecord], samples: pa.Table, dataset: DatasetRecord) -> tuple[Run, ...]:
@@ -34,27 +33,30 @@ def runs_of(cells: Sequence[CellRecord], samples: pa.Table, dataset: DatasetReco
         samples: their per-sample scores, at least two rows each.
         dataset: what was scored, which says whether its parameter takes whole numbers alone.
     """
-    settings: dict[tuple[Start, int], list[CellRecord]] = {}
-    for cell in cells:
-        settings.setdefault((cell.start, cell.shots), []).append(cell)
-    return tuple(_run(of_run, samples, by_parameter=_is_discrete(dataset)) for of_run in settings.values())
+    if not cells:
+        return ()
+    parts = by_cell(samples)
+    errors = np.stack([parts[cell.key].column("relative_l2").to_numpy() for cell in cells])
+    return _runs(cells, errors, parts[cells[0].key].column("parameter").to_numpy(), dataset)
 
 
 def check_derived(result: Result, samples: pa.Table, where: str) -> None:
-    """Hold everything in a result that follows from its per-sample scores to them.
+    """Hold everything in a result that follows from its per-sample scores to them, as `read_own_samples` gives them.
 
     Raises:
         PdefmError: if a value is not what the scores give; `where` names the file.
     """
-    for cell in result.cells:
-        table = samples_of(samples, cell.key)
-        expected = summarise({name: table.column(name).to_numpy() for name in METRIC_NAMES})
-        for field in Metrics.model_fields:
-            found, right = getattr(cell.metrics, field), getattr(expected, field)
+    if not result.cells:
+        return
+    columns = {name: samples.column(name).to_numpy().reshape(-1, result.test_rows) for name in METRIC_NAMES}
+    for cell, expected in zip(result.cells, _summaries(columns), strict=True):
+        for field, right in expected.items():
+            found = getattr(cell.metrics, field)
             if not agree(found, right):
                 name = f"{cell.start}, {cell.shots} shots, seed {cell.seed}"
                 raise PdefmError(f"{where} is not a valid result: {field} of {name} is {found!r}, not {right!r}")
-    derived = runs_of(result.cells, samples, result.dataset)
+    parameters = samples.column("parameter").to_numpy()[: result.test_rows]
+    derived = _runs(result.cells, columns["relative_l2"], parameters, result.dataset)
     for given, due in zip(result.runs, derived, strict=True):
         name = f"{given.start}, {given.shots} shots"
         for field in ("interval_low", "interval_high"):
@@ -66,8 +68,36 @@ def check_derived(result: Result, samples: pa.Table, where: str) -> None:
             raise PdefmError(f"{where} is not a valid result: by_parameter of {name} is not what the samples give")
 
 
-def _run(cells: Sequence[CellRecord], samples: pa.Table, *, by_parameter: bool) -> Run:
-    errors = errors_of(samples, [cell.key for cell in cells])
+def _summaries(columns: Mapping[str, NDArray[np.float64]]) -> list[dict[str, float]]:
+    """Return the metrics of every cell as `summarise` does, to `AGREEMENT`, all cells at once.
+
+    Args:
+        columns: errors by metric, (cells, rows).
+    """
+    summaries = {f"{name}_mean": values.mean(axis=1).tolist() for name, values in columns.items()}
+    median, high = np.quantile(columns["relative_l2"], [0.5, 0.95], axis=1).tolist()
+    summaries |= {"relative_l2_median": median, "relative_l2_p95": high}
+    return [dict(zip(summaries, values, strict=True)) for values in zip(*summaries.values(), strict=True)]
+
+
+def _runs(
+    cells: Sequence[CellRecord],
+    errors: NDArray[np.float64],
+    parameters: NDArray[np.float64],
+    dataset: DatasetRecord,
+) -> tuple[Run, ...]:
+    """Return the runs of cells with these errors, (cells, rows), on rows with these parameters, (rows,)."""
+    settings: dict[tuple[Start, int], list[int]] = {}
+    for i, cell in enumerate(cells):
+        settings.setdefault((cell.start, cell.shots), []).append(i)
+    discrete = _is_discrete(dataset)
+    return tuple(
+        _run([cells[i] for i in of_run], errors[of_run], parameters if discrete else None)
+        for of_run in settings.values()
+    )
+
+
+def _run(cells: Sequence[CellRecord], errors: NDArray[np.float64], parameters: NDArray[np.float64] | None) -> Run:
     low, high = interval_of_mean(errors)
     summary = {
         **headline([cell.metrics.relative_l2_mean for cell in cells]),
@@ -81,9 +111,7 @@ def _run(cells: Sequence[CellRecord], samples: pa.Table, *, by_parameter: bool) 
         shots=first.shots,
         seeds=tuple(cell.seed for cell in cells),
         summary=Summary.model_validate(summary),
-        by_parameter=_by_parameter(errors, samples_of(samples, first.key).column("parameter").to_numpy())
-        if by_parameter
-        else (),
+        by_parameter=() if parameters is None else _by_parameter(errors, parameters),
     )
 
 

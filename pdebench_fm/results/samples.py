@@ -2,13 +2,12 @@
 
 import hashlib
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
@@ -17,6 +16,7 @@ from pdebench_fm.files import atomic_path
 from pdebench_fm.limits import ROW_BYTES, SAMPLE_ROWS, MiB, in_bytes
 from pdebench_fm.protocol.metrics import METRIC_NAMES, Errors
 from pdebench_fm.protocol.tracks import Start
+from pdebench_fm.results.fields import SAMPLE_ERRORS
 from pdebench_fm.results.result import CellKey, Metrics, Result
 
 SCHEMA = pa.schema(
@@ -35,6 +35,7 @@ _PIECE_ROWS = 65_536  # read at once
 _LONGEST_WORD = 16  # letters, of which "pretrained" has ten
 _KEY_NAMES = ("start", "shots", "seed")  # of a cell
 _NAMES = SCHEMA.names.index("parameter")  # the columns before it name the cell and the row
+_NONE = SCHEMA.empty_table()
 
 
 @dataclass(frozen=True)
@@ -80,7 +81,7 @@ def samples_table(scored: Iterable[CellScores]) -> pa.Table:
             **{name: pa.array(cell.errors[name]) for name in METRIC_NAMES},
         }
         parts.append(pa.table(columns, schema=SCHEMA))
-    return pa.concat_tables(parts) if parts else SCHEMA.empty_table()
+    return pa.concat_tables(parts) if parts else _NONE
 
 
 def write_samples(table: pa.Table, path: Path) -> None:
@@ -96,11 +97,11 @@ def read_samples(path: Path) -> pa.Table:
         UsageError: if there is no such file.
         PdefmError: if it is not one of per-sample scores.
     """
-    return pa.concat_tables([SCHEMA.empty_table(), *_pieces(path)])
+    return pa.concat_tables([_NONE, *_pieces(path)])
 
 
 def read_own_samples(path: Path, result: Result) -> pa.Table:
-    """Read the per-sample scores beside a result file, and check that they are the result's own.
+    """Return the per-sample scores beside a result file, cell after cell as in the result, if they are its own.
 
     Scores of cells that the result doesn't have are left aside: those of a writing that was interrupted between its two
     files.
@@ -113,23 +114,44 @@ def read_own_samples(path: Path, result: Result) -> pa.Table:
     due = len(result.cells) * result.test_rows
     if due > SAMPLE_ROWS:
         raise PdefmError(f"{path} states {due:,} per-sample scores: at most {SAMPLE_ROWS:,} are read")
-    table, held = SCHEMA.empty_table(), 0
+    gathered, held = [_NONE], 0
     for piece in _pieces(place, due):
-        wanted = _of_cells(piece, result)
-        held += wanted.num_rows
+        gathered.append(_of_cells(piece, result))
+        held += gathered[-1].num_rows
         if held > due:
             break
-        table = pa.concat_tables([table, wanted])
     if held != due:
         raise PdefmError(f"{place} does not hold the {due:,} scores that {path.name} states: evaluate again")
-    own = [samples_of(table, cell.key) for cell in result.cells]
-    for cell, samples in zip(result.cells, own, strict=True):
+    parts = by_cell(pa.concat_tables(gathered))
+    own = []
+    for cell in result.cells:
+        samples = parts.get(cell.key, _NONE)
         if samples.num_rows != result.test_rows or samples_digest(samples) != cell.samples_sha256:
             raise PdefmError(
                 f"{place} does not hold the scores of {path.name} ({cell.start}, {cell.shots} shots, seed "
                 f"{cell.seed}): evaluate again, into another folder"
             )
-    return pa.concat_tables(own) if own else SCHEMA.empty_table()
+        own.append(samples)
+    table = pa.concat_tables(own) if own else _NONE
+    if wrong := _what_cannot_be(table, result.test_rows):
+        raise PdefmError(f"{place} does not hold per-sample scores: {wrong}")
+    return table
+
+
+def by_cell(table: pa.Table) -> dict[CellKey, pa.Table]:
+    """Return the rows of each cell, in the order of the test split."""
+    if not table.num_rows:
+        return {}
+    columns = _names_and_rows(table)
+    if not _is_in_order(columns):
+        table = table.sort_by([(name, "ascending") for name in columns])
+        columns = _names_and_rows(table)
+    begins = np.flatnonzero(_changes(columns)).tolist()
+    starts = table.column("start").take(pa.array(begins)).to_pylist()
+    return {
+        (start, int(columns["shots"][begin]), int(columns["seed"][begin])): table.slice(begin, end - begin)
+        for start, begin, end in zip(starts, begins, [*begins[1:], table.num_rows], strict=True)
+    }
 
 
 def _of_cells(piece: pa.Table, result: Result) -> pa.Table:
@@ -152,8 +174,8 @@ def _pieces(path: Path, least: int = 0) -> Iterator[pa.Table]:
     if not path.is_file():
         raise UsageError(f"no per-sample scores at {path}: evaluate again to get them")
     try:
-        # A word stays in the file's dictionary: there it lies once, however many rows repeat it.
-        with pq.ParquetFile(path, read_dictionary=["start"]) as file:
+        # Of a small file, threads would take most of the time. A word stays in the file's dictionary: there it lies once, however many rows repeat it.
+        with pq.ParquetFile(path, read_dictionary=["start"], pre_buffer=False) as file:
             _check_header(path, file, least)
             for batch in file.iter_batches(_PIECE_ROWS, use_threads=False):
                 yield _checked(path, pa.Table.from_batches([batch]))
@@ -198,9 +220,7 @@ def _as_word(field: pa.Field) -> pa.Field:
 
 def samples_of(table: pa.Table, key: CellKey) -> pa.Table:
     """Return the rows of one cell, in the order of the test split."""
-    start, shots, seed = key
-    chosen = (pc.field("start") == start) & (pc.field("shots") == shots) & (pc.field("seed") == seed)
-    return table.filter(chosen).sort_by("index")
+    return by_cell(table).get(key, _NONE)
 
 
 def samples_digest(samples: pa.Table) -> str:
@@ -217,4 +237,42 @@ def samples_digest(samples: pa.Table) -> str:
 
 def errors_of(table: pa.Table, keys: Iterable[CellKey]) -> NDArray[np.float64]:
     """Return the relative ℓ² errors of cells of one task, (cells, rows), in the order of the test split."""
-    return np.stack([samples_of(table, key).column("relative_l2").to_numpy() for key in keys])
+    parts = by_cell(table)
+    return np.stack([parts[key].column("relative_l2").to_numpy() for key in keys])
+
+
+def _names_and_rows(table: pa.Table) -> dict[str, NDArray[np.int64]]:
+    """Return the columns that name cells and rows, as whole numbers in their order."""
+    starts = table.column("start").combine_chunks().dictionary_encode()
+    ranks = np.argsort(np.argsort(starts.dictionary.to_numpy(zero_copy_only=False).astype(str)))
+    columns = {"start": ranks[starts.indices.to_numpy(zero_copy_only=False)]}
+    return columns | {name: table.column(name).to_numpy() for name in SCHEMA.names[1:_NAMES]}
+
+
+def _changes(columns: Mapping[str, NDArray[np.int64]]) -> NDArray[np.bool_]:
+    """Return which rows are of another cell than the ones before them; the first is."""
+    named = np.stack([columns[name] for name in SCHEMA.names[: _NAMES - 1]])
+    return np.append(True, (named[:, 1:] != named[:, :-1]).any(axis=0))
+
+
+def _is_in_order(columns: Mapping[str, NDArray[np.int64]]) -> bool:
+    """Tell whether the rows of each cell stand together, in the order of the test split."""
+    changes = _changes(columns)
+    cells = np.stack([columns[name] for name in SCHEMA.names[: _NAMES - 1]])[:, changes]
+    together = len(np.unique(cells, axis=1).T) == changes.sum()
+    return bool(together and (np.diff(columns["index"])[~changes[1:]] > 0).all())
+
+
+def _what_cannot_be(table: pa.Table, rows: int) -> str:
+    """Return what values no evaluation gives, "" if there are none; of cells with so many rows each."""
+    index = table.column("index").to_numpy().reshape(-1, rows)
+    if (index != np.arange(rows)).any():
+        return f"its rows are not those of a test split from 0 to {rows - 1}"
+    if not np.isfinite(table.column("parameter").to_numpy()).all():
+        return "a parameter is not finite"
+    low, high = SAMPLE_ERRORS
+    for name in METRIC_NAMES:
+        values = table.column(name).to_numpy()
+        if not ((values == 0.0) | ((values >= low) & (values <= high))).all():
+            return f"{name} should be 0, or from {low} to {high}, everywhere"
+    return ""

@@ -107,7 +107,7 @@ def cached_models(unusable: list[Unusable] | None = None) -> list[ZooEntry]:
     """
     try:
         repositories = scan_cache_dir().repos
-    except CacheNotFound:
+    except (CacheNotFound, RuntimeError):  # the latter for a user without a home, who has no cache
         return []
     except (OSError, ValueError) as error:  # a file in place of the folder, or one that may not be read
         if unusable is not None:

@@ -9,6 +9,7 @@ from huggingface_hub import CommitOperationAdd
 from pydantic import ValidationError
 
 from pdebench_fm.errors import PdefmError, UsageError
+from pdebench_fm.folders import expanded
 from pdebench_fm.hub.failures import HubError
 from pdebench_fm.hub.names import check_namespace, check_not_older, check_version, tagged_versions
 from pdebench_fm.hub.repository import Expected, Repository, Snapshot, file_identities, hub_client, identities
@@ -124,7 +125,7 @@ def publish_model(
 def _folder_of(reference: str | Path) -> Path:
     """Return where the files of a model lie that is not on the Hub."""
     text = str(reference)
-    if text not in zoo_names() and not Path(text).expanduser().is_dir() and split_reference(text) is not None:
+    if text not in zoo_names() and not expanded(text).is_dir() and split_reference(text) is not None:
         raise UsageError(f"there is no folder {text} here: give a model of the package, or the folder of a pretraining")
     return resolve(reference).directory
 

@@ -1,14 +1,17 @@
 """The page's text, and where it may be written."""
 
 import json
+import os
 import re
+from pathlib import Path
 
 import pytest
 from factories import make_environment, make_model, make_result, make_run
 
 from pdebench_fm.errors import PdefmError, UsageError
 from pdebench_fm.leaderboard.site import build_site, number, render
-from pdebench_fm.leaderboard.store import Entry, row_path
+from pdebench_fm.leaderboard.store import Entry, Skipped, row_path
+from pdebench_fm.models.sizes import rounded_count
 
 
 def page_of(*results):
@@ -51,7 +54,7 @@ def test_the_page_shows_scores_of_every_row(root, tmp_path):
     text = build_site(root, tmp_path / "site").read_text(encoding="utf-8")
     scores = ("0.200", "0.110", "0.0600", "0.900", "1.50", "0.0300")
     intervals = ("0.190–0.211", "0.0889–0.136")
-    for shown in (*scores, *intervals, "fno-poisson-64k", "70.0 k", "acme"):
+    for shown in (*scores, *intervals, "fno-poisson-64k", rounded_count(70_000), "acme"):
         assert shown in text
     assert text.count("<tbody data-row=") == 9
     assert "Protocol v1" in text
@@ -141,11 +144,62 @@ def test_a_file_instead_of_a_folder_is_refused(root, tmp_path):
         build_site(root, tmp_path / "site")
 
 
-def test_a_bad_row_writes_no_page(root, tmp_path):
-    (root / "results" / "pdebench-fm" / "bad.json").write_text("{}")
-    with pytest.raises(PdefmError, match=r"bad\.json"):
+def test_a_bad_file_is_named_and_the_page_is_otherwise_as_without_it(root, tmp_path):
+    whole = build_site(root, tmp_path / "site").read_text(encoding="utf-8")
+    (root / "results" / "pdebench-fm" / "bad<b>\x1b[31m\u202e.json").write_text('{"\\u001b<i>": 1}')
+    notes = []
+    page = build_site(root, tmp_path / "site", notes.append).read_text(encoding="utf-8")
+    (note,) = notes
+    assert "bad<b>" in note
+    section = re.search(r'<section class="notes" id="skipped">.*?</section>', page, re.S)[0]
+    assert r"results/pdebench-fm/bad&lt;b&gt;\x1b[31m\u202e.json: " in section
+    assert page.replace(section + "\n", "") == whole
+    assert not re.search("[\x00-\x08\x0b-\x1f\x7f\u202a-\u202e\u2066-\u2069]", page)
+
+
+def test_of_thousands_of_bad_files_a_hundred_are_named():
+    skipped = [Skipped(Path(f"results/{i}.json"), "no") for i in range(5000)]
+    page = render([], skipped)
+    assert "results/99.json: no" in page
+    assert "results/100.json" not in page
+    assert "and 4900 more" in page
+
+
+def test_of_the_many_failures_of_one_result_a_dozen_are_named():
+    failures = [{"start": "scratch", "shots": 32, "seed": seed, "reason": "no"} for seed in range(900)]
+    page = page_of(make_result(failures=failures))
+    assert "seed 11: no" in page
+    assert "seed 12: no" not in page
+    assert "on poisson/in-domain (lite): 888 more" in page
+
+
+def test_a_folder_of_rows_that_is_a_link_is_an_error(root, tmp_path):
+    (root / "results" / "acme").rename(tmp_path / "acme")
+    (root / "results" / "acme").symlink_to(tmp_path / "acme")
+    with pytest.raises(PdefmError, match=r"results/acme is a link to a folder"):
         build_site(root, tmp_path / "site")
     assert not (tmp_path / "site").exists()
+
+
+def test_a_folder_of_rows_that_cannot_be_read_is_an_error(root, tmp_path, monkeypatch):
+    scandir = os.scandir
+
+    def forbidden(path):
+        if Path(path).name == "acme":
+            raise PermissionError(13, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", forbidden)  # root, who runs tests, may read everything
+    with pytest.raises(PdefmError, match=r"cannot read the folder .*results/acme: Permission denied"):
+        build_site(root, tmp_path / "site")
+    assert not (tmp_path / "site").exists()
+
+
+@pytest.mark.parametrize("make", [Path.touch, lambda path: path.symlink_to(path.with_name("gone"))])
+def test_what_stands_where_the_folder_of_rows_should_be_is_an_error(tmp_path, make):
+    make(tmp_path / "results")
+    with pytest.raises(PdefmError, match="results is no folder"):
+        build_site(tmp_path, tmp_path / "site")
 
 
 def test_failed_runs_are_named_with_their_reason():

@@ -165,9 +165,44 @@ def test_the_command_says_what_it_drew_and_what_it_left_out(keep, tmp_path, caps
     failure = {"start": "scratch", "shots": 8, "seed": 0, "reason": "a [b] reason"}
     out = tmp_path / "sub" / "a.svg"
     assert main(["plot", str(keep(make_result(failures=(failure,)))), "--kind", "shots", "--out", str(out)]) == 0
-    output = capsys.readouterr().out
+    output = capsys.readouterr()
     assert (
-        "note: fno-poisson-1m on poisson/in-domain, scratch, 8 shots: left out, 1 seed failed (a [b] reason)" in output
+        "note: fno-poisson-1m on poisson/in-domain, scratch, 8 shots: left out, 1 seed failed (a [b] reason)"
+        in output.err
     )
-    assert f"drew {out}" in output
+    assert f"drew {out}" in output.out
     assert out.read_bytes().startswith(b"<?xml")
+
+
+def test_of_many_files_a_bad_one_is_named_and_left_out(keep, tmp_path, capsys):
+    folder = keep(make_result()).parent
+    (folder / "bad\x1b[31m.json").write_text("{}")
+    (folder / "gone.json").symlink_to(folder / "away")
+    assert main(["plot", str(folder), "--kind", "shots", "--out", str(tmp_path / "a.svg")]) == 0
+    notes = sorted(capsys.readouterr().err.splitlines())
+    assert len(notes) == 2
+    assert rf"{folder}/bad\x1b[31m.json is not a valid result" in notes[0]
+    assert f"no result file at {folder}/gone.json" in notes[1]
+    assert (
+        main(["plot", str(folder / "none.json"), str(folder), "--kind", "shots", "--out", str(tmp_path / "b.svg")]) == 2
+    )
+    assert f"no result file at {folder / 'none.json'}" in capsys.readouterr().err
+
+
+def test_a_result_of_a_task_that_nobody_knows_is_left_out(keep, tmp_path):
+    folder = keep(make_result()).parent
+    write_result(make_result("burgers/in-domain"), folder / "burgers.json")
+    drawing = draw([folder], "shots", tmp_path / "a.svg")
+    assert len(drawing.notes) == 1
+    assert "burgers.json: unknown task 'burgers/in-domain'" in drawing.notes[0]
+    with pytest.raises(UsageError, match="unknown task"):
+        draw([folder / "burgers.json"], "shots", tmp_path / "b.svg")
+
+
+def test_more_lines_than_a_picture_can_have_are_refused(keep, tmp_path):
+    folder = keep(make_result()).parent
+    for i in range(301):
+        write_result(make_result(model=f"m{i}", runs=[make_run((0.1,))]), folder / f"m{i}.json")
+    with pytest.raises(UsageError, match="303 lines are too many for one picture"):
+        draw([folder], "shots", tmp_path / "a.svg")
+    assert not (tmp_path / "a.svg").exists()

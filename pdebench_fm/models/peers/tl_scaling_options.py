@@ -97,10 +97,10 @@ def read_options(path: Path, entry: str | None = None) -> PeerOptions:
         UsageError: If the file does not exist, or which of its configurations is meant is not said, or wrongly.
         PdefmError: If it is no such file, or an option is missing or not supported.
     """
+    if not path.is_file():
+        raise UsageError(f"no configuration file {path}")
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise UsageError(f"no configuration file {path}") from None
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise PdefmError(f"{path} is not a YAML file") from error
     if not isinstance(content, dict) or not content:
