@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
@@ -174,7 +175,8 @@ def _pieces(path: Path, least: int = 0) -> Iterator[pa.Table]:
     if not path.is_file():
         raise UsageError(f"no per-sample scores at {path}: evaluate again to get them")
     try:
-        # Of a small file, threads would take most of the time. A word stays in the file's dictionary: there it lies once, however many rows repeat it.
+        # A word stays in the file's dictionary: there it lies once, however many rows repeat it. Of a small file,
+        # reading ahead would take most of the time.
         with pq.ParquetFile(path, read_dictionary=["start"], pre_buffer=False) as file:
             _check_header(path, file, least)
             for batch in file.iter_batches(_PIECE_ROWS, use_threads=False):
