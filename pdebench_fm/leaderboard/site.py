@@ -2,7 +2,7 @@
 
 import base64
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ from jinja2 import Environment as Templates
 from jinja2 import PackageLoader, StrictUndefined
 
 from pdebench_fm.errors import UsageError
-from pdebench_fm.files import write_atomically
+from pdebench_fm.files import atomic_path
 from pdebench_fm.leaderboard.board import (
     STANDARD_RESOLUTION,
     Board,
@@ -64,12 +64,18 @@ def build_site(root: Path, out: Path, on_note: Callable[[str], None] = lambda _n
     entries = load(root, skipped.append)
     for file in skipped:
         on_note(f"left out: {file.reason}")
-    write_atomically(page, render(entries, skipped))
+    with atomic_path(page) as temporary, temporary.open("w", encoding="utf-8", newline="\n") as opened:
+        opened.writelines(_pieces(entries, skipped))  # which together would take ten times the page's size in memory
     return page
 
 
 def render(entries: Sequence[Entry], skipped: Sequence[Skipped] = ()) -> str:
     """Return the page for `entries`, which says what of the rows was skipped."""
+    return "".join(_pieces(entries, skipped))
+
+
+def _pieces(entries: Sequence[Entry], skipped: Sequence[Skipped]) -> Iterator[str]:
+    """Return the page piece by piece."""
     boards = make_boards(entries)
     script = _template_text("board.js")
     environment = Templates(
@@ -80,7 +86,7 @@ def render(entries: Sequence[Entry], skipped: Sequence[Skipped] = ()) -> str:
         lstrip_blocks=True,
     )
     environment.filters.update(number=number, parameters=_parameters, needed=_needed, short=_short)
-    return environment.get_template("index.html.jinja").render(
+    return environment.get_template("index.html.jinja").generate(
         generator=GENERATOR,
         style=_template_text("style.css"),
         script=script,

@@ -4,6 +4,7 @@ import hashlib
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -115,25 +116,31 @@ def read_own_samples(path: Path, result: Result) -> pa.Table:
     due = len(result.cells) * result.test_rows
     if due > SAMPLE_ROWS:
         raise PdefmError(f"{path} states {due:,} per-sample scores: at most {SAMPLE_ROWS:,} are read")
-    gathered, held = [_NONE], 0
+    gathered, held, has_others = [_NONE], 0, False
     for piece in _pieces(place, due):
-        gathered.append(_of_cells(piece, result))
+        gathered.append(_of_cells(piece, result) if has_others else piece)
         held += gathered[-1].num_rows
+        if held > due and not has_others:
+            gathered, has_others = [_of_cells(each, result) for each in gathered], True
+            held = sum(each.num_rows for each in gathered)
         if held > due:
             break
     if held != due:
         raise PdefmError(f"{place} does not hold the {due:,} scores that {path.name} states: evaluate again")
-    parts = by_cell(pa.concat_tables(gathered))
+    table, places = _cells_in(pa.concat_tables(gathered))
+    columns = {name: table.column(name).to_numpy() for name in SCHEMA.names[_NAMES:]}
     own = []
     for cell in result.cells:
-        samples = parts.get(cell.key, _NONE)
-        if samples.num_rows != result.test_rows or samples_digest(samples) != cell.samples_sha256:
+        begin, end = places.get(cell.key, (0, 0))
+        digest = _digest({name: values[begin:end] for name, values in columns.items()})
+        if end - begin != result.test_rows or digest != cell.samples_sha256:
             raise PdefmError(
                 f"{place} does not hold the scores of {path.name} ({cell.start}, {cell.shots} shots, seed "
                 f"{cell.seed}): evaluate again, into another folder"
             )
-        own.append(samples)
-    table = pa.concat_tables(own) if own else _NONE
+        own.append((begin, end))
+    if own != list(pairwise(range(0, table.num_rows + 1, result.test_rows))):
+        table = pa.concat_tables([table.slice(begin, end - begin) for begin, end in own]) if own else _NONE
     if wrong := _what_cannot_be(table, result.test_rows):
         raise PdefmError(f"{place} does not hold per-sample scores: {wrong}")
     return table
@@ -141,18 +148,8 @@ def read_own_samples(path: Path, result: Result) -> pa.Table:
 
 def by_cell(table: pa.Table) -> dict[CellKey, pa.Table]:
     """Return the rows of each cell, in the order of the test split."""
-    if not table.num_rows:
-        return {}
-    columns = _names_and_rows(table)
-    if not _is_in_order(columns):
-        table = table.sort_by([(name, "ascending") for name in columns])
-        columns = _names_and_rows(table)
-    begins = np.flatnonzero(_changes(columns)).tolist()
-    starts = table.column("start").take(pa.array(begins)).to_pylist()
-    return {
-        (start, int(columns["shots"][begin]), int(columns["seed"][begin])): table.slice(begin, end - begin)
-        for start, begin, end in zip(starts, begins, [*begins[1:], table.num_rows], strict=True)
-    }
+    ordered, places = _cells_in(table)
+    return {key: ordered.slice(begin, end - begin) for key, (begin, end) in places.items()}
 
 
 def _of_cells(piece: pa.Table, result: Result) -> pa.Table:
@@ -231,9 +228,14 @@ def samples_digest(samples: pa.Table) -> str:
     That is, of its columns from `parameter` on, each as its name, a zero byte and little-endian float64 values in the
     order of the test split: of the numbers, however a file holds them.
     """
+    return _digest({name: samples.column(name).to_numpy() for name in SCHEMA.names[_NAMES:]})
+
+
+def _digest(columns: Mapping[str, NDArray[np.float64]]) -> str:
     digest = hashlib.sha256()
-    for name in SCHEMA.names[_NAMES:]:
-        digest.update(name.encode() + b"\0" + np.ascontiguousarray(samples.column(name).to_numpy(), "<f8").tobytes())
+    for name, values in columns.items():
+        digest.update(name.encode() + b"\0")
+        digest.update(np.ascontiguousarray(values, "<f8").data)
     return digest.hexdigest()
 
 
@@ -243,26 +245,32 @@ def errors_of(table: pa.Table, keys: Iterable[CellKey]) -> NDArray[np.float64]:
     return np.stack([parts[key].column("relative_l2").to_numpy() for key in keys])
 
 
-def _names_and_rows(table: pa.Table) -> dict[str, NDArray[np.int64]]:
-    """Return the columns that name cells and rows, as whole numbers in their order."""
-    starts = table.column("start").combine_chunks().dictionary_encode()
-    ranks = np.argsort(np.argsort(starts.dictionary.to_numpy(zero_copy_only=False).astype(str)))
-    columns = {"start": ranks[starts.indices.to_numpy(zero_copy_only=False)]}
-    return columns | {name: table.column(name).to_numpy() for name in SCHEMA.names[1:_NAMES]}
+def _cells_in(table: pa.Table) -> tuple[pa.Table, dict[CellKey, tuple[int, int]]]:
+    """Return the rows with those of each cell together, in the order of the test split, and where each cell's are."""
+    if not table.num_rows:
+        return table, {}
+    begins = _begins(table)
+    places = _places(table, begins)
+    descents = np.flatnonzero(np.diff(table.column("index").to_numpy()) <= 0) + 1
+    if len(places) < len(begins) or not np.isin(descents, begins).all():
+        table = table.sort_by([(name, "ascending") for name in SCHEMA.names[:_NAMES]])
+        places = _places(table, _begins(table))
+    return table, places
 
 
-def _changes(columns: Mapping[str, NDArray[np.int64]]) -> NDArray[np.bool_]:
-    """Return which rows are of another cell than the ones before them; the first is."""
-    named = np.stack([columns[name] for name in SCHEMA.names[: _NAMES - 1]])
-    return np.append(True, (named[:, 1:] != named[:, :-1]).any(axis=0))
+def _begins(table: pa.Table) -> NDArray[np.int64]:
+    """Return the rows that are of another cell than the ones before them; the first is."""
+    start = table.column("start").combine_chunks().dictionary_encode().indices.to_numpy()
+    named = (start, table.column("shots").to_numpy(), table.column("seed").to_numpy())
+    changed = np.logical_or.reduce([column[1:] != column[:-1] for column in named])
+    return np.append(0, np.flatnonzero(changed) + 1)
 
 
-def _is_in_order(columns: Mapping[str, NDArray[np.int64]]) -> bool:
-    """Tell whether the rows of each cell stand together, in the order of the test split."""
-    changes = _changes(columns)
-    cells = np.stack([columns[name] for name in SCHEMA.names[: _NAMES - 1]])[:, changes]
-    together = len(np.unique(cells, axis=1).T) == changes.sum()
-    return bool(together and (np.diff(columns["index"])[~changes[1:]] > 0).all())
+def _places(table: pa.Table, begins: NDArray[np.int64]) -> dict[CellKey, tuple[int, int]]:
+    """Return where the rows of each cell begin and end."""
+    first = table.select(SCHEMA.names[: _NAMES - 1]).take(pa.array(begins)).to_pydict()
+    ends = [*begins[1:].tolist(), table.num_rows]
+    return dict(zip(zip(*first.values(), strict=True), zip(begins.tolist(), ends, strict=True), strict=True))
 
 
 def _what_cannot_be(table: pa.Table, rows: int) -> str:

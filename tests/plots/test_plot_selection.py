@@ -203,6 +203,6 @@ def test_more_lines_than_a_picture_can_have_are_refused(keep, tmp_path):
     folder = keep(make_result()).parent
     for i in range(301):
         write_result(make_result(model=f"m{i}", runs=[make_run((0.1,))]), folder / f"m{i}.json")
-    with pytest.raises(UsageError, match="303 lines are too many for one picture"):
+    with pytest.raises(UsageError, match="302 lines are too many for one picture"):
         draw([folder], "shots", tmp_path / "a.svg")
     assert not (tmp_path / "a.svg").exists()
