@@ -73,9 +73,14 @@ HOSTILE = {
     "minus infinity": (lambda: at(SCORE, -math.inf), "finite"),
     "too many cells": (lambda: at(("cells",), document()["cells"] * 400), "cells: should have at most 1000"),
     "too many failures": (
-        lambda: at(("failures",), [FAILURE | {"seed": i} for i in range(20_000)]),
+        lambda: at(("failures",), [FAILURE | {"seed": i} for i in range(10_000)]),
         "failures: should have at most 1000",
     ),
+    "a hundred thousand failures": (
+        lambda: at(("failures",), [FAILURE | {"seed": i} for i in range(100_000)]),
+        "is too large",
+    ),
+    "50 MB of spaces": (lambda: json.dumps(document()) + " " * 50_000_000, "is too large"),
     "too many libraries": (
         lambda: at(("cells", 0, "environment", "libraries"), {str(i): "1" for i in range(10_000)}),
         "libraries",
