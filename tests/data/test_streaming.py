@@ -74,10 +74,10 @@ rows = open_split(sys.argv[1], find_dataset("helmholtz-ood"), "medium", "train")
 print(rows.size, len(rows.batch([0, 599, 301])))
 """,
     "a block of a shard": """
-import glob
+from pathlib import Path
 from pdebench_fm.data.blocks import read_blocks
 from pdebench_fm.physics import SampleKey
-shard = sorted(glob.glob(sys.argv[1] + "/medium/*.parquet"))[0]
+shard = min(Path(sys.argv[1]).glob("medium/*.parquet"))
 blocks = read_blocks(shard, SampleKey("helmholtz", "medium", "train"), 128)
 print(len(next(blocks)))
 """,
