@@ -3,5 +3,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . scripts/environment.sh
+active="${VIRTUAL_ENV:-}"
 install_into_environment ""
 pdefm eval --model fno-mixed-64k --task poisson-ood/medium --shots 32 --track lite "$@"
+[ -n "$active" ] || echo "to use pdefm in this shell: . $PWD/.venv/bin/activate"

@@ -29,7 +29,7 @@ def compare(
     caption = "\n".join(f"not the {comparison.first.track} track's standard rows: {remark}" for remark in remarks)
     table = Table(title=title, title_justify="left", caption=caption or None, caption_justify="left")
     for column in ("start", "shots", *names, "difference", "95 % interval"):
-        table.add_column(column, justify="left" if column == "start" else "right")
+        table.add_column(column, justify="left" if column == "start" else "right", overflow="fold")
     for row in comparison.differences:
         interval = f"{_signed(row.low)} to {_signed(row.high)}"
         table.add_row(row.start, str(row.shots), short(row.first), short(row.second), _signed(row.mean), interval)

@@ -61,7 +61,7 @@ def single_table(result: "Result") -> Table:
     title = f"{result.model.model_id} on {result.task} ({result.track}): relative ℓ² error{_of_method(result)}"
     table = Table(title=title, title_justify="left", caption=_caption([result]), caption_justify="left")
     for column in ("shots", "pretrained", "from scratch", "against scratch"):
-        table.add_column(column, justify="right")
+        table.add_column(column, justify="right", overflow="fold")  # a number is broken rather than cut
     for shots in sorted({shots for _, shots in _settings(result)}):
         pretrained, scratch = runs.get(("pretrained", shots)), runs.get(("scratch", shots))
         ratio = ""
@@ -85,7 +85,8 @@ def suite_table(results: Sequence["Result"]) -> Table:
     table.add_column("task", no_wrap=True)
     table.add_column("model", overflow="fold")
     for start, number in settings:
-        table.add_column(f"{number} shots" if start == "pretrained" else f"{number}, scratch", justify="right")
+        heading = f"{number} shots" if start == "pretrained" else f"{number}, scratch"
+        table.add_column(heading, justify="right", overflow="fold")
     for i, result in enumerate(results):
         runs = {(run.start, run.shots): run for run in result.runs}
         failed = {(failure.start, failure.shots) for failure in result.failures}
@@ -123,7 +124,8 @@ def _caption(results: Sequence["Result"]) -> str:
     """Return what the numbers in brackets are, and which results are not on the standard rows of their track."""
     from pdebench_fm.results.remarks import is_of_one_seed, rows_remark
 
-    lines = ["in brackets: 95 % intervals, for new test samples and new seeds"]
+    of_seeds = any(len(run.seeds) > 1 for result in results for run in result.runs)
+    lines = [f"in brackets: 95 % intervals, for new test samples{' and new seeds' if of_seeds else ''}"]
     if any(is_of_one_seed(run) for result in results for run in result.runs):
         lines.append("*: one seed, so its interval is for new test samples alone")
     remarks: dict[str, list[str]] = {}

@@ -64,6 +64,7 @@ def pretrain(
     require_training_libraries()
     from pydantic import ValidationError
 
+    from pdebench_fm.data.catalogue import find_family
     from pdebench_fm.memory import keep_freed_memory
     from pdebench_fm.models import choose_device
     from pdebench_fm.processes import end_with_parent
@@ -121,4 +122,8 @@ def pretrain(
             )
         except KeyboardInterrupt as interrupt:
             raise InterruptedRunError(": ".join(["interrupted", *interrupt.args])) from interrupt
-    say("saved ", (folder, "bold"), f"; evaluate it with pdefm eval --model {folder} --task poisson-ood/medium")
+    say(
+        "saved ",
+        (folder, "bold"),
+        f"; evaluate it with pdefm eval --model {folder} --task {find_family(config.family)[0]}",
+    )

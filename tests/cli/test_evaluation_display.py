@@ -25,6 +25,20 @@ def test_scores_are_shown_with_their_intervals(show):
     assert "standard rows" not in text
 
 
+def test_no_number_is_cut_in_a_narrow_terminal():
+    buffer = io.StringIO()
+    runs = [make_run((0.2,), shots=0), make_run(), make_run(shots=32), make_run(shots=32, start="scratch")]
+    results = [make_result(model=name, runs=runs) for name in ("fno-mixed-64k", "fno-poisson-64k")]
+    Console(file=buffer, width=80).print(suite_table(results))
+    assert "…" not in buffer.getvalue()
+
+
+def test_zero_shot_scores_alone_say_nothing_of_seeds():
+    text = printed(single_table(make_result(runs=[make_run((0.2,), shots=0)])))
+    assert "95 % intervals, for new test samples" in text
+    assert "new seeds" not in text
+
+
 @pytest.mark.parametrize("show", [single_table, lambda result: suite_table([result, result])])
 def test_an_interval_that_knows_of_one_seed_alone_says_so(show):
     text = printed(show(make_result(runs=[make_run((0.2,), shots=0), make_run((0.1,))])))
