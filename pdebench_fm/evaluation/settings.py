@@ -47,6 +47,7 @@ class RunSettings:
     threads: int = 1
 
 
+_MOST = {"seeds": 10_000, "threads": 1024}  # more threads than the system gives would end the process
 _TRUTH = {"scratch": (True, False), "deterministic": (True, False, None)}
 
 
@@ -70,7 +71,7 @@ def settings_of(shots: object = 0, **words: Any) -> RunSettings:
             raise UsageError(f"{name} must be {right}, not {words[name]!r}")
     for name in ("seeds", "threads"):
         if name in words:
-            words[name] = positive(name, words[name])
+            words[name] = positive(name, words[name], most=_MOST[name])
     numbers = tuple(sorted(set(_numbers(shots))))
     if not numbers:
         raise UsageError("an evaluation needs at least one model, one task and one number of shots")
@@ -82,11 +83,13 @@ def settings_of(shots: object = 0, **words: Any) -> RunSettings:
     return RunSettings(numbers, **words)
 
 
-def positive(name: str, value: object) -> int:
-    """Return a number of seeds, threads, workers, …; raise a `UsageError` for what is no whole number from 1 on."""
+def positive(name: str, value: object, most: int | None = None) -> int:
+    """Return a number of seeds, threads, workers, …; raise a `UsageError` for no whole number from 1 to `most`."""
     number = whole_number(name, value)
     if number < 1:
         raise UsageError(f"{name} must be at least 1, not {number}")
+    if most is not None and number > most:
+        raise UsageError(f"{name} must be at most {most}, not {number}")
     return number
 
 

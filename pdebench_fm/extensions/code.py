@@ -2,7 +2,7 @@
 
 import dis
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from types import CodeType
 
@@ -68,6 +68,10 @@ READING_MODULES = frozenset(
 )
 """Modules through which code may look at files, the environment, the clock or other code."""
 
+_ATTRIBUTES = ("LOAD_ATTR", "LOAD_METHOD")
+_SCOPES = ("GLOBAL", "NAME", "DEREF", "CLASSDEREF", "FAST", "FROM_DICT_OR_GLOBALS", "FROM_DICT_OR_DEREF", "FAST_CHECK")
+_NO_OPERATIONS = frozenset({"EXTENDED_ARG", "CACHE", "NOP"})
+
 
 @dataclass(frozen=True)
 class CodeNames:
@@ -77,11 +81,15 @@ class CodeNames:
         globals: Looked up in its module, or among Python's own.
         attributes: Looked up in whatever object.
         imports: `(level, name, names)` of each import: the number of leading dots, the module, what is taken from it.
+        chains: Each name that is looked up, of whatever scope, with the attributes that follow it: `a.b` is ("a", "b").
+        bound: `(what, as)` of what imports give a name of its own.
     """
 
     globals: frozenset[str]
     attributes: frozenset[str]
     imports: tuple[tuple[int, str, tuple[str, ...]], ...]
+    chains: frozenset[tuple[str, ...]] = frozenset()
+    bound: frozenset[tuple[str, str]] = frozenset()
 
     @property
     def reads(self) -> str | None:
@@ -100,18 +108,35 @@ def code_names(code: CodeType) -> CodeNames:
     """Return the names that a code object uses."""
     names: dict[str, set[str]] = {"GLOBAL": set(), "ATTRIBUTE": set()}
     imports: list[tuple[int, str, tuple[str, ...]]] = []
+    chains: set[tuple[str, ...]] = set()
+    bound: set[tuple[str, str]] = set()
     for part in _with_nested(code):
-        instructions = list(dis.get_instructions(part))
+        instructions = [each for each in dis.get_instructions(part) if each.opname not in _NO_OPERATIONS]
         for i, instruction in enumerate(instructions):
             operation, value = instruction.opname, instruction.argval
             if operation in ("LOAD_GLOBAL", "LOAD_NAME", "STORE_GLOBAL", "LOAD_FROM_DICT_OR_GLOBALS"):
                 names["GLOBAL"].add(value)
-            elif operation in ("LOAD_ATTR", "LOAD_METHOD", "LOAD_SUPER_ATTR", "STORE_ATTR", "IMPORT_FROM"):
+            elif operation in (*_ATTRIBUTES, "LOAD_SUPER_ATTR", "STORE_ATTR", "IMPORT_FROM"):
                 names["ATTRIBUTE"].add(value)
             elif operation == "IMPORT_NAME":
                 level, taken = instructions[i - 2].argval, instructions[i - 1].argval
                 imports.append((int(level or 0), value, tuple(taken or ())))
-    return CodeNames(frozenset(names["GLOBAL"]), frozenset(names["ATTRIBUTE"]), tuple(imports))
+            if operation.startswith("LOAD_") and operation.endswith(_SCOPES) and isinstance(value, str):
+                chains.add((value, *_attributes_after(instructions, i)))
+            if operation in ("IMPORT_NAME", "IMPORT_FROM") and instructions[i + 1].opname.startswith("STORE_"):
+                bound.add((value, instructions[i + 1].argval))
+    attributes = frozenset(names["ATTRIBUTE"])
+    return CodeNames(frozenset(names["GLOBAL"]), attributes, tuple(imports), frozenset(chains), frozenset(bound))
+
+
+def _attributes_after(instructions: Sequence[dis.Instruction], i: int) -> Iterator[str]:
+    """Yield the attributes that are looked up, one in the other, in what instruction `i` has loaded."""
+    for following in instructions[i + 1 :]:
+        if following.opname not in (*_ATTRIBUTES, "STORE_ATTR"):
+            return
+        yield following.argval
+        if following.opname == "STORE_ATTR":
+            return
 
 
 def code_digest(code: CodeType) -> str:

@@ -40,6 +40,7 @@ from torch import Tensor, nn
 
 from pdebench_fm.extensions.code import READING_MODULES, CodeNames, code_digest, code_names
 from pdebench_fm.extensions.local_files import belongs, files_and_libraries, files_of, is_local, library
+from pdebench_fm.extensions.replaced import replaced
 from pdebench_fm.surroundings import standard
 
 _MOST_OBJECTS = 300_000
@@ -62,7 +63,36 @@ _A_CLASS = -1  # in place of the function whose parts are visited
 _MADE_BY_CLASSES = frozenset(
     {"__init__", "__new__", "__post_init__", "__setstate__", "__reduce__", "__init_subclass__"}
 )
-_NO_MATTER = frozenset({"__doc__", "__module__", "__dict__", "__weakref__", "__slots__"})
+# What Python, dataclasses, generics and the like note of a class. Any other name may be computed with.
+_NOTES_ON_CLASSES = frozenset(
+    (
+        "__abstractmethods__",
+        "__annotate__",
+        "__annotate_func__",
+        "__annotations__",
+        "__annotations_cache__",
+        "__attrs_attrs__",
+        "__dataclass_fields__",
+        "__dataclass_params__",
+        "__dict__",
+        "__doc__",
+        "__firstlineno__",
+        "__hash__",
+        "__match_args__",
+        "__module__",
+        "__orig_bases__",
+        "__parameters__",
+        "__qualname__",
+        "__slotnames__",
+        "__slots__",
+        "__static_attributes__",
+        "__type_params__",
+        "__weakref__",
+        "_abc_impl",
+    )
+)
+_NOTES_ON_MODULES = frozenset(vars(ModuleType("module"))) | {"__builtins__", "__cached__", "__file__", "__path__"}
+_HOOKS = frozenset(name for name, held in vars(nn.Module()).items() if "_hooks" in name and isinstance(held, dict))
 
 
 @dataclass(frozen=True)
@@ -109,6 +139,9 @@ def identity_of(
     try:
         walk.text("name", name)
         walk.visit(model, "model")
+        for place, value in replaced():
+            walk.text("replaced", place)
+            walk.visit(value, f"what replaces {place}")
         walk.check_what_is_run()
         if builder is not None:
             walk.visit(builder, "its builder")
@@ -129,8 +162,10 @@ def identity_of(
 def structure_of(module: nn.Module) -> str | None:
     """Return a digest of all of a module but the values and devices of its tensors; None if it cannot be known.
 
-    Also None where one of the classes has had a method replaced by somebody else's.
+    Also None where one of the classes has had a method replaced by somebody else's, or PyTorch a function.
     """
+    if next(replaced(), None) is not None:
+        return None
     walk = _Walk(with_values=False)
     try:
         walk.visit(module, "model")
@@ -169,7 +204,7 @@ class _Walk:
         self._left_out = {id(value) for value in leave_out if value is not None}
         self._seen: dict[int, int] = {}
         self._alive: list[object] = []  # an object that was made on the way must not give its id to another
-        self._storages: dict[int, int] = {}
+        self._storages: dict[int, tuple[int, int]] = {}  # by address: a number, where its first tensor starts
         self._taken: set[tuple[int, str, str]] = set()
         self._runs: dict[int, _Run] = {}
         self._within: list[int] = []  # the functions whose parts are being visited
@@ -287,10 +322,7 @@ class _Walk:
 
     def _attributes(self, value: object, where: str) -> None:
         """Write what an object holds under names, in the order of the names."""
-        held = dict(getattr(value, "__dict__", {}))
-        for name in copyreg._slotnames(type(value)):  # type: ignore[attr-defined]  # noqa: SLF001 (as pickle does)
-            if hasattr(value, name):
-                held[name] = getattr(value, name)
+        held = {**getattr(value, "__dict__", {}), **_slots(value)}
         self.text("attributes", str(len(held)))
         for name in sorted(held, key=str):
             self.text("attribute", str(name))
@@ -300,8 +332,8 @@ class _Walk:
         if isinstance(module, torch.jit.ScriptModule):
             raise _UnknownError(f"{where} is compiled by TorchScript")
         self.visit(type(module), f"the class of {where}")
-        held = vars(module)
-        tables = {name: table for name, table in held.items() if "_hooks" in name and isinstance(table, dict)}
+        held = {**vars(module), **_slots(module)}
+        tables = {name: table for name in _HOOKS if isinstance(table := held.get(name), dict)}
         # Hooks are numbered through the whole process: here they count from the module's first.
         numbers = sorted({key for table in tables.values() for key in table})
         for name in sorted(held):
@@ -337,7 +369,7 @@ class _Walk:
             self.text("strides", str(tensor.stride()))
         hooks = (tensor._backward_hooks, getattr(tensor, "_post_accumulate_grad_hooks", None))  # noqa: SLF001
         self._all("hooks", (hook for table in hooks if table for hook in table.values()), f"a hook of {where}")
-        self.visit(dict(sorted(vars(tensor).items())), where)
+        self.visit(dict(sorted({**vars(tensor), **_slots(tensor)}.items())), where)
         if not self._with_values:
             return
         try:
@@ -347,7 +379,9 @@ class _Walk:
         except (RuntimeError, NotImplementedError, TypeError):
             raise _UnknownError(f"{where} is a tensor whose values cannot be read") from None
         if place:  # parameters that share their memory are trained together
-            self.text("storage", str(self._storages.setdefault(place, len(self._storages))))
+            start = plain.storage_offset()
+            number, first = self._storages.setdefault(place, (len(self._storages), start))
+            self.text("storage", str(number), str(start - first))
             self._alive.append(plain)
         self.digest.update(values.data)
         if tensor.is_leaf and tensor.grad is not None:
@@ -368,7 +402,7 @@ class _Walk:
         if isinstance(value, np.ufunc) and value not in (getattr(np, value.__name__, None), _special(value.__name__)):
             raise _UnknownError(f"{where} is a function of arrays ({value.__name__}) whose code may be anybody's")
         owner = getattr(value, "__self__", None)
-        if owner is None:
+        if owner is None or isinstance(value, _OPERATORS):
             owner = getattr(value, "__objclass__", None)
         self.text("built-in", str(getattr(value, "__module__", "")), getattr(value, "__qualname__", str(value)))
         if owner is not None and not isinstance(owner, ModuleType):
@@ -398,6 +432,9 @@ class _Walk:
             self.visit(make, f"what makes {where}")
             self.visit(state, f"the state of {where}")
         self.visit(arguments, f"what {where} is made of")
+        for base in (list, dict):  # whatever a subclass says of itself, this is what the library computes with
+            if isinstance(value, base) and not own_way:
+                self._all(base.__name__, base.items(value) if base is dict else base.__iter__(value), where)
         self._all("items", items or (), where)
         for key, item in pairs or ():
             self.visit(key, f"a key of {where}")
@@ -420,7 +457,7 @@ class _Walk:
         for base in (*kind.__mro__[1:], type(kind)):
             self.visit(base, f"a base of {kind.__name__}")
         for name, value in sorted(vars(kind).items()):
-            if name in _NO_MATTER or (name.startswith("__") and not _is_code(value)) or name == "_abc_impl":
+            if _is_note(name) and not isinstance(value, FunctionType):
                 continue
             self.text("member", name)
             self._member(value, name, f"{kind.__name__}.{name}")
@@ -482,6 +519,7 @@ class _Walk:
                 continue
             if isinstance(held, ModuleType) and id(function) in self._runs:
                 self._named(held, self._runs[id(function)], f"{name} in {where}")
+                self._chains(held, name, self._runs[id(function)], f"{name} in {where}")
             else:
                 self.visit(held, f"{name} in {where}")
         for name, value in sorted(vars(function).items()):
@@ -506,10 +544,11 @@ class _Walk:
         """Visit what a function's global names stand for, and what it imports as it runs."""
         for name in sorted(run.names.globals):
             self.text("global", name)
-            if name.startswith("__") and name.endswith("__"):  # __file__, __name__: where it lies is not what it is
+            if name in _NOTES_ON_MODULES:  # where it lies is not what it is
                 continue
             if name in function.__globals__:
                 self._named(function.__globals__[name], run, f"{name} in {where}")
+                self._chains(function.__globals__[name], name, run, f"{name} in {where}")
             elif not hasattr(builtins, name):
                 self.text("missing")
         for level, name, taken in run.names.imports:
@@ -537,11 +576,38 @@ class _Walk:
         if file is not None:
             self.files.add(file)
         self.text("module", file.name if file is not None else module.__name__)
-        for name in sorted(names.attributes & vars(module).keys()):
-            if (id(run), module.__name__, name) not in self._taken:
-                self._taken.add((id(run), module.__name__, name))
-                self.text("taken", name)
-                self._named(vars(module)[name], run, f"{name} of {module.__name__}")
+        # a module's own __getattr__ answers for names that it does not have
+        for name in sorted((names.attributes | {"__getattr__"}) & vars(module).keys()):
+            self._take(module, name, run)
+
+    def _take(self, module: ModuleType, name: str, run: _Run) -> None:
+        if (id(run), module.__name__, name) not in self._taken:
+            self._taken.add((id(run), module.__name__, name))
+            self.text("taken", name)
+            self._named(vars(module)[name], run, f"{name} of {module.__name__}")
+
+    def _chains(self, root: object, name: str, run: _Run, where: str) -> None:
+        """Visit what a function may use of modules beyond the attributes that it names.
+
+        That is all of a local one that it hands on, as to `getattr` or another function, and operators of somebody's
+        own, which PyTorch keeps in modules of its own.
+        """
+        for chain in sorted(run.names.chains):
+            if chain[0] != name:
+                continue
+            value, rest = root, list(chain[1:])
+            while rest and isinstance(value, ModuleType) and rest[0] != "__dict__":
+                value = getattr(value, rest.pop(0), None)
+            if isinstance(value, _OPERATORS):
+                self.visit(value, where)
+            elif isinstance(value, ModuleType):
+                self._whole(value, run)
+
+    def _whole(self, module: ModuleType, run: _Run) -> None:
+        file = _file_of(module)
+        if file is not None and self._is_local(file):
+            for name in sorted(vars(module).keys() - _NOTES_ON_MODULES):
+                self._take(module, name, run)
 
     def _import(self, name: str, function: FunctionType, taken: tuple[str, ...], run: _Run) -> None:
         """Visit a module that a function imports as it runs. A user's is imported for it, as it will be anyway."""
@@ -569,6 +635,9 @@ class _Walk:
                 raise _UnknownError(f"{run.title} imports {each}, but another {each} is loaded")
             self._named(top, run, each)
             self._named(module, run, each)
+            for what, bound in sorted(run.names.bound):
+                if what in (each, each.rpartition(".")[2]):
+                    self._chains(module, bound, run, each)
 
     def _is_a_librarys(self, value: Any) -> bool:
         """Return whether something that can be called, such as a compiled function, has a name of a library's own."""
@@ -667,5 +736,12 @@ def _is_builtin(module: str) -> bool:
     return module.split(".", maxsplit=1)[0] in sys.stdlib_module_names or module in sys.builtin_module_names
 
 
-def _is_code(value: object) -> bool:
-    return isinstance(value, FunctionType | staticmethod | classmethod | property | MethodType | functools.partial)
+def _is_note(name: str) -> bool:
+    """Return whether a member of a class only says something about the class."""
+    return name in _NOTES_ON_CLASSES or name.startswith("__pydantic_")
+
+
+def _slots(value: object) -> dict[str, object]:
+    """Return what an object holds in slots, beside its dictionary."""
+    names = copyreg._slotnames(type(value))  # type: ignore[attr-defined]  # noqa: SLF001 (as pickle does)
+    return {name: getattr(value, name) for name in names if hasattr(value, name)}

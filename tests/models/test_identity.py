@@ -4,6 +4,8 @@
 import copy
 import enum
 import functools
+import importlib
+import operator
 import os
 import re
 import subprocess
@@ -21,6 +23,7 @@ from scipy.interpolate import CubicSpline
 from torch import nn
 from torch.nn.utils import parametrize
 
+from pdebench_fm.extensions.replaced import replaced
 from pdebench_fm.models import NeuralOperator, candidate_of, load_model, open_candidate
 from pdebench_fm.models.candidates import as_it_is_now, watch
 from pdebench_fm.models.identity import identity_of
@@ -74,6 +77,35 @@ class Curve:
 
     def twice(self, values):
         return 2 * values**self.power
+
+
+class SlottedModule(nn.Module):
+    __slots__ = ("power",)
+
+    def __init__(self, power):
+        super().__init__()
+        self.power = power
+
+    def forward(self, source, coefficients):
+        return source**self.power
+
+
+class SlottedTensor(torch.Tensor):
+    __slots__ = ("power",)
+
+
+def slotted_tensor(power):
+    tensor = torch.ones(2).as_subclass(SlottedTensor)
+    tensor.power = power
+    return tensor
+
+
+class Hiding(dict):
+    def items(self):
+        return []
+
+    def __reduce__(self):
+        return (Hiding, ())
 
 
 class Kind(enum.Enum):
@@ -187,6 +219,11 @@ def tied_memory(*, tied):
     if tied:
         module[1].weight.data = module[0].weight.data
     return module
+
+
+def overlapping(start):
+    memory = torch.ones(4)
+    return given(first=nn.Parameter(memory[:2]), second=nn.Parameter(memory[start : start + 2]))
 
 
 def with_buffer(value, *, persistent):
@@ -307,6 +344,20 @@ DIFFERENT = {
     "a method of a built-in object": lambda: [given(k=[1].index), given(k=[2].index), given(k="a".join)],
     "a wrapped function": lambda: [Base(torch.no_grad()(times(factor))) for factor in (1, 2)],
     "a batched function": lambda: [Base(torch.func.vmap(times(factor))) for factor in (1, 2)],
+    "slots of a module": lambda: [SlottedModule(1), SlottedModule(2)],
+    "slots of a tensor": lambda: [given(k=[slotted_tensor(1)]), given(k=[slotted_tensor(2)])],
+    "overlapping memory": lambda: [overlapping(0), overlapping(1), overlapping(2)],
+    "a special method that is an object": lambda: [
+        of_class("A", __getitem__=Curve(1.0)),
+        of_class("A", __getitem__=Curve(2.0)),
+        of_class("A", __getitem__=operator.add),
+        of_class("A", __getitem__=operator.mul),
+        of_class("A", __getitem__=functools.partialmethod(Base.forward, coefficients=1)),
+        of_class("A", __getitem__=functools.partialmethod(Base.forward, coefficients=2)),
+    ],
+    "a class's value between underscores": lambda: [of_class("A", __gain__=1), of_class("A", __gain__=2)],
+    "a dictionary that is called hooks": lambda: [given(my_hooks={1: 2.0}), given(my_hooks={2: 2.0})],
+    "a dictionary that hides what it holds": lambda: [given(k=Hiding(a=1)), given(k=Hiding(a=2))],
     "memory's order": lambda: [
         given(k=torch.arange(4.0).view(2, 2)),
         given(k=torch.tensor([[0.0, 2.0], [1.0, 3.0]]).T),
@@ -330,11 +381,21 @@ def test_models_of_equal_weights_that_differ_in(way):
     assert len({identity.fingerprint for identity in identities}) == len(identities)
 
 
+LOST_IN_COPIES = {
+    "a hook of a tensor",
+    "tied memory",
+    "overlapping memory",
+    "slots of a module",
+    "slots of a tensor",
+    "a dictionary that hides what it holds",
+}
+
+
 @pytest.mark.parametrize("way", DIFFERENT)
 def test_the_same_model_made_again_or_copied_is_the_same(way):
     first = [identity_of(model) for model in DIFFERENT[way]()]
     assert [identity_of(model) for model in DIFFERENT[way]()] == first
-    if way not in ("a hook of a tensor", "tied memory"):  # which a copy loses
+    if way not in LOST_IN_COPIES:
         copies = [identity_of(copy.deepcopy(model)) for model in DIFFERENT[way]()]
         assert copies == first
 
@@ -343,6 +404,142 @@ def test_a_global_value_that_a_function_uses_takes_part(monkeypatch):
     before = identity_of(Base(of_global)).fingerprint
     monkeypatch.setattr(sys.modules[__name__], "GAIN", 2.0)
     assert identity_of(Base(of_global)).fingerprint != before
+
+
+SETTINGS = """
+FACTOR = 1.0
+_hidden = {"factor": 1.0}
+
+def __getattr__(name):
+    if name == "LAZY":
+        return _hidden["factor"]
+    raise AttributeError(name)
+
+def look_up(module, name):
+    return getattr(module, name)
+"""
+
+
+def by_a_name_made_up(values):
+    return getattr(settings, "FAC" + "TOR") * values
+
+
+def by_its_dictionary(values):
+    return settings.__dict__["FACTOR"] * values
+
+
+def by_variables(values):
+    return vars(settings)["FACTOR"] * values
+
+
+def by_another_function(values):
+    return settings.look_up(settings, "FACTOR") * values
+
+
+def by_another_name(values):
+    module = settings
+    return module.FACTOR * values
+
+
+def by_its_own_getattr(values):
+    return settings.LAZY * values
+
+
+def by_an_import(values):
+    import settings as imported  # a file that the test writes
+
+    return getattr(imported, "FAC" + "TOR") * values
+
+
+def by_a_closure():
+    module = settings
+
+    def scaled(values):
+        return vars(module)["FACTOR"] * values
+
+    return scaled
+
+
+settings = None
+__factor__ = 1.0
+SECRET_WAYS = (
+    by_a_name_made_up,
+    by_its_dictionary,
+    by_variables,
+    by_another_function,
+    by_another_name,
+    by_its_own_getattr,
+    by_an_import,
+)
+
+
+@pytest.mark.parametrize("way", [*SECRET_WAYS, by_a_closure], ids=lambda way: way.__name__)
+def test_a_value_in_a_module_takes_part_however_it_is_looked_up(way, tmp_path, monkeypatch):
+    (tmp_path / "settings.py").write_text(SETTINGS)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "settings", raising=False)
+    module = importlib.import_module("settings")
+    monkeypatch.setattr(sys.modules[__name__], "settings", module)
+    model = Base(way() if way is by_a_closure else way)
+    before = identity_of(model)
+    assert before.unknown is None
+    assert identity_of(model) == before
+    module.FACTOR = module._hidden["factor"] = 2.0
+    after = identity_of(model)
+    assert after.unknown is None
+    assert after.fingerprint != before.fingerprint
+    del sys.modules["settings"]
+
+
+def of_a_name_between_underscores(values):
+    return __factor__ * values
+
+
+def test_a_global_value_with_a_name_between_underscores_takes_part(monkeypatch):
+    before = identity_of(Base(of_a_name_between_underscores)).fingerprint
+    monkeypatch.setattr(sys.modules[__name__], "__factor__", 2.0)
+    assert identity_of(Base(of_a_name_between_underscores)).fingerprint != before
+
+
+def by_an_operator(values):
+    return torch.ops.nobodys.scale(values)
+
+
+def test_an_operator_of_somebodys_own_cannot_be_known():
+    library = torch.library.Library("nobodys", "DEF")
+    library.define("scale(Tensor x) -> Tensor")
+    library.impl("scale", lambda x: 2 * x, "CPU")
+    assert "nobodys" in identity_of(Base(by_an_operator)).unknown
+    assert identity_of(Base(lambda values: torch.ops.aten.relu(values))).unknown is None
+
+
+REPLACEMENTS = {
+    "a function by a user's": (nn.functional, "gelu", lambda values, approximate="none": values),
+    "a function by another of the library's": (nn.functional, "gelu", nn.functional.relu),
+    "a transform": (torch.fft, "rfft2", torch.fft.fft2),
+    "a method by another of the library's": (nn.GELU, "forward", nn.ReLU.forward),
+    "a method by a built-in function": (nn.GELU, "forward", staticmethod(torch.relu)),
+    "a method by an object": (nn.GELU, "forward", functools.partialmethod(Base.forward, coefficients=1)),
+    "a method of tensors": (torch.Tensor, "square", torch.Tensor.abs),
+}
+
+
+@pytest.mark.parametrize("way", REPLACEMENTS)
+def test_what_replaces_a_librarys_function_belongs_to_every_model(way, monkeypatch):
+    users, zoo = nn.Sequential(nn.GELU()), load_model("fno-mixed-64k")
+    before = [identity_of(users).fingerprint, candidate_of(zoo).fingerprint]
+    with monkeypatch.context() as patch:
+        patch.setattr(*REPLACEMENTS[way])
+        candidate = candidate_of(zoo)
+        assert candidate.weights_sha256 is None
+        assert not {identity_of(users).fingerprint, candidate.fingerprint} & set(before)
+    assert [identity_of(users).fingerprint, candidate_of(zoo).fingerprint] == before
+
+
+def test_what_pytorch_wraps_of_its_own_replaces_nothing():
+    torch.optim.Adam([nn.Parameter(torch.ones(1))])
+    torch.compile(nn.Linear(2, 2), backend="eager")(torch.ones(1, 2))
+    assert list(replaced()) == []
 
 
 def test_a_method_replaced_in_a_class_takes_part(monkeypatch):

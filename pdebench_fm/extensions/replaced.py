@@ -1,0 +1,88 @@
+"""What somebody has put in the place of a library's own functions: no version says how the library calculates then.
+
+A model's layers call PyTorch's functions, and those call one another. A user's file that sets `functional.gelu` to
+something else changes every model of the process, those of other files and the zoo's among them.
+"""
+
+from collections.abc import Iterator
+from types import FunctionType, ModuleType
+
+import numpy as np
+import scipy.fft
+import torch
+from torch import Tensor, nn, optim
+from torch.nn import functional, init
+
+from pdebench_fm.extensions.local_files import is_local_file
+
+_MODULES: tuple[ModuleType, ...] = (
+    torch,
+    torch.fft,
+    torch.linalg,
+    torch.special,
+    torch.autograd,
+    functional,
+    init,
+    np,
+    np.fft,
+    np.linalg,
+    scipy.fft,
+)
+_CLASSES = tuple(
+    dict.fromkeys(
+        base
+        for module in (nn, optim)
+        for kind in vars(module).values()
+        if isinstance(kind, type)
+        for base in kind.__mro__
+        if base is not object
+    )
+)
+
+
+def _members(owner: object) -> dict[str, object]:
+    """Return what a module holds, or a class with what it inherits."""
+    if not isinstance(owner, type):
+        return vars(owner)
+    return {name: value for base in reversed(owner.__mro__[:-1]) for name, value in vars(base).items()}
+
+
+def _functions(owner: object) -> dict[str, object]:
+    """Return what can be called, or stands for a method, in a module or class."""
+    return {
+        name: value
+        for name, value in _members(owner).items()
+        if callable(value) or hasattr(type(value), "__get__") or isinstance(value, staticmethod | classmethod)
+    }
+
+
+_ORIGINALS = tuple((owner, _functions(owner)) for owner in (*_MODULES, *_CLASSES, Tensor))
+
+
+def replaced() -> Iterator[tuple[str, object]]:
+    """Yield what stands in the place of functions of PyTorch, NumPy and SciPy, with the names of these.
+
+    What was replaced by a user's function is found whenever that was done; what was by another of a library's, or by
+    an object, if it was done after this package was imported. A function that is gone is yielded as None. PyTorch
+    wraps some of its own as it goes (the steps of optimizers, say): that changes no number and is left out.
+    """
+    for owner, originals in _ORIGINALS:
+        held = _members(owner)
+        for name, original in originals.items():
+            value = held.get(name)
+            if type(value) is FunctionType and (value is original or _is_wrapped(value, owner, name)):
+                if _is_users(value):
+                    yield f"{owner.__name__}.{name}", value
+            elif value is not original:
+                yield f"{owner.__name__}.{name}", value
+
+
+def _is_wrapped(function: FunctionType, owner: object, name: str) -> bool:
+    """Return whether a function goes by its place, or by none that it could have been taken from."""
+    places = [f"{base.__qualname__}.{name}" for base in owner.__mro__] if isinstance(owner, type) else [name]
+    return function.__qualname__ in places or "<locals>" in function.__qualname__
+
+
+def _is_users(function: FunctionType) -> bool:
+    file = function.__globals__.get("__file__")
+    return bool(file) and is_local_file(file)
