@@ -1,13 +1,19 @@
 """What a calculation in this process depends on beside its inputs: pinned while it runs, and put back after it."""
 
+import gc
+import logging
 import os
 import random
+import signal
+import sys
+import warnings
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from threading import RLock
 
 import numpy as np
 import torch
+from torch._tensor_str import PRINT_OPTS
 from torch.utils import deterministic as determinism
 from torch.utils._python_dispatch import _disable_current_modes
 
@@ -35,6 +41,52 @@ def unchanged() -> Iterator[None]:
             with ExitStack() as stack:  # one that cannot be put back keeps no other from it
                 for switch, place in reversed(list(zip(SWITCHES, before, strict=True))):  # emptied from its end
                     stack.callback(switch.put, place)
+
+
+@contextmanager
+def process_kept() -> Iterator[None]:
+    """Put back what a model's code has changed of the process: what one has done must not reach the next, or the user.
+
+    That is the working directory, the environment, standard output and error, what logging leaves out, the handler of
+    Ctrl-C, the recursion limit, garbage collection, how tensors and arrays are printed, and warnings made errors.
+    """
+    folder, environment, streams = _folder(), dict(os.environ), (sys.stdout, sys.stderr)
+    levels, limit, collects = (
+        (logging.root.manager.disable, logging.root.level),
+        sys.getrecursionlimit(),
+        gc.isenabled(),
+    )
+    printed, arrays = dict(vars(PRINT_OPTS)), np.get_printoptions()
+    filters, interrupted = list(warnings.filters), signal.getsignal(signal.SIGINT)
+    try:
+        yield
+    finally:
+        if folder is not None and _folder() != folder:
+            os.chdir(folder)
+        if environment != dict(os.environ):
+            for name in os.environ.keys() - environment.keys():
+                del os.environ[name]
+            os.environ.update(environment)
+        sys.stdout, sys.stderr = streams
+        logging.disable(levels[0])
+        logging.root.setLevel(levels[1])
+        sys.setrecursionlimit(limit)
+        (gc.enable if collects else gc.disable)()
+        vars(PRINT_OPTS).update(printed)
+        np.set_printoptions(**arrays)
+        # libraries add filters as they are imported, which may stay
+        made = [each for each in warnings.filters if each[0] == "error" and each not in filters]
+        warnings.filters[:] = [each for each in warnings.filters if each not in made]  # type: ignore[index]
+        if interrupted is not None and signal.getsignal(signal.SIGINT) is not interrupted:
+            with suppress(ValueError):  # in another thread, where it cannot have been changed either
+                signal.signal(signal.SIGINT, interrupted)
+
+
+def _folder() -> str | None:
+    try:
+        return os.getcwd()  # noqa: PTH109 (as chdir takes it)
+    except OSError:  # it was deleted
+        return None
 
 
 @contextmanager

@@ -14,6 +14,7 @@ from pdebench_fm.evaluation.runners import ClusterRunner, LocalRunner, Runner
 from pdebench_fm.evaluation.settings import SettingWords, positive
 from pdebench_fm.evaluation.suite import plan
 from pdebench_fm.evaluation.workers import WorkersRunner
+from pdebench_fm.extensions.replaced import replaced
 from pdebench_fm.models.candidate import Candidate, Operator
 from pdebench_fm.models.candidates import candidate_of
 from pdebench_fm.models.devices import choose_device
@@ -117,6 +118,8 @@ def evaluate_suite(
         PdefmError: if a model cannot be opened, rows cannot be read, a worker cannot start, or the cluster fails.
     """
     places = _places(device, workers, scheduler)
+    if cache is not None and not isinstance(cache, CellCache):
+        raise UsageError(f"cache must be a CellCache, as CellCache(Path(folder)), not {cache!r}")
     models = [models] if isinstance(models, str | Path) else list(models)
     tasks = [tasks] if isinstance(tasks, str) else tasks
     if again := duplicates(str(model) for model in models if isinstance(model, str | Path)):
@@ -131,12 +134,13 @@ def evaluate_suite(
         return run_suite(suite, cache=cache, runner=runner, on_progress=on_progress, on_evaluation=on_evaluation)
 
 
-def _candidates(models: Iterable[str | Path | Model], place: str) -> list[Candidate]:
+def _candidates(models: Sequence[str | Path | Model], place: str) -> list[Candidate]:
     """Return the models, once all of them could be opened.
 
     Raises:
-        PdefmError: if some cannot be: the error of a single one, or what is wrong with each.
+        PdefmError: if some cannot be: the error of a single one, or what is wrong with each; if one changes another.
     """
+    before = dict(replaced())
     candidates: list[Candidate] = []
     wrong: list[tuple[str | Path, PdefmError]] = []
     for model in models:
@@ -153,7 +157,35 @@ def _candidates(models: Iterable[str | Path | Model], place: str) -> list[Candid
         raise kind(f"{len(wrong)} of {len(wrong) + len(candidates)} models cannot be evaluated: {reasons}")
     if wrong:
         raise wrong[0][1]
+    _check_undisturbed(models, candidates, before)
     return candidates
+
+
+def _check_undisturbed(
+    models: Sequence[str | Path | Model], candidates: Sequence[Candidate], before: Mapping[str, object]
+) -> None:
+    """Check that opening one model has changed no other: what each scores must not depend on its company.
+
+    Raises:
+        UsageError: if it has.
+    """
+    if len(models) < 2:
+        return
+    if places := [place for place, value in replaced() if before.get(place) is not value]:
+        raise UsageError(
+            f"one of the models' files replaces {places[0]} for the whole process: evaluate that model alone, so that "
+            "it changes no other"
+        )
+    for model, candidate in zip(models, candidates, strict=True):
+        if (
+            isinstance(model, str | Path)
+            and candidate.identify
+            and candidate.identify().fingerprint != (candidate.fingerprint)
+        ):
+            raise UsageError(
+                f"{model} is no longer the same since the others were opened: it uses something that one of them "
+                "changes, such as a value in a module that both import; evaluate it in a run of its own"
+            )
 
 
 def _places(device: str | Sequence[str], workers: int | None, scheduler: str | None) -> list[str]:
@@ -163,7 +195,10 @@ def _places(device: str | Sequence[str], workers: int | None, scheduler: str | N
         UsageError: for devices that do not exist, are there twice, or do not go together; for several processes beside
             a cluster.
     """
-    names = [name.strip() for name in device.split(",")] if isinstance(device, str) else list(device)
+    if isinstance(device, str):
+        names = [name.strip() for name in device.split(",")]
+    else:
+        names = list(device) if isinstance(device, Iterable) else [device]
     devices = [choose_device(name) for name in names]
     if not devices:
         raise UsageError('device names none: use "auto", "cpu", "cuda:0,cuda:1", …')
@@ -191,6 +226,8 @@ def _tasks(tasks: Iterable[str | EvaluationTask], data: str | None) -> list[Eval
     """Return the tasks, names replaced by what they stand for; all names are checked before any rows are opened."""
     expanded: list[str | EvaluationTask] = []
     for task in tasks:
+        if not isinstance(task, str | EvaluationTask):
+            raise UsageError(f"a task is given by its name, or as load_task returns it; this is {task!r}")
         expanded += task_names([task]) if isinstance(task, str) else [task]
     task_names(task for task in expanded if isinstance(task, str))  # none twice
     return [load_task(task, data) if isinstance(task, str) else task for task in expanded]

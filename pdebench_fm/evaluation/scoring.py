@@ -20,7 +20,7 @@ from pdebench_fm.models.prediction import ModelOutputError, predict
 from pdebench_fm.physics.operator import Symbol
 from pdebench_fm.protocol.metrics import Errors, sample_errors
 from pdebench_fm.results.fields import SAMPLE_ERRORS
-from pdebench_fm.surroundings import seeded, standard
+from pdebench_fm.surroundings import process_kept, seeded, standard
 from pdebench_fm.training.adapt import AdaptationRecipe, adapt
 from pdebench_fm.training.search import SearchRecipe, adapt_by_search
 
@@ -53,7 +53,7 @@ def compute(cell: Cell, rows: HeldTask, on_step: OnStep = lambda _step, _loss: N
     symbol = rows.task.task.dataset.system.symbol
     unchanged = watch(cell.candidate)
     try:
-        with standard(deterministic=cell.deterministic), seeded(cell.seed, device):
+        with standard(deterministic=cell.deterministic), process_kept(), seeded(cell.seed, device):
             test = _prepared(cell, rows)
             errors = score_samples(adapted(cell, rows, on_step), test, symbol)
     except _RowsError as error:

@@ -40,14 +40,17 @@ _CLASSES = tuple(
 )
 
 
-def _members(owner: object) -> dict[str, object]:
+_Owner = ModuleType | type
+
+
+def _members(owner: _Owner) -> dict[str, object]:
     """Return what a module holds, or a class with what it inherits."""
     if not isinstance(owner, type):
         return vars(owner)
     return {name: value for base in reversed(owner.__mro__[:-1]) for name, value in vars(base).items()}
 
 
-def _functions(owner: object) -> dict[str, object]:
+def _functions(owner: _Owner) -> dict[str, object]:
     """Return what can be called, or stands for a method, in a module or class."""
     return {
         name: value
@@ -56,7 +59,8 @@ def _functions(owner: object) -> dict[str, object]:
     }
 
 
-_ORIGINALS = tuple((owner, _functions(owner)) for owner in (*_MODULES, *_CLASSES, Tensor))
+_OWNERS: tuple[_Owner, ...] = (*_MODULES, *_CLASSES, Tensor)
+_ORIGINALS = tuple((owner, _functions(owner)) for owner in _OWNERS)
 
 
 def replaced() -> Iterator[tuple[str, object]]:
@@ -77,7 +81,7 @@ def replaced() -> Iterator[tuple[str, object]]:
                 yield f"{owner.__name__}.{name}", value
 
 
-def _is_wrapped(function: FunctionType, owner: object, name: str) -> bool:
+def _is_wrapped(function: FunctionType, owner: _Owner, name: str) -> bool:
     """Return whether a function goes by its place, or by none that it could have been taken from."""
     places = [f"{base.__qualname__}.{name}" for base in owner.__mro__] if isinstance(owner, type) else [name]
     return function.__qualname__ in places or "<locals>" in function.__qualname__

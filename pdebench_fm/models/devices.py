@@ -14,6 +14,8 @@ def choose_device(name: str = "auto") -> torch.device:
     Raises:
         UsageError: If there is no such device here.
     """
+    if not isinstance(name, str):
+        raise UsageError(f'a device is given by its name, "auto" or "cpu" say, not by {name!r}')
     if name == "auto":
         if torch.cuda.is_available():
             return torch.device("cuda", torch.cuda.current_device())

@@ -379,7 +379,7 @@ class _Walk:
         except (RuntimeError, NotImplementedError, TypeError):
             raise _UnknownError(f"{where} is a tensor whose values cannot be read") from None
         if place:  # parameters that share their memory are trained together
-            start = plain.storage_offset()
+            start = int(plain.storage_offset())
             number, first = self._storages.setdefault(place, (len(self._storages), start))
             self.text("storage", str(number), str(start - first))
             self._alive.append(plain)
@@ -432,9 +432,10 @@ class _Walk:
             self.visit(make, f"what makes {where}")
             self.visit(state, f"the state of {where}")
         self.visit(arguments, f"what {where} is made of")
-        for base in (list, dict):  # whatever a subclass says of itself, this is what the library computes with
-            if isinstance(value, base) and not own_way:
-                self._all(base.__name__, base.items(value) if base is dict else base.__iter__(value), where)
+        if isinstance(value, dict):  # whatever a subclass says of itself, this is what Python's own functions find
+            self._all("dict", dict.items(value), where)
+        elif isinstance(value, list):
+            self._all("list", list.__iter__(value), where)
         self._all("items", items or (), where)
         for key, item in pairs or ():
             self.visit(key, f"a key of {where}")

@@ -79,6 +79,10 @@ def load_model(
 def _without_files(reference: str | Path, place: torch.device) -> Candidate | None:
     """Return the model of a user's function or a baseline; None for a reference that means files of weights."""
     text = str(reference)
+    try:
+        Path(text).exists()
+    except OSError as error:  # too long, or not for this user to look at
+        raise UsageError(f"no model {text[:60]!r}: {error.strerror}") from None
     file = split_file_reference(text)
     if file is not None:
         return open_file(*file, place)

@@ -1,9 +1,16 @@
 """An evaluation neither depends on the state of the process that it runs in, nor changes it; nor does a model."""
 
+import gc
+import logging
+import os
 import random
+import signal
+import sys
 import threading
+import warnings
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -370,3 +377,41 @@ def test_an_interrupt_passes(training, small_task):
     with pytest.raises(KeyboardInterrupt):
         evaluate(Interrupted(), small_task(), 4, track="lite", seeds=1)
     assert places() == before
+
+
+class Meddling(nn.Module):
+    def forward(self, source, coefficients):
+        os.chdir("/")
+        os.environ.pop("HOME", None)
+        os.environ["MEDDLED"] = "1"
+        sys.stdout = None
+        sys.setrecursionlimit(sys.getrecursionlimit() + 1)
+        warnings.simplefilter("error")
+        logging.disable(logging.CRITICAL)
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        gc.disable()
+        torch.set_printoptions(precision=1)
+        np.set_printoptions(precision=1)
+        return source
+
+
+def process():
+    return {
+        "folder": Path.cwd(),
+        "environment": dict(os.environ),
+        "output": sys.stdout,
+        "recursion": sys.getrecursionlimit(),
+        "errors": [each for each in warnings.filters if each[0] == "error"],
+        "logging": logging.root.manager.disable,
+        "interrupt": signal.getsignal(signal.SIGINT),
+        "collection": gc.isenabled(),
+        "tensors": torch._tensor_str.PRINT_OPTS.precision,
+        "arrays": np.get_printoptions()["precision"],
+    }
+
+
+def test_what_a_model_does_to_the_process_reaches_neither_the_user_nor_the_next_model(small_task):
+    before = process()
+    (evaluation,) = evaluate_suite([Meddling()], [small_task()], track="lite")
+    assert not evaluation.failures
+    assert process() == before

@@ -275,3 +275,66 @@ def test_evaluations_are_handed_out_as_soon_as_they_are_whole(asked, monkeypatch
     asked(on_progress=lambda state: order.append(state.done), on_evaluation=lambda _: order.append("out"))
     assert order.count("out") == 4
     assert order.index("out") < order.index(4)
+
+
+SHARING = """
+import torch
+from torch import nn
+import {helper} as helper
+
+class Model(nn.Module):
+    def forward(self, source, coefficients):
+        return helper.GAIN * source
+
+def plain():
+    return Model()
+
+def changing():
+    helper.GAIN = 3.0
+    return Model()
+
+def replacing():
+    torch.nn.functional.gelu = torch.relu
+    return Model()
+"""
+
+
+@pytest.fixture
+def sharing(tmp_path):
+    (tmp_path / "sharing_helper.py").write_text("GAIN = 1.0\n")
+    path = tmp_path / "sharing.py"
+    path.write_text(SHARING.format(helper="sharing_helper"))
+    gelu = torch.nn.functional.gelu
+    yield path
+    torch.nn.functional.gelu = gelu
+
+
+def test_a_model_that_changes_another_by_being_opened_is_not_evaluated_beside_it(sharing, small_task):
+    with pytest.raises(UsageError, match="plain is no longer the same since the others were opened"):
+        evaluate_suite([f"{sharing}:plain", f"{sharing}:changing"], [small_task()], track="lite")
+
+
+@pytest.mark.parametrize("zoo_first", [True, False])
+def test_a_file_that_replaces_a_function_of_pytorch_is_evaluated_alone(sharing, small_task, zoo_first):
+    models = [f"{sharing}:replacing", "fno-mixed-64k"]
+    with pytest.raises(UsageError, match=r"replaces torch\.nn\.functional\.gelu for the whole process"):
+        evaluate_suite(models[::-1] if zoo_first else models, [small_task()], track="lite")
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"cache": "folder"}, "cache must be a CellCache"),
+        ({"device": 0}, "a device is given by its name"),
+        ({"device": None}, "a device is given by its name"),
+        ({"seeds": 10**12}, "seeds must be at most"),
+        ({"threads": 10**9}, "threads must be at most"),
+        ({"tasks": [None]}, "a task is given by its name"),
+        ({"models": ["a" * 5000]}, "File name too long"),
+    ],
+    ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
+)
+def test_what_cannot_be_an_argument_is_a_usage_error(small_task, wrong, message):
+    given = {"models": ["zero"], "tasks": [small_task()], "track": "lite", **wrong}
+    with pytest.raises(UsageError, match=message):
+        evaluate_suite(given.pop("models"), given.pop("tasks"), **given)
