@@ -15,7 +15,7 @@ from pdebench_fm.models.candidate import Candidate
 from pdebench_fm.models.fresh import copied
 from pdebench_fm.models.prediction import asked, checked, predict
 from pdebench_fm.protocol.task import load_task
-from pdebench_fm.surroundings import is_deterministic, seeded, standard
+from pdebench_fm.surroundings import is_deterministic, process_kept, seeded, standard
 from pdebench_fm.training.adapt import AdaptationRecipe, adapt
 from pdebench_fm.training.loss import relative_l2
 
@@ -119,7 +119,7 @@ def _attempt(name: str, check: Callable[..., SmokeCheck], candidate: Candidate, 
     """Run one check in the surroundings of an evaluation; whatever is raised becomes its finding."""
     device = candidate.device
     try:
-        with standard(deterministic=is_deterministic(None, device)), seeded(_SEED, device):
+        with standard(deterministic=is_deterministic(None, device)), process_kept(), seeded(_SEED, device):
             return replace(check(candidate, *rows), name=name)
     except PdefmError as error:
         return SmokeCheck(name, "would fail", str(error), "every evaluation of this model ends here", error.details)

@@ -380,7 +380,7 @@ def test_an_interrupt_passes(training, small_task):
 
 
 class Meddling(nn.Module):
-    def forward(self, source, coefficients):
+    def forward(self, source, _):
         os.chdir("/")
         os.environ.pop("HOME", None)
         os.environ["MEDDLED"] = "1"

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import scipy.io
 import scipy.sparse
 import torch
 from scipy.interpolate import CubicSpline
@@ -593,6 +594,16 @@ class Imports(Base):
         return source * float(Path("factor.txt").read_text())
 
 
+def read_by_scipy(values):
+    return scipy.io.loadmat("factor.mat")["factor"] * values
+
+
+def drawn_from_the_system(values):
+    import secrets
+
+    return secrets.randbelow(3) * values
+
+
 def unseen_in_a_function(values):
     return eval("values + 1")  # noqa: S307 (one of the ways)
 
@@ -613,6 +624,8 @@ UNKNOWN = {
     "a file read by a method of forward's": Helped,
     "a file read by what forward imports": Imports,
     "text run as code": lambda: Base(unseen_in_a_function),
+    "a file of another program": lambda: Base(read_by_scipy),
+    "a number that nothing seeds": lambda: Base(drawn_from_the_system),
     "a file read by a hook": lambda: changed(lambda m: m.register_forward_hook(lambda *_: torch.load("x"))),
     "a local module as a value": lambda: given(library=sys.modules[__name__]),
     "an object that cannot be looked at": lambda: given(odd=Odd()),
