@@ -36,7 +36,10 @@ def test_the_card_keeps_every_score_to_its_last_digit(folder):
     scores = {(score.task, score.shots): score for score in stated_scores(folder)}
     assert len(scores) == 3 + 12 * 2
     for (task, shots), score in scores.items():
-        assert (score.error, score.standard_deviation) == mean_and_deviation(task, shots)
+        error, deviation = mean_and_deviation(task, shots)
+        assert score.error == error
+        # computed another way here, so that its last digit may differ
+        assert score.standard_deviation == (None if deviation is None else pytest.approx(deviation, rel=1e-12))
         assert (score.seeds, score.track, score.protocol) == (len(errors_on(task, shots)), "lite", 1)
 
 
