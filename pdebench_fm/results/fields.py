@@ -14,8 +14,6 @@ from typing import Annotated, Final, TypeVar
 from pydantic import (
     AfterValidator,
     AwareDatetime,
-    BaseModel,
-    ConfigDict,
     Field,
     FiniteFloat,
     StringConstraints,
@@ -23,7 +21,7 @@ from pydantic import (
 )
 from pydantic_core import ErrorDetails
 
-from pdebench_fm.contracts import VERSION_PATTERN
+from pdebench_fm.contracts import SHA256_PATTERN, VERSION_PATTERN, Contract
 from pdebench_fm.text import is_plain, visible
 
 SAMPLE_ERRORS: Final = (1e-90, 1e90)
@@ -38,7 +36,7 @@ LARGEST_COUNT: Final = 2**53 - 1
 _ERRORS = (1e-100, 1e100)  # of means over samples, some of which are 0, or sums of relative errors
 _INTERVAL_ENDS = (1e-150, 1e150)
 _LONGEST_TEXT = 300
-_DIGEST = "^[0-9a-f]{64}$"
+_DIGEST = f"^{SHA256_PATTERN}$"
 _VERSION = f"^{VERSION_PATTERN}$"
 _Value = TypeVar("_Value")
 
@@ -96,10 +94,8 @@ Count = Annotated[int, Field(ge=0, le=LARGEST_COUNT)]
 Positive = Annotated[int, Field(ge=1, le=LARGEST_COUNT)]
 
 
-class Record(BaseModel):
+class Record(Contract):
     """A part of a result file: immutable, and without fields that the schema does not know."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
 
 
 def duplicates(values: Iterable[_Value]) -> list[_Value]:

@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from pointwise import Pointwise
 from torch import nn
 from torch.overrides import TorchFunctionMode
 
@@ -23,18 +24,6 @@ from pdebench_fm.models import candidate_of, open_candidate
 from pdebench_fm.switches import SWITCHES
 
 pytestmark = pytest.mark.usefixtures("quick_recipes")
-
-
-class Pointwise(nn.Module):
-    """A sound model of one linear map."""
-
-    def __init__(self):
-        super().__init__()
-        self.map = nn.Linear(7, 1)
-
-    def forward(self, source, coefficients):
-        constants = coefficients[:, None, None].expand(-1, *source.shape[1:], -1)
-        return self.map(torch.cat([source[..., None], constants], dim=-1))[..., 0]
 
 
 class Dropping(Pointwise):

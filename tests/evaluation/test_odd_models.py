@@ -6,6 +6,7 @@ import sys
 import numpy as np
 import pytest
 import torch
+from pointwise import Pointwise
 from torch import nn
 
 from pdebench_fm.data.catalogue import TASKS
@@ -16,19 +17,7 @@ from pdebench_fm.models import candidate_of
 from pdebench_fm.training.search import SearchRecipe
 
 
-class Plain(nn.Module):
-    """A pointwise map of the source and the coefficients, of which the odd ones change one thing."""
-
-    def __init__(self):
-        super().__init__()
-        self.map = nn.Linear(7, 1)
-
-    def forward(self, source, coefficients):
-        constants = coefficients[:, None, None].expand(-1, *source.shape[1:], -1)
-        return self.map(torch.cat([source[..., None], constants], dim=-1))[..., 0]
-
-
-class Differentiating(Plain):
+class Differentiating(Pointwise):
     def forward(self, source, coefficients):
         if torch.is_grad_enabled():
             solution = super().forward(source, coefficients)
@@ -38,19 +27,19 @@ class Differentiating(Plain):
         return solution - 0.1 * gradient
 
 
-class RecordingGradients(Plain):
+class RecordingGradients(Pointwise):
     def forward(self, source, coefficients):
         with torch.enable_grad():
             return super().forward(source, coefficients)
 
 
-class InInferenceMode(Plain):
+class InInferenceMode(Pointwise):
     def forward(self, source, coefficients):
         with torch.inference_mode():
             return super().forward(source, coefficients)
 
 
-class ReturningAParameter(Plain):
+class ReturningAParameter(Pointwise):
     def forward(self, source, coefficients):
         solution = super().forward(source, coefficients)
         return solution if self.training else nn.Parameter(solution)
@@ -60,28 +49,28 @@ class Marked(torch.Tensor):
     pass
 
 
-class ReturningASubclass(Plain):
+class ReturningASubclass(Pointwise):
     def forward(self, source, coefficients):
         return super().forward(source, coefficients).as_subclass(Marked)
 
 
-class ReturningAMaskedTensor(Plain):
+class ReturningAMaskedTensor(Pointwise):
     def forward(self, source, coefficients):
         solution = super().forward(source, coefficients).detach()
         return torch.masked.masked_tensor(solution, torch.ones_like(solution, dtype=torch.bool))
 
 
-class Sparse(Plain):
+class Sparse(Pointwise):
     def forward(self, source, coefficients):
         return super().forward(source, coefficients).to_sparse()
 
 
-class Nested(Plain):
+class Nested(Pointwise):
     def forward(self, source, coefficients):
         return torch.nested.nested_tensor(list(super().forward(source, coefficients)))
 
 
-class Lazy(Plain):
+class Lazy(Pointwise):
     def __init__(self):
         nn.Module.__init__(self)
         self.map = nn.LazyLinear(1)
@@ -92,7 +81,7 @@ class LazyAndBroken(Lazy):
         raise ValueError("cannot be called")
 
 
-class SparseGradients(Plain):
+class SparseGradients(Pointwise):
     def __init__(self):
         super().__init__()
         self.offsets = nn.Embedding(2, 1, sparse=True)
@@ -101,7 +90,7 @@ class SparseGradients(Plain):
         return super().forward(source, coefficients) + self.offsets(torch.zeros(1, dtype=torch.int64)).sum()
 
 
-class ComplexParameter(Plain):
+class ComplexParameter(Pointwise):
     def __init__(self):
         super().__init__()
         self.gain = nn.Parameter(torch.ones(1, dtype=torch.complex64))
@@ -113,7 +102,7 @@ class ComplexParameter(Plain):
         nn.init.ones_(self.gain)
 
 
-class WholeParameter(Plain):
+class WholeParameter(Pointwise):
     def __init__(self):
         super().__init__()
         self.power = nn.Parameter(torch.ones(1, dtype=torch.int64), requires_grad=False)
@@ -122,43 +111,43 @@ class WholeParameter(Plain):
         return super().forward(source, coefficients) ** self.power
 
 
-class Frozen(Plain):
+class Frozen(Pointwise):
     def __init__(self):
         super().__init__()
         self.requires_grad_(False)
 
 
-class ComputedParameters(Plain):
+class ComputedParameters(Pointwise):
     def parameters(self, recurse=True):
         return [1.0 * parameter for parameter in super().parameters(recurse)]
 
 
-class NoParameters(Plain):
+class NoParameters(Pointwise):
     def parameters(self, *_, **__):
         raise KeyError("no parameters today")
 
 
-class NoModules(Plain):
+class NoModules(Pointwise):
     def modules(self):
         raise OSError("no modules today")
 
 
-class NoBuffers(Plain):
+class NoBuffers(Pointwise):
     def buffers(self, *_, **__):
         raise OSError("no buffers today")
 
 
-class NotCopied(Plain):
+class NotCopied(Pointwise):
     def __deepcopy__(self, memo):
         raise NotImplementedError("holds an open file")
 
 
-class NotEvaluated(Plain):
+class NotEvaluated(Pointwise):
     def eval(self):
         raise OSError("no evaluation mode")
 
 
-class NotTrained(Plain):
+class NotTrained(Pointwise):
     def train(self, mode=True):
         if mode:
             raise OSError("no training mode")
@@ -169,7 +158,7 @@ class Unmeant(BaseException):
     pass
 
 
-class Raising(Plain):
+class Raising(Pointwise):
     """Raises an instance of its class in one mode."""
 
     def __init__(self, error, training):
@@ -187,12 +176,12 @@ class WithoutMessage(Exception):
         raise ValueError
 
 
-class Exiting(Plain):
+class Exiting(Pointwise):
     def forward(self, *_):
         sys.exit("done")
 
 
-class RaisingBackward(Plain):
+class RaisingBackward(Pointwise):
     def forward(self, source, coefficients):
         solution = super().forward(source, coefficients)
         if solution.requires_grad:
@@ -200,19 +189,19 @@ class RaisingBackward(Plain):
         return solution
 
 
-class WithoutDeterministicAlgorithm(Plain):
+class WithoutDeterministicAlgorithm(Pointwise):
     def forward(self, source, coefficients):
         solution = super().forward(source, coefficients)
         return torch.zeros_like(solution).put_(torch.arange(solution.numel()), solution)
 
 
-class DrawingInTraining(Plain):
+class DrawingInTraining(Pointwise):
     def forward(self, source, coefficients):
         gain = 1.0 + 0.01 * (np.random.rand() + random.random()) if self.training else 1.0  # noqa: NPY002, S311
         return super().forward(source * gain, coefficients)
 
 
-class OfDoubles(Plain):
+class OfDoubles(Pointwise):
     def __init__(self):
         torch.set_default_dtype(torch.float64)
         super().__init__()
@@ -222,7 +211,7 @@ class OfDoubles(Plain):
         return super().forward(source.double(), coefficients.double())
 
 
-class FreshOnesBreak(Plain):
+class FreshOnesBreak(Pointwise):
     made = 0
 
     def reset_parameters(self):
@@ -241,7 +230,7 @@ class Scriptable(nn.Module):
 
 
 ODD = {
-    "plain": (Plain, ""),
+    "plain": (Pointwise, ""),
     "differentiating": (Differentiating, ""),
     "recording gradients": (RecordingGradients, ""),
     "in inference mode": (InInferenceMode, "does not require grad"),
@@ -293,7 +282,7 @@ def test_the_smoke_test_and_an_evaluation_agree_and_other_models_go_on(name, sma
     make, words = ODD[name]
     torch.manual_seed(1)
     FreshOnesBreak.made = 0
-    candidate, plain = candidate_of(make(), "odd"), candidate_of(Plain(), "plain")
+    candidate, plain = candidate_of(make(), "odd"), candidate_of(Pointwise(), "plain")
     shots = 0 if candidate.module is None else (0, 4)
     odd, other = evaluate_suite([candidate, plain], [small_task()], shots, track="lite", seeds=1)
     assert other.result.failures == ()
@@ -303,7 +292,7 @@ def test_the_smoke_test_and_an_evaluation_agree_and_other_models_go_on(name, sma
     assert report.would_fail is bool(words), [check for check in report.checks if check.outcome == "would fail"]
 
 
-class NoState(Plain):
+class NoState(Pointwise):
     def state_dict(self, *_, **__):
         raise OSError("no state today")
 

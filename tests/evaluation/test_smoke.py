@@ -5,6 +5,7 @@ import math
 
 import pytest
 import torch
+from pointwise import Pointwise
 from torch import nn
 
 from pdebench_fm.cli import main
@@ -13,60 +14,48 @@ from pdebench_fm.evaluation.smoke import smoke_test
 from pdebench_fm.models import candidate_of, open_candidate
 
 
-class Sound(nn.Module):
-    """A pointwise map of the source and the coefficients, whose parts a flawed one replaces."""
-
-    def __init__(self):
-        super().__init__()
-        self.map = nn.Linear(7, 1)
-
-    def forward(self, source, coefficients):
-        constants = coefficients[:, None, None].expand(-1, *source.shape[1:], -1)
-        return self.map(torch.cat([source[..., None], constants], dim=-1))[..., 0]
-
-
-class OverTheBatch(Sound):
+class OverTheBatch(Pointwise):
     def forward(self, source, coefficients):
         return super().forward(source - source.mean(), coefficients)
 
 
-class Noisy(Sound):
+class Noisy(Pointwise):
     def forward(self, source, coefficients):
         return super().forward(source + torch.randn_like(source), coefficients)
 
 
-class InPlace(Sound):
+class InPlace(Pointwise):
     def forward(self, source, coefficients):
         return super().forward(source.mul_(2.0), coefficients)
 
 
-class Detached(Sound):
+class Detached(Pointwise):
     def forward(self, source, coefficients):
         return super().forward(source, coefficients).detach()
 
 
-class Unused(Sound):
+class Unused(Pointwise):
     def __init__(self):
         super().__init__()
         self.spare = nn.Linear(1, 1)
 
 
-class NaNGradient(Sound):
+class NaNGradient(Pointwise):
     def forward(self, source, coefficients):
         return super().forward(source, coefficients) + (0.0 * self.map.bias).square().sqrt()
 
 
-class Uncopied(Sound):
+class Uncopied(Pointwise):
     def __deepcopy__(self, memo):
-        return Sound()
+        return Pointwise()
 
 
-class NotCopyable(Sound):
+class NotCopyable(Pointwise):
     def __deepcopy__(self, memo):
         raise NotImplementedError("holds an open file")
 
 
-class OneResolution(Sound):
+class OneResolution(Pointwise):
     def forward(self, source, coefficients):
         return super().forward(source, coefficients)[:, :64, :64]
 
@@ -91,7 +80,7 @@ def _seeded():
 
 
 def test_a_sound_module_passes_every_check_on_every_task():
-    model = Sound()
+    model = Pointwise()
     before = copy.deepcopy(model.state_dict())
     report, checks = outcomes(model)
     assert not report.would_fail
@@ -124,7 +113,7 @@ def test_a_flaw_is_found_and_said_to_fail_or_not(flawed, name, outcome, words):
 
 
 def test_a_training_that_breaks_is_told_for_its_task():
-    class Fragile(Sound):
+    class Fragile(Pointwise):
         def forward(self, source, coefficients):
             if self.training and bool((coefficients[:, 5] > 15).any()):
                 raise ArithmeticError("no training beyond 15")
@@ -156,14 +145,14 @@ def test_fresh_starts_that_do_not_differ_or_repeat_are_found():
 
     def fixed(_seed):
         torch.manual_seed(0)
-        return Sound()
+        return Pointwise()
 
     def drifting(_seed):
         torch.manual_seed(next(weights))
-        return Sound()
+        return Pointwise()
 
     for fresh, words in ((fixed, "seeds 0 and 1"), (drifting, "other weights each time")):
-        candidate = candidate_of(Sound())
+        candidate = candidate_of(Pointwise())
         report = smoke_test(type(candidate)(candidate.operator, "x", candidate.device, fresh=fresh))
         assert words in next(check.found for check in report.checks if check.name == "fresh start")
 
