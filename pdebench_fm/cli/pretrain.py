@@ -41,6 +41,9 @@ def pretrain(
     velocity_share: Annotated[
         float, typer.Option(help="Of diffusion-normalised: how much the velocity counts beside the diffusion.")
     ] = 0.0,
+    omega_share: Annotated[
+        float, typer.Option(help="Of diffusion-normalised: how much ω counts beside the diffusion.")
+    ] = 0.0,
     weight_decay: Annotated[float, typer.Option(help="Of AdamW; 0 is Adam.")] = 0.0,
     ema_decay: Annotated[
         float, typer.Option(help="Of the averaged weights, which are the ones that are saved.")
@@ -88,6 +91,7 @@ def pretrain(
             frame=frame,
             diffusivity=diffusivity,
             velocity_share=velocity_share,
+            omega_share=omega_share,
             weight_decay=weight_decay,
             ema_decay=ema_decay,
             decay_share=decay_share,

@@ -38,22 +38,23 @@ Diffusivity = Literal["geometric", "mean"]
 class DiffusionNormaliser(Contract):
     """Builds in, besides homogeneity in the source, what else the equation's scaling says: u(f, aK, av, aω) = u / a.
 
-    With s = 4π² d + `velocity_share` · 2π|v|, d being the `diffusivity` of K, the network sees source / r with r its
-    root mean square, and (4π² K, 2π v, ω) / (s · `coefficient_scales`): the terms of the operator on a wave as long as
-    the domain, relative to each other. Its output is multiplied by r / s.
+    With s = 4π² d + `velocity_share` · 2π|v| + `omega_share` · |ω|, d being the `diffusivity` of K, the network sees
+    source / r with r its root mean square, and (4π² K, 2π v, ω) / (s · `coefficient_scales`): the terms of the operator
+    on a wave as long as the domain, relative to each other. Its output is multiplied by r / s.
 
     Attributes:
         kind: The word that selects this normaliser in `config.json`.
         coefficient_scales: A typical magnitude, in the pretraining data, of each of the six as divided by s; 1 for a
             coefficient that is always 0 there.
         diffusivity: Which number d of K.
-        velocity_share: How much the velocity counts in s; 0 for diffusion alone.
+        velocity_share, omega_share: How much the velocity and ω count in s; 0 for diffusion alone.
     """
 
     kind: Literal["diffusion-normalised"] = "diffusion-normalised"
     coefficient_scales: CoefficientScales
     diffusivity: Diffusivity = "geometric"
     velocity_share: Annotated[FiniteFloat, Field(ge=0)] = 0.0
+    omega_share: Annotated[FiniteFloat, Field(ge=0)] = 0.0
 
 
 class TLScalingNormaliser(Contract):

@@ -73,15 +73,16 @@ def _homogeneous(normaliser: HomogeneousNormaliser, source: Tensor, coefficients
 def _diffusion(normaliser: DiffusionNormaliser, source: Tensor, coefficients: Tensor) -> Normalised:
     """Divide the source by its root mean square, and the operator by a size of its own, see `DiffusionNormaliser`."""
     shape, amplitude = shape_and_amplitude(source)
-    size = operator_size(coefficients, normaliser.diffusivity, normaliser.velocity_share)
+    size = operator_size(coefficients, normaliser.diffusivity, normaliser.velocity_share, normaliser.omega_share)
     scales = _constant(normaliser.coefficient_scales, coefficients.device, coefficients.dtype)
     return Normalised(shape, relative_terms(coefficients, size) / scales, amplitude / size[:, None, None])
 
 
-def operator_size(coefficients: Tensor, diffusivity: Diffusivity, velocity_share: float) -> Tensor:
-    """Return s = 4π² d + `velocity_share` · 2π|v|, (B,), of coefficients (B, 6); see `DiffusionNormaliser`.
+def operator_size(coefficients: Tensor, diffusivity: Diffusivity, velocity_share: float, omega_share: float) -> Tensor:
+    """Return s = 4π² d + `velocity_share` · 2π|v| + `omega_share` · |ω|, (B,), of coefficients (B, 6).
 
-    Where the first three coefficients are no diffusion tensor and d would not be positive, it is 1.
+    See `DiffusionNormaliser`. Where the first three coefficients are no diffusion tensor and d would not be positive,
+    d is 1.
     """
     k11, k22, k12 = coefficients[:, 0], coefficients[:, 1], coefficients[:, 2]
     diffusion = k11 * k22 - k12 * k12 if diffusivity == "geometric" else (k11 + k22) / 2
@@ -91,6 +92,8 @@ def operator_size(coefficients: Tensor, diffusivity: Diffusivity, velocity_share
     size = 4 * pi**2 * diffusion
     if velocity_share:
         size = size + velocity_share * 2 * pi * torch.linalg.vector_norm(coefficients[:, 3:5], dim=1)
+    if omega_share:
+        size = size + omega_share * coefficients[:, 5].abs()
     return size
 
 

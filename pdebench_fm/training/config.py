@@ -23,7 +23,7 @@ class PretrainConfig(BaseModel):
         steps: optimizer steps; `batch_size` fresh samples each.
         normaliser: how physical inputs become the network's, a kind of `Normaliser`; scales are measured on the stream.
         frame: in which coordinates the network sees a problem.
-        diffusivity, velocity_share: of the `DiffusionNormaliser`.
+        diffusivity, velocity_share, omega_share: of the `DiffusionNormaliser`.
         learning_rate: Adam's peak, after `warmup_steps`, before half a cosine to zero.
         decay_share: share of the steps, the last ones, that the half cosine takes; before them the rate is at its peak.
         weight_decay: of AdamW, times the learning rate; 0 is Adam.
@@ -50,6 +50,7 @@ class PretrainConfig(BaseModel):
     frame: Frame = "given"
     diffusivity: Diffusivity = "geometric"
     velocity_share: float = Field(default=0.0, ge=0.0, allow_inf_nan=False)
+    omega_share: float = Field(default=0.0, ge=0.0, allow_inf_nan=False)
     learning_rate: PositiveFloat = 1e-2
     decay_share: float = Field(default=1.0, gt=0.0, le=1.0)
     weight_decay: float = Field(default=0.0, ge=0.0, allow_inf_nan=False)

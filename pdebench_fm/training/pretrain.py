@@ -70,9 +70,13 @@ def measured_normaliser(config: PretrainConfig) -> Normaliser:
     try:
         if config.normaliser == "homogeneous-rms":
             return HomogeneousNormaliser(coefficient_scales=coefficient_scales(coefficients))
-        diffusivity, share = config.diffusivity, config.velocity_share
-        scales = coefficient_scales(relative_terms(coefficients, operator_size(coefficients, diffusivity, share)))
-        return DiffusionNormaliser(coefficient_scales=scales, diffusivity=diffusivity, velocity_share=share)
+        size = operator_size(coefficients, config.diffusivity, config.velocity_share, config.omega_share)
+        return DiffusionNormaliser(
+            coefficient_scales=coefficient_scales(relative_terms(coefficients, size)),
+            diffusivity=config.diffusivity,
+            velocity_share=config.velocity_share,
+            omega_share=config.omega_share,
+        )
     except ValidationError as error:
         raise PdefmError(f"the stream's coefficients have no usable scale: {error.errors()[0]['msg']}") from error
 

@@ -41,6 +41,7 @@ _TOLD = {
     "frame",
     "diffusivity",
     "velocity_share",
+    "omega_share",
     "decay_share",
     "weight_decay",
 }
@@ -219,9 +220,10 @@ def _operator_size(config: PretrainConfig) -> str:
     if config.normaliser != "diffusion-normalised":
         return ""
     diffusion = {"geometric": "√det K", "mean": "tr K / 2"}[config.diffusivity]
-    speed = f" + {config.velocity_share:g} · 2π‖v‖" if config.velocity_share else ""
+    rest = f" + {config.velocity_share:g} · 2π‖v‖" if config.velocity_share else ""
+    rest += f" + {config.omega_share:g} · ω" if config.omega_share else ""
     return (
-        f"normaliser `{config.normaliser}`: the network sees (4π²K, 2πv, ω) divided by s = 4π² {diffusion}{speed}, its "
+        f"normaliser `{config.normaliser}`: the network sees (4π²K, 2πv, ω) divided by s = 4π² {diffusion}{rest}, its "
         "output is divided by s, so that u(f, aK, av, aω) = u / a is built in"
     )
 

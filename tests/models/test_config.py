@@ -42,6 +42,7 @@ def test_json_round_trip():
         {"normaliser": {"kind": "tl-scaling", "coefficient_scales": [1] * 6, "source_scale": 0}},
         {"normaliser": {"kind": "diffusion-normalised", "coefficient_scales": [1] * 6, "diffusivity": "largest"}},
         {"normaliser": {"kind": "diffusion-normalised", "coefficient_scales": [1] * 6, "velocity_share": -1}},
+        {"normaliser": {"kind": "diffusion-normalised", "coefficient_scales": [1] * 6, "omega_share": -1}},
         {"normaliser": {"kind": "diffusion-normalised"}},
         {"normaliser": {"kind": "identity", "coefficient_scales": [1] * 6}},
     ],
@@ -57,7 +58,9 @@ def test_anything_else_is_refused(change):
     [
         HomogeneousNormaliser(coefficient_scales=(0.03, 0.03, 0.01, 1, 1, 6.5)),
         TLScalingNormaliser(source_scale=0.002, coefficient_scales=(0.03, 0.03, 0.01, 1, 1, 6.5), length_x=2),
-        DiffusionNormaliser(coefficient_scales=(1.5, 1.5, 1, 1, 1, 9), diffusivity="mean", velocity_share=0.5),
+        DiffusionNormaliser(
+            coefficient_scales=(1.5, 1.5, 1, 1, 1, 9), diffusivity="mean", velocity_share=0.5, omega_share=2.0
+        ),
         IdentityNormaliser(),
     ],
     ids=lambda normaliser: normaliser.kind,

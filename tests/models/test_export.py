@@ -69,7 +69,7 @@ def test_a_torch_program_gives_the_models_solutions_for_every_batch_size(exporte
     "normaliser",
     [
         DiffusionNormaliser(coefficient_scales=(1.0,) * 6),
-        DiffusionNormaliser(coefficient_scales=(1.0,) * 6, diffusivity="mean", velocity_share=0.5),
+        DiffusionNormaliser(coefficient_scales=(1.0,) * 6, diffusivity="mean", velocity_share=0.5, omega_share=2.0),
         TLScalingNormaliser(source_scale=0.1, coefficient_scales=SCALES),
         IdentityNormaliser(),
     ],

@@ -13,9 +13,9 @@ CONFIG = ModelConfig(width=6, modes=3, normaliser=HomogeneousNormaliser(coeffici
 
 
 DIFFUSION = [
-    DiffusionNormaliser(coefficient_scales=SCALES, diffusivity=diffusivity, velocity_share=share)
+    DiffusionNormaliser(coefficient_scales=SCALES, diffusivity=diffusivity, velocity_share=velocity, omega_share=omega)
     for diffusivity in ("geometric", "mean")
-    for share in (0.0, 0.7)
+    for velocity, omega in ((0.0, 0.0), (0.7, 0.0), (0.7, 0.3))
 ]
 
 
@@ -79,16 +79,14 @@ def test_the_diffusion_normalised_network_sees_the_operators_terms_relative_to_i
     rms = source.square().mean(dim=(1, 2), keepdim=True).sqrt()
     k11, k22, k12, v1, v2, omega = coefficients.T
     pi = torch.pi
-    speed = 0.7 * 2 * pi * torch.hypot(v1, v2)
-    sizes = {
-        ("geometric", 0.0): 4 * pi**2 * torch.linalg.det(torch.stack([k11, k12, k12, k22], 1).view(-1, 2, 2)) ** 0.5,
-        ("mean", 0.0): 2 * pi**2 * (k11 + k22),
+    diffusion = {
+        "geometric": 4 * pi**2 * torch.linalg.det(torch.stack([k11, k12, k12, k22], 1).view(-1, 2, 2)) ** 0.5,
+        "mean": 2 * pi**2 * (k11 + k22),
     }
-    for (diffusivity, _), size in list(sizes.items()):
-        sizes[diffusivity, 0.7] = size + speed
     for normaliser in DIFFUSION:
         model = build(normaliser=normaliser)
-        size = sizes[normaliser.diffusivity, normaliser.velocity_share]
+        size = diffusion[normaliser.diffusivity]
+        size = size + normaliser.velocity_share * 2 * pi * torch.hypot(v1, v2) + normaliser.omega_share * omega
         terms = torch.stack([4 * pi**2 * k11, 4 * pi**2 * k22, 4 * pi**2 * k12, 2 * pi * v1, 2 * pi * v2, omega])
         seen = (terms / size).T / torch.tensor(SCALES, dtype=torch.float64)
         expected = rms / size[:, None, None] * model.network(source / rms, seen)

@@ -36,6 +36,7 @@ CONFIG = PretrainConfig(
     normaliser="diffusion-normalised",
     frame="square",
     velocity_share=0.5,
+    omega_share=1.0,
     weight_decay=0.1,
     decay_share=0.5,
 )

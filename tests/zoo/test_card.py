@@ -110,6 +110,7 @@ def test_a_card_says_what_is_built_in_and_by_which_rows_settings_were_chosen(fol
         "normaliser": "diffusion-normalised",
         "frame": "lattice",
         "velocity_share": 0.5,
+        "omega_share": 2.0,
         "weight_decay": 0.1,
         "decay_share": 0.25,
     }
@@ -118,7 +119,7 @@ def test_a_card_says_what_is_built_in_and_by_which_rows_settings_were_chosen(fol
     training = description.training.model_copy(update={"config": config, "selection_errors": errors})
     text = model_card(ModelDescription(description.config, training, "0" * 64, description.scores))
     for words in (
-        "divided by s = 4π² √det K + 0.5 · 2π‖v‖,",
+        "divided by s = 4π² √det K + 0.5 · 2π‖v‖ + 2 · ω,",
         "| coordinates | frame `lattice`: each problem is seen mirrored",
         "AdamW with weight decay 0.1, peak learning rate",
         "cosine to zero over the last 25% of the steps,",
