@@ -11,7 +11,7 @@ from jinja2 import Environment as Templates
 from jinja2 import PackageLoader, StrictUndefined
 
 from pdebench_fm.errors import UsageError
-from pdebench_fm.files import atomic_path
+from pdebench_fm.files import atomic_path, folder_lock, is_unused
 from pdebench_fm.leaderboard.board import (
     STANDARD_RESOLUTION,
     Board,
@@ -56,7 +56,7 @@ def build_site(root: Path, out: Path, on_note: Callable[[str], None] = lambda _n
 
     Raises:
         UsageError: there is no folder at `root`, or `out` holds something else than an earlier page.
-        PdefmError: a folder of rows that cannot be read, or a page that cannot be written.
+        PdefmError: a folder of rows that cannot be read, a page that cannot be written, or that another build writes.
     """
     _check_destination(out)
     page = out / PAGE
@@ -64,7 +64,11 @@ def build_site(root: Path, out: Path, on_note: Callable[[str], None] = lambda _n
     entries = load(root, skipped.append)
     for file in skipped:
         on_note(f"left out: {file.reason}")
-    with atomic_path(page) as temporary, temporary.open("w", encoding="utf-8", newline="\n") as opened:
+    with (
+        folder_lock(out),
+        atomic_path(page) as temporary,
+        temporary.open("w", encoding="utf-8", newline="\n") as opened,
+    ):
         opened.writelines(_pieces(entries, skipped))  # which together would take ten times the page's size in memory
     return page
 
@@ -152,7 +156,7 @@ def _regimes(boards: Sequence[Board]) -> list[str]:
 def _check_destination(out: Path) -> None:
     if out.exists() and not out.is_dir():
         raise UsageError(f"{out} is a file; the leaderboard's page needs a folder")
-    if not out.exists() or not any(out.iterdir()):
+    if is_unused(out):
         return
     page = out / PAGE
     try:

@@ -9,6 +9,7 @@ import pytest
 from factories import make_environment, make_model, make_result, make_run
 
 from pdebench_fm.errors import PdefmError, UsageError
+from pdebench_fm.files import folder_lock
 from pdebench_fm.leaderboard.site import build_site, number, render
 from pdebench_fm.leaderboard.store import Entry, Skipped, row_path
 from pdebench_fm.models.sizes import rounded_count
@@ -136,6 +137,22 @@ def test_a_folder_that_holds_something_else_is_refused(root, tmp_path, name):
     with pytest.raises(UsageError, match="holds something else"):
         build_site(root, tmp_path / "site")
     assert [path.read_text() for path in (tmp_path / "site").iterdir()] == ["precious"]
+
+
+def test_a_build_goes_on_where_a_killed_one_left_a_part_of_the_page(root, tmp_path):
+    expected = build_site(root, tmp_path / "undisturbed").read_bytes()
+    site = tmp_path / "site"
+    site.mkdir()
+    (site / ".pdefm-0123456789abcdef.part").write_text("<!doctype html><html>")
+    (site / ".pdefm.lock").write_text("")
+    assert build_site(root, site).read_bytes() == expected
+    assert [file.name for file in site.iterdir()] == ["index.html"]
+
+
+def test_a_page_has_one_writer(root, tmp_path):
+    build_site(root, tmp_path / "site")
+    with folder_lock(tmp_path / "site"), pytest.raises(PdefmError, match="another pdefm is writing to"):
+        build_site(root, tmp_path / "site")
 
 
 def test_a_file_instead_of_a_folder_is_refused(root, tmp_path):
