@@ -1,6 +1,6 @@
 """What every file that is read back has in common: records without unknown fields, versions, hashes."""
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 VERSION_PATTERN = r"(0|[1-9][0-9]{0,8})(\.(0|[1-9][0-9]{0,8})){2}"
 """A version of three numbers, such as 1.0.0."""
@@ -13,3 +13,10 @@ class Contract(BaseModel):
     """A part of a file: immutable, and without fields that nobody knows."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+
+
+def first_problem(error: ValidationError) -> str:
+    """Return the first thing that is wrong with a record, and where in it."""
+    first = error.errors(include_url=False)[0]
+    place, what = ".".join(map(str, first["loc"])), first["msg"].removeprefix("Value error, ")
+    return f"{place}: {what}" if place else what

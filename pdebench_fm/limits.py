@@ -27,6 +27,12 @@ CONFIG_BYTES = 64 * 1024
 RECORD_BYTES = MiB
 """Of a model's `training.json`, which is about 1 kB, and of other records of a page or so."""
 
+TRAINING_STREAMS = 256
+"""Streams that a model was trained on: those pretrained here have one or two for each of at most three systems."""
+
+STREAM_ROWS = 10**12
+"""Rows of a stream that a model saw: the zoo's saw up to a million."""
+
 CARD_BYTES = 256 * 1024
 """Of a README: 13 kB for a model of the zoo; YAML of this size takes a second or two to read."""
 

@@ -23,7 +23,7 @@ from pdebench_fm.models.loading import zoo_directory
 from pdebench_fm.models.sources import CARD_NAME
 from pdebench_fm.results.evaluation import Evaluation, read_evaluation
 from pdebench_fm.results.paths import row_path
-from pdebench_fm.training.record import RECORD_NAME, read_training_record
+from pdebench_fm.training.record import read_training_record, write_training_record
 from pdebench_fm.zoo.card import describe, model_card
 from pdebench_fm.zoo.evidence import pin_shipped
 
@@ -75,8 +75,12 @@ def take_in(folder: Path) -> str:
     name = read_training_record(folder).config.model_name
     home = zoo_directory() / name
     home.mkdir(parents=True, exist_ok=True)
-    for file in ("model.safetensors", RECORD_NAME, "config.json"):
+    for file in ("model.safetensors", "config.json"):
         shutil.copyfile(folder / file, home / file)
+    record = read_training_record(folder)
+    if record.manifest is None:  # trained before there were manifests; what it drew follows from its configuration
+        record = record.model_copy(update={"manifest": record.drawn_by_configuration()})
+    write_training_record(record, home)
     return name
 
 

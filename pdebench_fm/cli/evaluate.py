@@ -38,6 +38,9 @@ def evaluate(
     deterministic: Annotated[
         bool | None, typer.Option(help="Deterministic algorithms only; by default on a CPU.", show_default=False)
     ] = None,
+    manifest: Annotated[
+        Path | None, typer.Option(help="A training.json that states which rows the model was trained on.")
+    ] = None,
     out: Annotated[Path, typer.Option(help="Folder of the result files.")] = Path("results"),
     cache: Annotated[
         Path | None, typer.Option(help="Folder of finished cells, else $PDEFM_CACHE or the usual.")
@@ -57,6 +60,7 @@ def evaluate(
         return
     if task is None:
         raise UsageError("--task is missing: name what to evaluate on, such as --task helmholtz-ood/medium, or all")
+    from pdebench_fm.data.training_manifest import required_manifest
     from pdebench_fm.evaluation.evaluate import evaluate_suite
     from pdebench_fm.memory import keep_freed_memory
     from pdebench_fm.protocol.names import shots_list, split_list
@@ -82,6 +86,7 @@ def evaluate(
             deterministic=deterministic,
             data=data,
             device=device,
+            training=None if manifest is None else required_manifest(manifest),
             cache=_cell_cache(cache),
             workers=workers,
             scheduler=scheduler,

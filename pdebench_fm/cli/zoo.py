@@ -66,8 +66,11 @@ def show(
     """Show a model's card: how it was trained, what it scores, what it cannot do."""
     from huggingface_hub import ModelCard
 
+    from pdebench_fm.data.training_manifest import read_manifest
     from pdebench_fm.errors import PdefmError
     from pdebench_fm.front_matter import read_card_text
+    from pdebench_fm.models.sources import RECORD_NAME
+    from pdebench_fm.protocol.contamination import knowledge_in_words
     from pdebench_fm.templates import printable
     from pdebench_fm.zoo.entries import find_entry
 
@@ -76,6 +79,10 @@ def show(
         raise PdefmError(f"{name} has no card: {entry.folder} holds no {entry.card.name}")
     text = ModelCard(read_card_text(entry.card), ignore_metadata_errors=True).text
     console.print(Markdown(printable(text)))
+    manifest = read_manifest(entry.folder / RECORD_NAME)
+    say(("\nComputed from what it was trained on:" if manifest else "\nWhat it was trained on is not stated.", "dim"))
+    for line in knowledge_in_words(manifest) if manifest else ():
+        say(("  " + line, "dim"))
     say((f"\nIts files lie in {entry.folder}", "dim"))
 
 

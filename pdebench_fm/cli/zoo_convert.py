@@ -15,11 +15,16 @@ def import_model(
     out: Annotated[Path, typer.Option(help="Folder of the model, a new one.")],
     entry: Annotated[str | None, typer.Option(help="Which of the file's configurations, if it has several.")] = None,
     scales: Annotated[Path | None, typer.Option(help="The scales.npy that the configuration names.")] = None,
+    manifest: Annotated[
+        Path | None, typer.Option(help="A training.json that states which rows the weights were trained on.")
+    ] = None,
 ) -> None:
     """Convert weights trained with a peer's code to a model folder with the same outputs."""
+    from pdebench_fm.data.training_manifest import required_manifest
     from pdebench_fm.models import peers
 
-    model = peers.import_model(peer, checkpoint, config, out, entry=entry, scales=scales)
+    training = None if manifest is None else required_manifest(manifest)
+    model = peers.import_model(peer, checkpoint, config, out, entry=entry, scales=scales, training=training)
     found = model.config
     say(
         "saved ",

@@ -92,6 +92,20 @@ class Mixture:
             first += share
         return every_nth_point(concatenate(made), resolved // self.resolution)
 
+    def rows(self, start: int, stop: int) -> dict[SampleKey, range]:
+        """Return the indices of each stream's rows at positions start … stop−1: consecutive ones."""
+        shares = self.shares or (1,) * len(self.keys)
+
+        def before(position: int, first: int, share: int) -> int:
+            rounds, place = divmod(position, sum(shares))
+            return rounds * share + min(max(place - first, 0), share)
+
+        firsts = [sum(shares[:i]) for i in range(len(shares))]
+        return {
+            key: range(before(start, first, share), before(stop, first, share))
+            for key, first, share in zip(self.keys, firsts, shares, strict=True)
+        }
+
     def batches(self, batch_size: int, start: int = 0) -> Iterator[Batch]:
         """Yield batches without end, from position `start` on."""
         while True:

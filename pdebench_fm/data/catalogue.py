@@ -18,6 +18,7 @@ from pdebench_fm.physics import (
     Regime,
     SampleKey,
     System,
+    overlap,
 )
 
 DATA_VERSION = "1.0.0"
@@ -96,14 +97,8 @@ def _overlap(system: System, regime: str) -> str:
     """Return in words how much of a regime's range lies inside the pretraining one."""
     if regime == "pretrain" or "pretrain" not in system.regimes:
         return "—"
-    inside, whole = system.regimes["pretrain"], system.regimes[regime]
-    shared = Range(max(inside.low, whole.low), min(inside.high, whole.high), whole.integer)
-    share = max(0.0, _length(shared)) / _length(whole)
+    share = overlap(system.regimes[regime], [system.regimes["pretrain"]])
     return {0.0: "none", 1.0: "full"}.get(share, f"{100 * share:.0f} %")
-
-
-def _length(span: Range) -> float:
-    return span.high - span.low + (1.0 if span.integer else 0.0)
 
 
 def _datasets_of(system: System) -> tuple[Dataset, Dataset]:
@@ -153,6 +148,16 @@ def known_datasets(*wanted: str) -> dict[str, Dataset]:
         system.name: Dataset(system.name, system.name, tuple(system.regimes), next(iter(system.regimes)))
         for system in foreign
     }
+
+
+def system_of(dataset: str) -> str:
+    """Return the name of a dataset's system; a plug-in's dataset has the system's own name, known here or not."""
+    return DATASETS[dataset].system_name if dataset in DATASETS else dataset
+
+
+def benchmark_range(system: str, regime: str) -> Range | None:
+    """Return what the varied parameter of one of the benchmark's own regimes is drawn from; None for any other's."""
+    return next((known.regimes.get(regime) for known in PAPER_SYSTEMS if known.name == system), None)
 
 
 def find_dataset(name: str) -> Dataset:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Unpack
 
 from pdebench_fm.data.executors import open_executor
+from pdebench_fm.data.training_manifest import TrainingManifest
 from pdebench_fm.errors import PdefmError, UsageError
 from pdebench_fm.evaluation.cache import CellCache
 from pdebench_fm.evaluation.progress import SuiteProgress
@@ -35,6 +36,7 @@ def evaluate(
     *,
     data: str | None = None,
     device: str = "auto",
+    training: TrainingManifest | None = None,
     cache: CellCache | None = None,
     on_progress: Callable[[SuiteProgress], None] = lambda _: None,
     **settings: Unpack[SettingWords],
@@ -49,6 +51,7 @@ def evaluate(
         shots: size of the support set, or a list, range or array of sizes; 0 is zero-shot.
         data: folder or Hub repository that rows of a task given by name are read from, instead of made.
         device: of a model given as a word; see `choose_device`.
+        training: which rows the model was trained on, if it does not state that itself (see docs/contamination.md).
         cache: where finished cells are looked for and kept.
         on_progress: called at the start, after each step of an adaptation, and after each cell.
         settings: `track`, "full" (128², the whole test split) or "lite" (64², its first 512 rows); `seeds`, adaptation
@@ -71,7 +74,15 @@ def evaluate(
     if isinstance(task, str) and len(names := task_names([task])) > 1:
         raise UsageError(f"{task} is {len(names)} tasks: name one, such as {names[0]}, or use evaluate_suite")
     (evaluation,) = evaluate_suite(
-        [model], [task], shots, data=data, device=device, cache=cache, on_progress=on_progress, **settings
+        [model],
+        [task],
+        shots,
+        data=data,
+        device=device,
+        training=training,
+        cache=cache,
+        on_progress=on_progress,
+        **settings,
     )
     return evaluation
 
@@ -83,6 +94,7 @@ def evaluate_suite(
     *,
     data: str | None = None,
     device: str | Sequence[str] = "auto",
+    training: TrainingManifest | None = None,
     cache: CellCache | None = None,
     workers: int | None = None,
     scheduler: str | None = None,
@@ -99,6 +111,7 @@ def evaluate_suite(
         shots: size, or sizes, of the support sets.
         data: folder or Hub repository that rows of tasks given by name are read from, instead of made.
         device: of models given as words: one, or several GPUs, "cuda:0,cuda:1" or a list, of which each gets a process.
+        training: which rows the model was trained on, where there is one model, which does not state that itself.
         cache: where finished cells are looked for and kept: stopped anywhere, the same call goes on where it was.
         workers: processes of this machine that cells are computed in, side by side; by default one for each device,
             and of one device this process. The models have to be given as words, and a script that asks for workers
@@ -126,6 +139,8 @@ def evaluate_suite(
         raise UsageError(f"model {again[0]} is named twice: name it once")
     loaded = _tasks(tasks, data)
     candidates = _candidates(models, places[0])
+    if training is not None:
+        candidates = _trained_on(training, candidates)
     suite = plan(candidates, loaded, shots, **settings)
     for note in suite.notes(kept=cache is not None):
         on_note(note)
@@ -159,6 +174,13 @@ def _candidates(models: Sequence[str | Path | Model], place: str) -> list[Candid
         raise wrong[0][1]
     _check_undisturbed(models, candidates, before)
     return candidates
+
+
+def _trained_on(training: TrainingManifest, candidates: Sequence[Candidate]) -> list[Candidate]:
+    """Return the one model with what it was trained on; a `UsageError` if there are several."""
+    if len(candidates) != 1:
+        raise UsageError(f"a training manifest is that of one model, and here are {len(candidates)}: evaluate it alone")
+    return [candidate_of(candidates[0], training=training)]
 
 
 def _check_undisturbed(

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
+from pdebench_fm.data.training_manifest import stated_range
 from pdebench_fm.evaluation.cell import Cell, Failed, Outcome, Scored
 from pdebench_fm.models.candidate import Candidate
 from pdebench_fm.protocol.divisions import division_of
@@ -16,7 +17,7 @@ from pdebench_fm.results.result import (
     Result,
     in_order,
 )
-from pdebench_fm.results.runs import runs_of
+from pdebench_fm.results.runs import contamination_by, runs_of
 from pdebench_fm.results.samples import CellScores, by_cell, samples_digest, samples_table
 
 
@@ -51,17 +52,20 @@ def evaluation_of(cells: Sequence[Cell], outcomes: Mapping[Cell, Outcome]) -> Ev
             for cell, outcome in scored
         )
     )
+    model = model_record(first.candidate, known=all(outcome.known for _, outcome in scored))
+    test_rows = first.task.test_rows(first.track)
     result = Result(
         protocol_version=PROTOCOL_VERSION,
         task=first.task.name,
         track=first.track,
         resolution=find_track(first.track).resolution,
-        test_rows=first.task.test_rows(first.track),
+        test_rows=test_rows,
         division=division_of(first.recipe),
         method=first.recipe,
         deterministic=first.deterministic,
-        model=model_record(first.candidate, known=all(outcome.known for _, outcome in scored)),
+        model=model,
         dataset=dataset,
+        contamination=contamination_by(model, dataset, test_rows, samples),
         cells=records,
         failures=tuple(
             Failure(
@@ -82,10 +86,13 @@ def evaluation_of(cells: Sequence[Cell], outcomes: Mapping[Cell, Outcome]) -> Ev
 def dataset_record(task: EvaluationTask, track: Track) -> DatasetRecord:
     """Return the provenance of the rows that are scored, and of those that support sets are drawn from."""
     test = task.test
+    system, regime = task.task.dataset.system, task.task.regime.name
     return DatasetRecord(
         name=task.task.dataset.name,
-        regime=task.task.regime.name,
+        regime=regime,
         version=test.key.version,
+        sampling_seed=test.key.seed,
+        parameter_range=stated_range(system.name, regime, system.regimes[regime]),
         origin="recipe" if test.content_digest is None else "rows",
         recipe_digest=task.recipe_digest(track),
         content_digest=test.content_digest,
@@ -107,4 +114,5 @@ def model_record(candidate: Candidate, *, known: bool = True) -> ModelRecord:
         parameters=candidate.parameters or None,
         family=candidate.family,
         size=candidate.size,
+        training=candidate.training,
     )

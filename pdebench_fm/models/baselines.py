@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from pdebench_fm.data.batches import batch_of
+from pdebench_fm.data.training_manifest import TrainingManifest, stream_of
 from pdebench_fm.models.candidate import Candidate, Operator
 from pdebench_fm.models.candidates import known_as
 from pdebench_fm.models.identity import identity_of
@@ -19,6 +20,9 @@ from pdebench_fm.surroundings import seeded
 
 MEAN_ROWS = 256
 """Rows of each pretraining distribution's train split that the mean predictor averages."""
+
+_TERMS = {"poisson": (False, False), "advection-diffusion": (True, False), "helmholtz": (False, True)}
+"""Whether the coefficients of a system have advection, and reaction: what it is told by."""
 
 
 @dataclass(frozen=True)
@@ -62,11 +66,7 @@ def mean(source: Tensor, coefficients: Tensor) -> Tensor:
     has_advection = (coefficients[:, 3:5] != 0).any(dim=1)
     has_reaction = coefficients[:, 5] != 0
     solution = torch.zeros_like(source)
-    for system, advection, reaction in (
-        ("poisson", False, False),
-        ("advection-diffusion", True, False),
-        ("helmholtz", False, True),
-    ):
+    for system, (advection, reaction) in _TERMS.items():
         rows = (has_advection == advection) & (has_reaction == reaction)
         if bool(rows.any()):
             solution[rows] = mean_solution(system, source.shape[-1]).to(source)
@@ -77,9 +77,19 @@ def mean(source: Tensor, coefficients: Tensor) -> Tensor:
 def mean_solution(system: str, n: int) -> Tensor:
     """Return the mean solution, (n, n) float32, of a system's pretraining distribution; not to be written to."""
     made = max(n, REFERENCE_RESOLUTION)
-    batch = batch_of(sample(SampleKey(system, "pretrain", "train"), range(MEAN_ROWS), made))
+    batch = batch_of(sample(_averaged(system), range(MEAN_ROWS), made))
     field: Tensor = batch.solution.mean(dim=0, dtype=torch.float64).float()
     return field[:: made // n, :: made // n].contiguous()
+
+
+def _averaged(system: str) -> SampleKey:
+    return SampleKey(system, "pretrain", "train")
+
+
+def seen_by_mean() -> TrainingManifest:
+    """Return which rows the mean predictor is made of."""
+    rows = (stream_of(_averaged(system), range(MEAN_ROWS), REFERENCE_RESOLUTION) for system in _TERMS)
+    return TrainingManifest(trained=tuple(rows))
 
 
 @dataclass(frozen=True)
@@ -90,11 +100,13 @@ class Baseline:
         name: Its reference.
         title: What it is, in one line.
         build: Returns it; random weights, if it has any, come from PyTorch's global generator.
+        training: Which rows it is made of; by default none.
     """
 
     name: str
     title: str
     build: Callable[[], Operator]
+    training: TrainingManifest = TrainingManifest()
 
     def candidate(self, device: torch.device) -> Candidate:
         """Return it as the evaluation sees it; one with weights is not pretrained, and has fresh starts only.
@@ -105,7 +117,7 @@ class Baseline:
         with seeded(0, device):
             operator = self.build()
         if not isinstance(operator, nn.Module):
-            candidate = Candidate(operator, self.name, device, revision="package")
+            candidate = Candidate(operator, self.name, device, revision="package", training=self.training)
             return known_as(candidate, lambda: identity_of(operator, name=self.name))
         module = operator.to(device).eval()
 
@@ -115,7 +127,9 @@ class Baseline:
             assert isinstance(built, nn.Module)  # noqa: S101 (as the first one was)
             return built.to(device)
 
-        candidate = Candidate(module, self.name, device, revision="package", fresh=fresh, pretrained=False)
+        candidate = Candidate(
+            module, self.name, device, revision="package", fresh=fresh, training=self.training, pretrained=False
+        )
         return known_as(candidate, lambda: identity_of(module, name=self.name))
 
 
@@ -124,7 +138,7 @@ BASELINES: Mapping[str, Baseline] = {
     for baseline in (
         Baseline("oracle", "the exact spectral solution: the floor that rounding sets", ExactSolver),
         Baseline("zero", "predicts zero: a relative error of 1", lambda: zero),
-        Baseline("mean", "predicts the mean solution of the pretraining distribution", lambda: mean),
+        Baseline("mean", "predicts the mean solution of the pretraining distribution", lambda: mean, seen_by_mean()),
         Baseline("unet", "a U-Net with periodic padding, trained from scratch", unet),
         Baseline("neuraloperator-fno", "FNO of the library neuraloperator, trained from scratch", neuraloperator_fno),
         Baseline(

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
+from pdebench_fm.data.training_manifest import TrainingManifest
 from pdebench_fm.models.identity import Identity
 
 Operator = Callable[[Tensor, Tensor], Tensor]
@@ -30,6 +31,7 @@ class Candidate:
         family: Label of the pretraining data, if any.
         size: Label of the size, if any.
         fresh: Returns the same architecture with random weights fixed by a seed; None if it cannot.
+        training: Which rows it was trained on, as it is before any adaptation; None if that is not known.
         pretrained: False if the weights are random. Such a model has no zero-shot score and no pretrained start: only
             its fresh starts are trained and scored.
     """
@@ -45,6 +47,7 @@ class Candidate:
     family: str | None = None
     size: str | None = None
     fresh: Callable[[int], nn.Module] | None = None
+    training: TrainingManifest | None = None
     pretrained: bool = True
 
     @property

@@ -10,6 +10,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
+from pdebench_fm.data.training_manifest import TrainingManifest, read_manifest
 from pdebench_fm.errors import UsageError
 from pdebench_fm.extensions.local_files import loaded_files
 from pdebench_fm.models.candidate import Candidate, Operator, parameters_of
@@ -17,6 +18,7 @@ from pdebench_fm.models.config import ModelConfig
 from pdebench_fm.models.fresh import fresh_by_reset, initialised
 from pdebench_fm.models.identity import Identity, identity_of, structure_of
 from pdebench_fm.models.operator import NeuralOperator
+from pdebench_fm.models.sources import RECORD_NAME
 from pdebench_fm.models.weights import WEIGHTS_NAME
 from pdebench_fm.surroundings import seeded, standard
 
@@ -31,6 +33,7 @@ def candidate_of(
     *,
     device: str | torch.device | None = None,
     fingerprint: str | None = None,
+    training: TrainingManifest | None = None,
 ) -> Candidate:
     """Return a model as the evaluation sees it.
 
@@ -43,15 +46,30 @@ def candidate_of(
         device: Where a function takes its inputs, the CPU by default. A module's is where its parameters lie.
         fingerprint: SHA-256, in hexadecimal, of everything that a function's outputs depend on, if you know it; by it
             finished evaluations are found again. A module's is found by `identity_of`, unless you give it.
+        training: Which rows the model was trained on. That of a NeuralOperator that is as it was loaded is in the
+            `training.json` beside its weights.
 
     Returns:
         The candidate. It holds the model itself, no copy.
 
     Raises:
-        UsageError: If `model` cannot be called, or the name is not one that results can have.
+        UsageError: If `model` cannot be called, the name is not one that results can have, or its training is stated
+            twice.
+        PdefmError: If the `training.json` beside its weights is damaged.
     """
     if name is not None:
         check_name(name)
+    candidate = _candidate_of(model, name, device, fingerprint)
+    if training is None:
+        return candidate
+    if candidate.training not in (None, training):
+        raise UsageError(f"{candidate.name} states what it was trained on by itself: give no other manifest for it")
+    return replace(candidate, training=training)
+
+
+def _candidate_of(
+    model: Operator | Candidate, name: str | None, device: str | torch.device | None, fingerprint: str | None
+) -> Candidate:
     if isinstance(model, Candidate):
         return model if name is None else replace(model, name=name)
     if isinstance(model, type) or not callable(model):
@@ -122,6 +140,7 @@ def as_it_is_now(candidate: Candidate) -> Candidate:
     changed = replace(candidate, name=_UNSAVED) if candidate.name in names else candidate
     if changed.weights_sha256 is not None:
         changed = replace(changed, weights_sha256=None, revision=None)
+    changed = replace(changed, training=None)  # which was that of the model as it was
     return known_as(changed, candidate.identify)
 
 
@@ -172,6 +191,7 @@ def _of_neural_operator(model: NeuralOperator, name: str | None) -> Candidate:
         name=name or (safe_name(source.directory.resolve().name) if local else source.model_id),
         revision=source.revision,
         weights_sha256=source.weights_sha256,
+        training=read_manifest(source.directory / RECORD_NAME),
     )
 
 

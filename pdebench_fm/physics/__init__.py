@@ -9,6 +9,7 @@ where index 1 is x and 2 is y.
 """
 
 from pdebench_fm.physics.operator import advection_diffusion_ratio, apply_operator, relative_residual, solve
+from pdebench_fm.physics.ranges import lies_in, overlap
 from pdebench_fm.physics.registry import BUILT_IN, ORIGINS, SYSTEMS, register_system, registered_system
 from pdebench_fm.physics.sampling import (
     Draws,
@@ -43,9 +44,11 @@ __all__ = [
     "advection_diffusion_ratio",
     "apply_operator",
     "draw",
-    "registered_system",
+    "lies_in",
+    "overlap",
     "realise",
     "register_system",
+    "registered_system",
     "relative_residual",
     "sample",
     "solve",

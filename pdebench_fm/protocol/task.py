@@ -10,6 +10,7 @@ from pdebench_fm.data.definitions import check_on_tensors
 from pdebench_fm.data.digest import combine, recipe_hashes
 from pdebench_fm.data.providers import RecipeRows, SplitRows
 from pdebench_fm.data.stored import open_split
+from pdebench_fm.data.training_manifest import SEEDS
 from pdebench_fm.errors import UsageError
 from pdebench_fm.physics import SampleKey, draw
 from pdebench_fm.protocol.tracks import Track, find_track, support_indices
@@ -86,10 +87,13 @@ def load_task(name: str, data: str | None = None, *, version: str = DATA_VERSION
         seed: of the sampling, where rows are made; 0 is what is published, another one gives a fresh, private task.
 
     Raises:
-        UsageError: for an unknown task, or one of a plug-in whose symbol cannot be scored with.
+        UsageError: for an unknown task, or one of a plug-in whose symbol cannot be scored with; for a seed that is no
+            whole number, or of more than 53 bits.
         PdefmError: if stored rows cannot be read.
     """
     task = find_task(name)
+    if type(seed) is not int or abs(seed) >= SEEDS:
+        raise UsageError(f"a sampling seed is a whole number of up to 53 bits, not {seed!r}")
     check_on_tensors(task.dataset.system)
     if data is not None:
         train, test = (open_split(data, task.dataset, task.regime.name, split) for split in ("train", "test"))

@@ -92,6 +92,7 @@ Error = Annotated[NonNegative, _zero_or_within(_ERRORS)]
 IntervalEnd = Annotated[NonNegative, _zero_or_within(_INTERVAL_ENDS)]
 Count = Annotated[int, Field(ge=0, le=LARGEST_COUNT)]
 Positive = Annotated[int, Field(ge=1, le=LARGEST_COUNT)]
+SamplingSeed = Annotated[int, Field(ge=-LARGEST_COUNT, le=LARGEST_COUNT)]
 
 
 class Record(Contract):

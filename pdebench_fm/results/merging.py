@@ -7,7 +7,7 @@ from typing import Final
 import pyarrow as pa
 
 from pdebench_fm.results.result import CellRecord, Failure, Result, in_order
-from pdebench_fm.results.runs import runs_of
+from pdebench_fm.results.runs import contamination_by, runs_of
 from pdebench_fm.results.samples import SCHEMA, by_cell
 
 _DIGITS: Final = 12
@@ -16,7 +16,7 @@ _DIGITS: Final = 12
 def identity(result: Result) -> dict[str, object]:
     """Return all that the cells of one result have in common, as JSON values.
 
-    That is the model, the rows that are scored and those that support sets are drawn from, protocol, track, method and
+    That is the model with its training manifest, the rows that are scored and those that support sets are drawn from, protocol, track, method and
     determinism. Where rows were read is no part of it, as their digest is.
     """
     model, dataset = result.model, result.dataset
@@ -30,6 +30,7 @@ def identity(result: Result) -> dict[str, object]:
         "method": result.method,
         "deterministic": result.deterministic,
         "model": [model.model_id, model.revision, model.weights_sha256, model.fingerprint],
+        "training": None if model.training is None else model.training.digest,
         "dataset": [dataset.version, dataset.origin, dataset.recipe_digest, dataset.content_digest],
         "train": [dataset.train_rows, dataset.train_content_digest],
     }
@@ -81,6 +82,7 @@ def merged(kept: Result, kept_samples: pa.Table, new: Result, new_samples: pa.Ta
     parts = [tables[id(cells[record.key][1])][record.key] for record in records]
     samples = pa.concat_tables(parts) if parts else SCHEMA.empty_table()
     union = {
+        "contamination": contamination_by(kept.model, kept.dataset, kept.test_rows, samples),
         "cells": records,
         "failures": tuple(failures.values()),
         "runs": runs_of(records, samples, kept.dataset),

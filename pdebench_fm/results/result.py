@@ -12,11 +12,17 @@ from typing import Annotated, Final, Literal, Self, TypeVar
 from pydantic import AfterValidator, Field, FiniteFloat, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 
+from pdebench_fm.data.catalogue import system_of
+from pdebench_fm.data.training_manifest import ParameterRange, TrainingManifest, known_range
 from pdebench_fm.errors import PdefmError, UsageError
 from pdebench_fm.files import write_atomically
 from pdebench_fm.limits import RESULT_BYTES, read_limited
+from pdebench_fm.physics import SampleKey
+from pdebench_fm.protocol.contamination import ScoredRows
 from pdebench_fm.protocol.divisions import Division, division_of
+from pdebench_fm.protocol.standard_rows import is_standard
 from pdebench_fm.protocol.tracks import LITE_TEST_ROWS, Start, Track
+from pdebench_fm.results.contamination import Contamination, contamination_of
 from pdebench_fm.results.fields import (
     MOST_CELLS,
     Count,
@@ -27,6 +33,7 @@ from pdebench_fm.results.fields import (
     Parameter,
     Positive,
     Record,
+    SamplingSeed,
     Seconds,
     Text,
     Version,
@@ -180,7 +187,8 @@ class ModelRecord(Record):
     """Which model was scored.
 
     `weights_sha256` is None for a model that has no file of weights; `fingerprint`, the digest of everything that its
-    outputs depend on, where that cannot be known.
+    outputs depend on, where that cannot be known. `training` states which rows the model was trained on before any
+    adaptation; it is None where that is not known.
     """
 
     model_id: Text
@@ -190,13 +198,16 @@ class ModelRecord(Record):
     parameters: Positive | None
     family: Text | None = None
     size: Text | None = None
+    training: TrainingManifest | None = None
 
 
 class DatasetRecord(Record):
     """Which test rows were scored.
 
     `recipe_digest` is that of the draws behind the rows; `content_digest`, of the stored values, is there when the
-    rows were read (`origin` "rows") from `location`, a repository id or a folder's name, rather than made. `train_rows`
+    rows were read (`origin` "rows") from `location`, a repository id or a folder's name, rather than made.
+    `sampling_seed` is that of the draws, 0 for all that is published; `parameter_range` is what the varied parameter is
+    drawn from, for a regime that is not one of the benchmark's own, whose ranges are known. `train_rows`
     is the size of the train split that support sets are drawn from, `train_content_digest` that of its
     stored values as stated where they lie; they were held to it where a support set was drawn.
     """
@@ -204,6 +215,8 @@ class DatasetRecord(Record):
     name: Text
     regime: Text
     version: Version
+    sampling_seed: SamplingSeed = 0
+    parameter_range: ParameterRange | None = None
     origin: Literal["recipe", "rows"]
     recipe_digest: Digest
     content_digest: Digest | None = None
@@ -218,6 +231,20 @@ class DatasetRecord(Record):
             raise ValueError("content_digest is missing, though the rows were read (origin 'rows')")
         return self
 
+    @model_validator(mode="after")
+    def _range_is_known(self) -> Self:
+        known_range(system_of(self.name), self.regime, self.parameter_range)
+        return self
+
+    def scored_rows(self, count: int) -> ScoredRows:
+        """Return the first rows of the test split, of which so many were scored."""
+        system = system_of(self.name)
+        return ScoredRows(
+            key=SampleKey(system, self.regime, "test", self.version, self.sampling_seed),
+            span=known_range(system, self.regime, self.parameter_range),
+            count=count,
+        )
+
 
 _Each = TypeVar("_Each", bound=Setting)
 
@@ -231,8 +258,8 @@ class Result(Record):
     """The scores of one model on one task and track, with their provenance: the content of a result file.
 
     `cells` hold what was scored, `failures` what gave no finite score, `runs` what follows from the cells: one for each
-    start and number of shots. `method` is how models were adapted, `division` what it is ranked among; `deterministic`
-    tells whether PyTorch was held to deterministic algorithms.
+    start and number of shots; `contamination` follows from the model's training manifest. `method` is how models were
+    adapted, `division` what it is ranked among; `deterministic` tells whether PyTorch was held to deterministic algorithms.
     """
 
     schema_version: Literal["2.0"] = SCHEMA_VERSION
@@ -246,6 +273,7 @@ class Result(Record):
     deterministic: bool
     model: ModelRecord
     dataset: DatasetRecord
+    contamination: Contamination
     cells: Annotated[tuple[CellRecord, ...], Field(max_length=MOST_CELLS), AfterValidator(in_order)]
     failures: Annotated[tuple[Failure, ...], Field(max_length=MOST_CELLS), AfterValidator(in_order)] = ()
     runs: Annotated[tuple[Run, ...], Field(max_length=MOST_CELLS)]
@@ -266,8 +294,28 @@ class Result(Record):
             raise ValueError(
                 f"cells and failures should be distinct, but {start}, {shots} shots, seed {seed} is there twice"
             )
+        self._check_contamination()
         self._check_runs()
         return self
+
+    def _check_contamination(self) -> None:
+        """Hold the labels to the manifest that they are computed from; the shares of rows need the samples as well."""
+        data = self.dataset
+        standard = is_standard(self.task, self.track, data.version, self.test_rows, data.recipe_digest)
+        if standard and data.sampling_seed:
+            raise ValueError(
+                f"sampling_seed is {data.sampling_seed}, but the rows (recipe digest) are those of sampling seed 0"
+            )
+        due = contamination_of(self.model.training, data.scored_rows(self.test_rows), None)
+        for field in ("regime", "test_rows_seen"):
+            found, right = getattr(self.contamination, field), getattr(due, field)
+            if found != right:
+                raise ValueError(f"contamination.{field} is {found!r}, but the training manifest gives {right!r}")
+        counted = bool(self.cells) and self.model.training is not None
+        for field in ("trained_share", "looked_at_share"):
+            if (getattr(self.contamination, field) is not None) != counted:
+                why = "is missing" if counted else "should be null: without manifest or scored cells there is none"
+                raise ValueError(f"contamination.{field} {why}")
 
     def _check_runs(self) -> None:
         """Hold the runs to the cells that they are derived from."""

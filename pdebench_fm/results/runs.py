@@ -10,10 +10,12 @@ from pdebench_fm.data.catalogue import known_datasets
 from pdebench_fm.errors import PdefmError
 from pdebench_fm.protocol.metrics import METRIC_NAMES
 from pdebench_fm.protocol.tracks import Start
+from pdebench_fm.results.contamination import Contamination, contamination_of
 from pdebench_fm.results.intervals import interval_of_mean
 from pdebench_fm.results.result import (
     CellRecord,
     DatasetRecord,
+    ModelRecord,
     ParameterScore,
     Result,
     Run,
@@ -56,6 +58,7 @@ def check_derived(result: Result, samples: pa.Table, where: str) -> None:
                 name = f"{cell.start}, {cell.shots} shots, seed {cell.seed}"
                 raise PdefmError(f"{where} is not a valid result: {field} of {name} is {found!r}, not {right!r}")
     parameters = samples.column("parameter").to_numpy()[: result.test_rows]
+    _check_shares(result, parameters, where)
     derived = _runs(result.cells, columns["relative_l2"], parameters, result.dataset)
     for given, due in zip(result.runs, derived, strict=True):
         name = f"{given.start}, {given.shots} shots"
@@ -66,6 +69,27 @@ def check_derived(result: Result, samples: pa.Table, where: str) -> None:
         known = bool(due.by_parameter) or not given.by_parameter
         if known and not _alike(given.by_parameter, due.by_parameter):
             raise PdefmError(f"{where} is not a valid result: by_parameter of {name} is not what the samples give")
+
+
+def contamination_by(
+    model: ModelRecord, dataset: DatasetRecord, test_rows: int, samples: pa.Table
+) -> Contamination:
+    """Return what a model's training means for the rows that it was scored on, with these per-sample scores."""
+    parameters = samples.column("parameter").to_numpy()[:test_rows]
+    return contamination_of(
+        model.training, dataset.scored_rows(test_rows), parameters if len(parameters) else None
+    )
+
+
+def _check_shares(result: Result, parameters: NDArray[np.float64], where: str) -> None:
+    due = contamination_of(result.model.training, result.dataset.scored_rows(result.test_rows), parameters)
+    for field in ("trained_share", "looked_at_share"):
+        found, right = getattr(result.contamination, field), getattr(due, field)
+        if not agree(found, right):
+            raise PdefmError(
+                f"{where} is not a valid result: contamination.{field} is {found!r}, but manifest and samples give "
+                f"{right!r}"
+            )
 
 
 def _summaries(columns: Mapping[str, NDArray[np.float64]]) -> list[dict[str, float]]:

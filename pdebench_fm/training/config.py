@@ -81,9 +81,14 @@ class PretrainConfig(BaseModel):
         keys = (SampleKey(system, regime, split, self.data_version) for system in find_family(self.family))
         return Mixture(tuple(keys), resolution or self.resolution, self.shares)
 
+    @property
+    def coarse_steps(self) -> int:
+        """How many steps, the first ones, are on the coarse grid."""
+        return round(self.coarse_share * self.steps)
+
     def is_coarse(self, step: int) -> bool:
         """Return whether a step is on the coarse grid."""
-        return step < round(self.coarse_share * self.steps)
+        return step < self.coarse_steps
 
     def learning_rate_at(self, step: int) -> float:
         """Return the learning rate of a step."""

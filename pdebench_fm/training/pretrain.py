@@ -13,6 +13,7 @@ from torch import Tensor
 
 from pdebench_fm.data.batches import Mixture
 from pdebench_fm.data.catalogue import find_family
+from pdebench_fm.data.training_manifest import TrainingManifest
 from pdebench_fm.errors import PdefmError, UsageError, unknown_name
 from pdebench_fm.models.config import DiffusionNormaliser, HomogeneousNormaliser, ModelConfig, Normaliser
 from pdebench_fm.models.frames import coefficients_in, frame_of
@@ -23,10 +24,8 @@ from pdebench_fm.models.weights import TensorSpec, specs_of
 from pdebench_fm.training.checkpoint import Checkpoint, LogEntry, RunState
 from pdebench_fm.training.config import PretrainConfig
 from pdebench_fm.training.loss import relative_l2
+from pdebench_fm.training.seen import SCALE_SAMPLES, SELECTION_SAMPLES, VALIDATION_SAMPLES, manifest_of
 
-_SCALE_SAMPLES = 1024  # samples of the stream from which the coefficients' scales are measured
-_VALIDATION_SAMPLES = 64  # of each system
-_SELECTION_SAMPLES = 128  # likewise
 _CALIBRATION_STEPS = 20  # steps timed to turn minutes into a number of steps
 _ADAM_STATE = ("step", "exp_avg", "exp_avg_sq")
 _ALL_COARSE = 0.99  # share of coarse steps in a run that is timed on them
@@ -57,7 +56,7 @@ def measured_normaliser(config: PretrainConfig) -> Normaliser:
         UsageError: if the normaliser or the frame needs a diffusion tensor and the family has none.
         PdefmError: if the coefficients have no usable scale.
     """
-    coefficients = config.mixture("train").batch(0, _SCALE_SAMPLES).coefficients.double()
+    coefficients = config.mixture("train").batch(0, SCALE_SAMPLES).coefficients.double()
     k11, k22, k12 = coefficients.T[:3]
     if not bool(((k11 > 0) & (k11 * k22 > k12 * k12)).all()):
         for name, value in (("normaliser", config.normaliser), ("frame", config.frame)):
@@ -172,6 +171,11 @@ class Pretraining:
     def samples(self) -> int:
         """Samples seen so far, by all processes."""
         return self.step * self.config.batch_size
+
+    @property
+    def manifest(self) -> TrainingManifest:
+        """Which rows the run has seen so far, in all its pieces and by all processes."""
+        return manifest_of(self.config, self.step)
 
     @property
     def is_main(self) -> bool:
@@ -295,13 +299,13 @@ def _check(tensors: Mapping[str, Tensor], expected: Mapping[str, TensorSpec]) ->
 
 def validation_errors(model: NeuralOperator, config: PretrainConfig) -> dict[str, float]:
     """Return the mean relative ℓ² error on the first validation samples of each system of the family."""
-    return _mean_errors(model, config.mixture("validation"), _VALIDATION_SAMPLES)
+    return _mean_errors(model, config.mixture("validation"), VALIDATION_SAMPLES)
 
 
 def selection_errors(model: NeuralOperator, config: PretrainConfig) -> dict[str, float]:
     """Return the mean relative ℓ² error on rows of the regime `selection` by system; empty where there is none."""
     mixture = config.selection()
-    return {} if mixture is None else _mean_errors(model, mixture, _SELECTION_SAMPLES)
+    return {} if mixture is None else _mean_errors(model, mixture, SELECTION_SAMPLES)
 
 
 @torch.no_grad()

@@ -2,16 +2,28 @@
 
 import platform
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Self
 
 import torch
-from pydantic import BaseModel, ConfigDict, NonNegativeFloat, PositiveInt, StringConstraints, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    NonNegativeFloat,
+    PositiveInt,
+    StringConstraints,
+    ValidationError,
+    model_validator,
+)
 
+from pdebench_fm.contracts import first_problem
+from pdebench_fm.data.catalogue import FAMILIES
+from pdebench_fm.data.training_manifest import TrainingManifest
 from pdebench_fm.errors import PdefmError
 from pdebench_fm.files import write_atomically
 from pdebench_fm.limits import RECORD_BYTES, read_limited
 from pdebench_fm.models.sources import RECORD_NAME
 from pdebench_fm.training.config import PretrainConfig
+from pdebench_fm.training.seen import manifest_of
 from pdebench_fm.version import __version__
 
 Words = Annotated[str, StringConstraints(max_length=200)]
@@ -29,6 +41,7 @@ class TrainingRecord(BaseModel):
         torch_version, package_version: what it ran with.
         validation_errors: mean relative ℓ² error by system at the end, on the first validation samples.
         selection_errors: likewise on rows of the regime `selection`, which no task scores.
+        manifest: which rows of which streams that were; None in a record from before there were manifests.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -43,10 +56,23 @@ class TrainingRecord(BaseModel):
     package_version: Words
     validation_errors: dict[str, float]
     selection_errors: dict[str, float] = {}
+    manifest: TrainingManifest | None = None
+
+    @model_validator(mode="after")
+    def _manifest_is_of_this_run(self) -> Self:
+        known = self.config.family in FAMILIES  # a plug-in's system may be missing here, or another one now
+        if self.manifest is not None and known and self.manifest.trained != self.drawn_by_configuration().trained:
+            raise ValueError("manifest: it states other rows than a run of this configuration trains on")
+        return self
+
+    def drawn_by_configuration(self) -> TrainingManifest:
+        """Return the manifest that follows from the configuration, which determines all that a run draws."""
+        return manifest_of(self.config, self.config.steps, selected=bool(self.selection_errors))
 
 
 def training_record(
     config: PretrainConfig,
+    manifest: TrainingManifest,
     seconds: float,
     device: torch.device,
     validation: dict[str, float],
@@ -66,6 +92,7 @@ def training_record(
         package_version=__version__,
         validation_errors=validation,
         selection_errors=selection,
+        manifest=manifest,
     )
 
 
@@ -82,11 +109,4 @@ def read_training_record(folder: Path) -> TrainingRecord:
     except FileNotFoundError as error:
         raise PdefmError(f"{folder} has no {RECORD_NAME}: it does not say how the model was trained") from error
     except ValidationError as error:
-        raise PdefmError(f"{path} is not a valid training record: {_first(error)}") from error
-
-
-def _first(error: ValidationError) -> str:
-    """Return the first thing that is wrong, and where."""
-    first = error.errors()[0]
-    place = ".".join(map(str, first["loc"]))
-    return f"{place}: {first['msg']}" if place else first["msg"]
+        raise PdefmError(f"{path} is not a valid training record: {first_problem(error)}") from error

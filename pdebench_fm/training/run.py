@@ -172,7 +172,7 @@ def _save_model(run: Pretraining, folder: Path) -> None:
     model = run.averaged_model()
     world = 1 if run.processes is None else run.processes.num_processes
     errors = validation_errors(model, run.config), selection_errors(model, run.config)
-    record = training_record(run.config, run.seconds, run.device, *errors, processes=world)
+    record = training_record(run.config, run.manifest, run.seconds, run.device, *errors, processes=world)
     write_training_record(record, folder)
     model.save_pretrained(folder)
 

@@ -7,10 +7,12 @@ from pathlib import Path
 from huggingface_hub import ModelCardData
 
 from pdebench_fm.data.catalogue import FAMILIES, TASKS, find_family, find_system
+from pdebench_fm.data.training_manifest import in_words
 from pdebench_fm.files import write_atomically
 from pdebench_fm.models.config import ModelConfig
 from pdebench_fm.models.sources import CARD_NAME, read_config, source_in
 from pdebench_fm.physics import SELECTION
+from pdebench_fm.protocol.contamination import knowledge_in_words
 from pdebench_fm.results.evaluation import Evaluation
 from pdebench_fm.templates import as_code, as_text, card_templates
 from pdebench_fm.training.config import PretrainConfig
@@ -156,6 +158,7 @@ def model_card(model: ModelDescription, reference: str | None = None, revision: 
             config=model.config,
             parameters=model.config.parameters,
             training_rows=_training_rows(model.training),
+            knowledge=knowledge_in_words(model.training.manifest) if model.training.manifest else [],
             protocol=model.scores[0].protocol,
             track=model.scores[0].track,
             data_version=model.scores[0].data_version,
@@ -194,6 +197,7 @@ def _training_rows(training: TrainingRecord) -> dict[str, str]:
     rows = {
         "data": f"{training.samples:,} fresh samples, each seen once: {mixture}{', '.join(systems)}, "
         f"data version {as_text(config.data_version)}, {_grids(config)}",
+        **_rows_seen(training),
         "loss": "relative ℓ² error",
         "coordinates": _FRAMES[config.frame],
         "coefficients": _operator_size(config),
@@ -213,6 +217,16 @@ def _training_rows(training: TrainingRecord) -> dict[str, str]:
         "software": f"{PACKAGE} {as_text(training.package_version)}, PyTorch {as_text(training.torch_version)}",
     }
     return {head: text for head, text in rows.items() if text}
+
+
+def _rows_seen(training: TrainingRecord) -> dict[str, str]:
+    """Return which rows of which streams were seen, if the record states them."""
+    if training.manifest is None:
+        return {}
+    return {
+        "rows trained on": in_words(training.manifest.trained),
+        "rows looked at, not trained on": in_words(training.manifest.looked_at),
+    }
 
 
 def _operator_size(config: PretrainConfig) -> str:

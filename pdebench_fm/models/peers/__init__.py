@@ -3,16 +3,25 @@
 import tempfile
 from pathlib import Path
 
+from pdebench_fm.data.training_manifest import TrainingManifest, write_manifest
 from pdebench_fm.errors import PdefmError, UsageError, unknown_name
 from pdebench_fm.models.operator import NeuralOperator
 from pdebench_fm.models.peers import tl_scaling
+from pdebench_fm.models.sources import RECORD_NAME
 
 PEER = "tl-scaling"
 """The only one so far, the paper's code."""
 
 
 def import_model(
-    peer: str, checkpoint: Path, config: Path, out: Path, *, entry: str | None = None, scales: Path | None = None
+    peer: str,
+    checkpoint: Path,
+    config: Path,
+    out: Path,
+    *,
+    entry: str | None = None,
+    scales: Path | None = None,
+    training: TrainingManifest | None = None,
 ) -> NeuralOperator:
     """Convert a peer's checkpoint and save it as a model folder, whole or not at all.
 
@@ -23,6 +32,7 @@ def import_model(
         out: The folder to make.
         entry: Which of the configurations in `config`; None where it has one.
         scales: The file of scales for its inputs, if it was trained with one.
+        training: Which rows it was trained on, kept beside the weights.
 
     Returns:
         The model, in evaluation mode.
@@ -40,6 +50,8 @@ def import_model(
         out.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=f".{out.name}.", dir=out.parent) as scratch:
             model.save_pretrained(Path(scratch) / "model")
+            if training is not None:
+                write_manifest(training, Path(scratch) / "model" / RECORD_NAME)
             (Path(scratch) / "model").rename(out)
     except OSError as error:
         raise PdefmError(f"cannot write {out}: {error.strerror or error}") from error
