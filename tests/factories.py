@@ -5,7 +5,9 @@ from datetime import UTC, datetime
 
 import numpy as np
 
-from pdebench_fm.data.catalogue import known_datasets
+from pdebench_fm.data.catalogue import known_datasets, system_of
+from pdebench_fm.data.training_manifest import stated_range
+from pdebench_fm.physics import BUILT_IN, Range
 from pdebench_fm.protocol.divisions import division_of
 from pdebench_fm.protocol.pinned_digests import PINNED_DIGESTS
 from pdebench_fm.results.evaluation import Evaluation
@@ -18,7 +20,7 @@ from pdebench_fm.results.result import (
     Result,
     in_order,
 )
-from pdebench_fm.results.runs import runs_of
+from pdebench_fm.results.runs import contamination_by, runs_of
 from pdebench_fm.results.samples import CellScores, samples_digest, samples_of, samples_table, summarise
 
 DIGEST = "0123456789abcdef" * 4
@@ -82,10 +84,14 @@ def make_dataset(task="poisson/in-domain", track="lite", **changes) -> DatasetRe
     """The standard test rows of a task on a track, made from their recipes."""
     name, regime = task.split("/")
     pinned = PINNED_DIGESTS[1].get(task, {})
+    known = known_datasets().get(name)
+    plugin = known is not None and known.origin != BUILT_IN and regime in known.system.regimes
+    span = known.system.regimes[regime] if plugin else Range(0, 1)
     values = {
         "name": name,
         "regime": regime,
         "version": "1.0.0",
+        "parameter_range": stated_range(system_of(name), regime, span),
         "origin": "recipe",
         "recipe_digest": pinned.get(track, DIGEST[::-1]),
         "train_rows": 32768,
@@ -152,6 +158,8 @@ def make_evaluation(task="poisson/in-domain", model="fno-poisson-1m", runs=None,
         failure if isinstance(failure, Failure) else Failure(**(where | failure)) for failure in values["failures"]
     )
     values["division"] = changes.get("division", division_of(values["method"]))
+    contamination = contamination_by(values["model"], values["dataset"], values["test_rows"], samples)
+    values = {"contamination": contamination} | values
     result = Result(**values, cells=cells, runs=runs_of(cells, samples, values["dataset"]))
     return Evaluation(result, samples)
 

@@ -84,6 +84,9 @@ def suite_table(results: Sequence["Result"]) -> Table:
     table = Table(title=title, title_justify="left", caption=_caption(results), caption_justify="left")
     table.add_column("task", no_wrap=True)
     table.add_column("model", overflow="fold")
+    shows_knowledge = any(result.contamination.regime in ("seen", "overlapping") for result in results)
+    if shows_knowledge:
+        table.add_column("trained\non", justify="right", no_wrap=True)
     for start, number in settings:
         heading = f"{number} shots" if start == "pretrained" else f"{number}, scratch"
         table.add_column(heading, justify="right", overflow="fold")
@@ -93,7 +96,8 @@ def suite_table(results: Sequence["Result"]) -> Table:
         cells = [_cell(result, runs.get(setting), setting in failed) for setting in settings]
         last = i + 1 == len(results) or results[i + 1].task != result.task
         several = len({other.model.model_id for other in results}) > 1
-        table.add_row(result.task, result.model.model_id, *cells, end_section=last and several)
+        names = [result.task, result.model.model_id, *([_knowledge(result)] if shows_knowledge else [])]
+        table.add_row(*names, *cells, end_section=last and several)
     return table
 
 
@@ -116,6 +120,13 @@ def _cell(result: "Result", run: "Run | None", failed: bool) -> str | Text:
     return Text(f"{score} ({missing} failed)", style="red") if missing else score
 
 
+def _knowledge(result: "Result") -> str:
+    """Return how much of a regime a model was trained on: "all", "47 %", "" for nothing, "?" where that is not known."""
+    found = result.contamination
+    share = "some" if found.trained_share is None else f"{100 * found.trained_share:.0f} %"
+    return {"seen": "all", "overlapping": share, "unseen": "", "unknown": "?"}[found.regime]
+
+
 def _of_method(result: "Result") -> str:
     return "" if result.division == "closed" else f", recipe “{result.method}”, {result.division}"
 
@@ -132,11 +143,28 @@ def _caption(results: Sequence["Result"]) -> str:
     for result in results:
         if remark := rows_remark(result):
             remarks.setdefault(remark, []).append(result.task)
+    lines += _of_training(results)
     lines += [
         f"not the {results[0].track} track's standard rows: {remark}{_where(tasks, results)}"
         for remark, tasks in remarks.items()
     ]
     return "\n".join(lines)
+
+
+def _of_training(results: Sequence["Result"]) -> list[str]:
+    """Return what has to be said of the models' training."""
+    from pdebench_fm.results.remarks import regime_remark, test_rows_remark
+
+    lines = []
+    if len(results) == 1 and results[0].contamination.regime in ("seen", "overlapping"):
+        lines.append(regime_remark(results[0]))
+    elif any(result.contamination.regime in ("seen", "overlapping") for result in results):
+        lines.append("trained on: the test rows whose parameter lies in a range that the model was trained on")
+    unknown = list(dict.fromkeys(r.model.model_id for r in results if r.contamination.regime == "unknown"))
+    if unknown:
+        lines.append(f"what it was trained on is not stated (--manifest): {', '.join(unknown)}")
+    lines += [f"{r.model.model_id} on {r.task}: {remark}" for r in results if (remark := test_rows_remark(r))]
+    return lines
 
 
 def _where(tasks: Sequence[str], results: Sequence["Result"]) -> str:

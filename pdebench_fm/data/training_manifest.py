@@ -36,7 +36,6 @@ SEEDS = 2**53
 """Sampling seeds lie below this in size, where every program that reads JSON has them all."""
 
 
-
 class ParameterRange(Contract):
     """What the varied parameter of a regime is drawn from, uniformly; of integers with both ends."""
 
@@ -49,7 +48,9 @@ class ParameterRange(Contract):
         if self.low > self.high:
             raise ValueError(f"low should not be above high, and {self.low:g} is above {self.high:g}")
         if self.integer and (self.low != int(self.low) or self.high != int(self.high)):
-            raise ValueError(f"a range of integers should have whole numbers as ends, not {self.low:g} and {self.high:g}")
+            raise ValueError(
+                f"a range of integers should have whole numbers as ends, not {self.low:g} and {self.high:g}"
+            )
         return self
 
     @property

@@ -5,16 +5,18 @@ results that were not scored on the track's standard test rows (shown, marked, n
 failed has no cell: the rest would be no fair sample.
 """
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
+from typing import get_args
 
 from pdebench_fm.data.catalogue import TASKS
 from pdebench_fm.leaderboard.store import Entry
+from pdebench_fm.protocol.contamination import Knowledge
 from pdebench_fm.protocol.tracks import Start, Track
-from pdebench_fm.results.remarks import is_of_one_seed, rows_remark
+from pdebench_fm.results.remarks import is_of_one_seed, rows_remark, test_rows_remark
 from pdebench_fm.results.result import Metrics, Result, Run, Summary
 
 STANDARD_RESOLUTION = {"full": 128, "lite": 64}
@@ -64,6 +66,11 @@ class TableCell:
         return self.run.summary
 
     @property
+    def knowledge(self) -> Knowledge:
+        """What the model knew of the regime before it was given a support set; from scratch nothing."""
+        return "unseen" if self.run.start == "scratch" else self.entry.result.contamination.regime
+
+    @property
     def is_of_one_seed(self) -> bool:
         """Whether its interval holds for its one seed alone."""
         return is_of_one_seed(self.run)
@@ -89,6 +96,12 @@ class Row:
     def name(self) -> str:
         """The model's name without its organisation."""
         return self.result.model.model_id.rpartition("/")[2]
+
+    @property
+    def knowledge(self) -> list[tuple[Knowledge, int]]:
+        """What the model knew of the regimes that it was scored on, and of how many that."""
+        found = Counter(cell.knowledge for cell in self.cells if cell)
+        return [(label, found[label]) for label in get_args(Knowledge) if found[label]]
 
     @property
     def date(self) -> str:
@@ -140,7 +153,8 @@ def _make_board(protocol_version: int, track: Track, entries: Sequence[Entry]) -
     for entry in sorted(entries, key=lambda entry: (_version(entry.result), entry.result.date)):
         column = next(i for i, c in enumerate(columns) if (c.task, c.major) == _column_key(entry))
         for run in complete_runs(entry.result):
-            found[_row_key(entry, run)][column] = TableCell(entry, run, remarks[entry.path])
+            remark = remarks[entry.path] or ("" if run.start == "scratch" else test_rows_remark(entry.result))
+            found[_row_key(entry, run)][column] = TableCell(entry, run, remark)
     rows = [
         Row(cell.entry.organisation, cell.entry.result, cell.run.start, cell.run.shots, cells)
         for by_column in found.values()
@@ -202,7 +216,11 @@ def _column_key(entry: Entry) -> tuple[str, int]:
 
 def _row_key(entry: Entry, run: Run) -> tuple[object, ...]:
     model = entry.result.model
-    identity = (entry.organisation, model.model_id, model.revision, model.weights_sha256, entry.result.method)
+    training = None if model.training is None else model.training.digest
+    identity = (
+        *(entry.organisation, model.model_id, model.revision, model.weights_sha256, training),
+        entry.result.method,
+    )
     return (*identity, run.start, run.shots)
 
 

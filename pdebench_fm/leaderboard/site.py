@@ -24,7 +24,8 @@ from pdebench_fm.leaderboard.store import Entry, Skipped, load
 from pdebench_fm.models.sizes import rounded_count
 from pdebench_fm.physics import REGIMES, SYSTEMS
 from pdebench_fm.protocol.standard_rows import STANDARD_TEST_ROWS
-from pdebench_fm.results.result import Environment, Metrics
+from pdebench_fm.results.remarks import regime_remark, test_rows_remark
+from pdebench_fm.results.result import Environment, Metrics, Result
 from pdebench_fm.text import in_one_line, visible
 
 PAGE = "index.html"
@@ -223,6 +224,15 @@ def _scores(cell: TableCell, entry: int) -> dict[str, Any]:
     }
 
 
+def _training(result: Result) -> str:
+    """Return what the model knew of the task before any adaptation, in a line."""
+    found = result.contamination
+    words = regime_remark(result)
+    if found.looked_at_share:
+        words += f"; {found.looked_at_share:.0%} of the test rows in a range that settings were chosen by"
+    return f"{words}; {test_rows_remark(result) or 'no test row seen'}" if found.test_rows_seen is not None else words
+
+
 def _environment(environment: Environment) -> str:
     """Return what cells were computed with, in a line."""
     threads = f", {environment.threads} threads" if environment.threads else ""
@@ -256,6 +266,7 @@ def _facts(entry: Entry) -> list[tuple[str, str]]:
         "Dataset revision": dataset.revision,
         "Recipe digest": dataset.recipe_digest,
         "Content digest": dataset.content_digest,
+        "Pretraining": _training(result),
         "Protocol": f"v{result.protocol_version}, method {result.method}, {result.division} division",
         "Computed with": "; ".join(map(_environment, result.environments)),
         "Computing time": f"{result.seconds:.1f} s",

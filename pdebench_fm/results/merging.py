@@ -16,8 +16,8 @@ _DIGITS: Final = 12
 def identity(result: Result) -> dict[str, object]:
     """Return all that the cells of one result have in common, as JSON values.
 
-    That is the model with its training manifest, the rows that are scored and those that support sets are drawn from, protocol, track, method and
-    determinism. Where rows were read is no part of it, as their digest is.
+    That is the model with its training manifest, the rows that are scored and those that support sets are drawn from,
+    protocol, track, method and determinism. Where rows were read is no part of it, as their digest is.
     """
     model, dataset = result.model, result.dataset
     return {

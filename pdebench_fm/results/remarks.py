@@ -22,6 +22,27 @@ def rows_remark(result: Result) -> str:
     return f"other test rows than the standard ones of data version {data.version} (recipe digest)"
 
 
+def test_rows_remark(result: Result) -> str:
+    """Return that a model has seen rows that it is scored on, which makes its score worthless; "" if it has not."""
+    seen = result.contamination.test_rows_seen
+    return f"{seen:,} of its {result.test_rows:,} test rows were seen in training" if seen else ""
+
+
+def regime_remark(result: Result) -> str:
+    """Return in words what a model knew of the regime before any adaptation."""
+    found = result.contamination
+    match found.regime:
+        case "seen":
+            return "regime seen in training"
+        case "overlapping":
+            part = "some" if found.trained_share is None else f"{found.trained_share:.0%}"
+            return f"{part} of the test rows in the range trained on"
+        case "unseen":
+            return "regime not seen in training"
+        case "unknown":
+            return "training not stated"
+
+
 def is_of_one_seed(run: Run) -> bool:
     """Tell whether the interval of a run holds for its one seed alone, though another seed would give another model."""
     return bool(run.shots) and run.summary.covers == "samples"

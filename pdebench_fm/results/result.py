@@ -259,7 +259,8 @@ class Result(Record):
 
     `cells` hold what was scored, `failures` what gave no finite score, `runs` what follows from the cells: one for each
     start and number of shots; `contamination` follows from the model's training manifest. `method` is how models were
-    adapted, `division` what it is ranked among; `deterministic` tells whether PyTorch was held to deterministic algorithms.
+    adapted, `division` what it is ranked among; `deterministic` tells whether PyTorch was held to deterministic
+    algorithms.
     """
 
     schema_version: Literal["2.0"] = SCHEMA_VERSION

@@ -71,14 +71,10 @@ def check_derived(result: Result, samples: pa.Table, where: str) -> None:
             raise PdefmError(f"{where} is not a valid result: by_parameter of {name} is not what the samples give")
 
 
-def contamination_by(
-    model: ModelRecord, dataset: DatasetRecord, test_rows: int, samples: pa.Table
-) -> Contamination:
+def contamination_by(model: ModelRecord, dataset: DatasetRecord, test_rows: int, samples: pa.Table) -> Contamination:
     """Return what a model's training means for the rows that it was scored on, with these per-sample scores."""
     parameters = samples.column("parameter").to_numpy()[:test_rows]
-    return contamination_of(
-        model.training, dataset.scored_rows(test_rows), parameters if len(parameters) else None
-    )
+    return contamination_of(model.training, dataset.scored_rows(test_rows), parameters if len(parameters) else None)
 
 
 def _check_shares(result: Result, parameters: NDArray[np.float64], where: str) -> None:

@@ -46,4 +46,6 @@ def _looked_at(config: PretrainConfig, *, selected: bool) -> tuple[Stream, ...]:
     mixtures = [(config.mixture("validation"), VALIDATION_SAMPLES)]
     if selected and (selection := config.selection()) is not None:
         mixtures.append((selection, SELECTION_SAMPLES))
-    return tuple(stream_of(key, range(count), mixture.resolution) for mixture, count in mixtures for key in mixture.keys)
+    return tuple(
+        stream_of(key, range(count), mixture.resolution) for mixture, count in mixtures for key in mixture.keys
+    )

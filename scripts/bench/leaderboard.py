@@ -33,7 +33,7 @@ from pdebench_fm.results.result import (
     in_order,
     write_result,
 )
-from pdebench_fm.results.runs import runs_of
+from pdebench_fm.results.runs import contamination_by, runs_of
 from pdebench_fm.results.samples import (
     CellScores,
     samples_digest,
@@ -91,6 +91,7 @@ def made(task, generator):
             for cell in scores
         )
     )
+    model = named(0)
     result = Result(
         protocol_version=1,
         task=task,
@@ -100,8 +101,9 @@ def made(task, generator):
         division="closed",
         method="v1",
         deterministic=True,
-        model=named(0),
+        model=model,
         dataset=dataset,
+        contamination=contamination_by(model, dataset, ROWS, samples),
         cells=cells,
         runs=runs_of(cells, samples, dataset),
     )
