@@ -121,7 +121,7 @@ def _cell(result: "Result", run: "Run | None", failed: bool) -> str | Text:
 
 
 def _knowledge(result: "Result") -> str:
-    """Return how much of a regime a model was trained on: "all", "47 %", "" for nothing, "?" where that is not known."""
+    """Return how much of a regime a model was trained on: "all", "47 %", "" for nothing, "?" if that is not known."""
     found = result.contamination
     share = "some" if found.trained_share is None else f"{100 * found.trained_share:.0f} %"
     return {"seen": "all", "overlapping": share, "unseen": "", "unknown": "?"}[found.regime]

@@ -92,6 +92,9 @@ def seen_by_mean() -> TrainingManifest:
     return TrainingManifest(trained=tuple(rows))
 
 
+_UNTRAINED = TrainingManifest()
+
+
 @dataclass(frozen=True)
 class Baseline:
     """A model that comes with the package and has no files.
@@ -106,7 +109,7 @@ class Baseline:
     name: str
     title: str
     build: Callable[[], Operator]
-    training: TrainingManifest = TrainingManifest()
+    training: TrainingManifest = _UNTRAINED
 
     def candidate(self, device: torch.device) -> Candidate:
         """Return it as the evaluation sees it; one with weights is not pretrained, and has fresh starts only.

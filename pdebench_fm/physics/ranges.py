@@ -26,8 +26,8 @@ def overlap(span: Range, others: Iterable[Range]) -> float:
     if not low < high:  # a single value of a continuous quantity
         return float(any(other.low <= span.low <= other.high for other in others if not other.integer))
     joined: list[tuple[float, float]] = []
-    for begin, end in sorted(_interval(other, integer=span.integer) for other in others):
-        begin, end = max(begin, low), min(end, high)
+    for other_low, other_high in sorted(_interval(other, integer=span.integer) for other in others):
+        begin, end = max(other_low, low), min(other_high, high)
         if not begin < end:
             continue
         if joined and begin <= joined[-1][1]:

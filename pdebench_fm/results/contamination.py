@@ -1,4 +1,4 @@
-"""What a result says of its model's training: labels that follow from the manifest in it, and are computed anew when read."""
+"""What a result says of its model's training: labels that follow from the manifest in it, held to it when read."""
 
 from typing import Annotated
 
