@@ -26,7 +26,8 @@ def make_record(family="mixed", **changes):
         "package_version": "0.1.0",
         "validation_errors": {"poisson": 0.02},
     }
-    return TrainingRecord(**(values | changes))
+    record = TrainingRecord(**(values | changes))
+    return record.model_copy(update={"manifest": record.drawn_by_configuration(), **changes})
 
 
 def make_pretrained(folder, family="mixed", seed=4, **changes):

@@ -1,12 +1,15 @@
 """Tables of scores on the terminal: each with its interval, what that covers, and rows that are not standard."""
 
 import io
+import re
 
 import pytest
-from factories import make_result, make_run
+from factories import make_model, make_result, make_run
 from rich.console import Console
 
 from pdebench_fm.cli.evaluation_display import single_table, suite_table
+from pdebench_fm.data.training_manifest import TrainingManifest, stream_of
+from pdebench_fm.physics import SampleKey
 
 
 def printed(table):
@@ -58,3 +61,34 @@ def test_rows_that_are_not_the_tracks_standard_ones_are_named():
 
 def test_a_method_that_is_not_the_protocols_is_named_with_its_division():
     assert "relative ℓ² error, recipe “paper”, unranked" in printed(single_table(make_result(method="paper")))
+
+
+def streams(*regimes, split="train"):
+    keys = (SampleKey("poisson", regime, split) for regime in regimes)
+    return TrainingManifest(trained=tuple(stream_of(key, range(100), 64) for key in keys))
+
+
+def test_what_a_model_knew_of_a_regime_is_said_where_it_was_not_unseen():
+    known = make_model(training=streams("pretrain"))
+    assert "regime seen in training" in printed(single_table(make_result("poisson/in-domain", known)))
+    assert "50% of the test rows in the range trained on" in printed(
+        single_table(make_result("poisson-ood/mild", known))
+    )
+    unseen = make_result("poisson-ood/hard", known)
+    for table in (single_table(unseen), suite_table([unseen, unseen])):
+        assert not re.search(r"in training|trained ?on|not stated", printed(table))
+    text = printed(suite_table([make_result(task, known) for task in ("poisson/in-domain", "poisson-ood/mild")]))
+    assert "poisson/in-domain │ fno-poisson-1m │ all │" in text
+    assert "poisson-ood/mild │ fno-poisson-1m │ 50 % │" in text
+    assert "trained on: the test rows whose parameter lies in a range that the model was trained on" in text
+
+
+def test_test_rows_that_a_model_was_trained_on_are_counted():
+    seen = make_result("poisson-ood/mild", make_model(training=streams("mild", split="test")))
+    for table in (single_table(seen), suite_table([seen, seen])):
+        assert "fno-poisson-1m on poisson-ood/mild: 100 of its 512 test rows were seen in training" in printed(table)
+
+
+def test_an_unstated_training_is_said_once():
+    unknown = make_result()
+    assert printed(suite_table([unknown, unknown])).count("not stated (--manifest): fno-poisson-1m") == 1

@@ -1,9 +1,11 @@
 """`pdefm zoo publish | pull | list | show` against a Hub: what they print, and that refusals are one line."""
 
+import json
 import re
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
@@ -72,6 +74,29 @@ def test_a_pulled_model_is_described_listed_and_shown(folder, pdefm, tmp_path):
     shown = pdefm("zoo", "show", NAME)
     assert "6,000 fresh samples" in shown
     assert place in shown
+    words = " ".join(shown.partition("Computed from what it was trained on:")[2].split())
+    assert words.startswith(
+        "regime seen: poisson/in-domain, advection-diffusion/in-domain, helmholtz/in-domain regime "
+    )
+    assert "test rows seen: none" in words
+
+
+@pytest.mark.usefixtures("hub")
+def test_what_a_shown_model_knows_is_computed_and_not_what_its_card_says(folder, pdefm):
+    """A model that was trained on test rows, with a card that says it was not."""
+    pdefm("zoo", "publish", folder, "--namespace", "pde-lab", "--version", "1.0.0")
+    pdefm("zoo", "pull", NAME, "--revision", "v1.0.0")
+    (place,) = re.findall(r"Its files lie in (.+)", pdefm("zoo", "show", NAME, columns=400))
+    path = Path(place.strip()) / "training.json"
+    document = json.loads(path.read_text())
+    stream = document["manifest"]["trained"][0] | {"regime": "hard", "split": "test", "start": 0, "stop": 7}
+    path.unlink()
+    path.write_text(json.dumps({"manifest": {"trained": [stream]}}))
+    words = " ".join(pdefm("zoo", "show", NAME).partition("Computed from what it was trained on:")[2].split())
+    assert words.startswith("regime seen: advection-diffusion-ood/hard regime unseen: ")
+    assert "test rows seen: 7 of advection-diffusion-ood/hard" in words
+    path.unlink()
+    assert "What it was trained on is not stated." in pdefm("zoo", "show", NAME)
 
 
 def test_refusals_are_one_line(hub, folder, capsys):

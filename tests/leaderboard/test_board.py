@@ -5,8 +5,10 @@ from datetime import UTC, datetime
 from factories import make_dataset, make_model, make_result, make_run
 
 from pdebench_fm.data.catalogue import SPLIT_SIZES, TASKS
+from pdebench_fm.data.training_manifest import TrainingManifest, stream_of
 from pdebench_fm.leaderboard.board import STANDARD_RESOLUTION, make_boards
 from pdebench_fm.leaderboard.store import Entry, row_path
+from pdebench_fm.physics import SampleKey
 from pdebench_fm.protocol.standard_rows import STANDARD_TEST_ROWS
 from pdebench_fm.protocol.tracks import TRACKS
 
@@ -144,3 +146,37 @@ def test_a_result_of_failures_alone_makes_no_column():
     assert boards_of(failed) == []
     [board] = boards_of(failed, zero_shot(0.1))
     assert [column.task for column in board.columns] == ["poisson/in-domain"]
+
+
+def trained_on(*keys):
+    return TrainingManifest(trained=tuple(stream_of(SampleKey(*key), range(100), 64) for key in keys))
+
+
+def test_a_row_says_what_was_known_of_its_regimes_and_from_scratch_nothing_was():
+    model = make_model(training=trained_on(("poisson", "pretrain", "train")))
+    runs = [make_run((0.1,), shots=0), make_run(start="scratch")]
+    tasks = ("poisson/in-domain", "poisson-ood/mild", "poisson-ood/medium", "poisson-ood/hard")
+    (board,) = boards_of(*(make_result(task, model, runs) for task in tasks))
+    pretrained, scratch = board.rows
+    assert pretrained.knowledge == [("unseen", 2), ("overlapping", 1), ("seen", 1)]
+    assert [cell.knowledge for cell in pretrained.cells] == ["seen", "overlapping", "unseen", "unseen"]
+    assert scratch.knowledge == [("unseen", 4)]
+    (board,) = boards_of(make_result(tasks[0], make_model(training=None)))
+    assert {row.knowledge[0] for row in board.rows} == {("unknown", 1)}
+
+
+def test_a_model_that_was_trained_on_test_rows_is_marked_and_never_best_but_from_scratch():
+    cheated = make_model("cheat", training=trained_on(("poisson", "in-domain", "test")))
+    runs = [make_run((0.001,), shots=0), make_run((0.002,), start="scratch", shots=8)]
+    (board,) = boards_of(zero_shot(0.1), make_result("poisson/in-domain", cheated, runs))
+    marked = {(row.name, row.start): row.cells[0] for row in board.rows}
+    assert marked["cheat", "pretrained"].remark == "100 of its 512 test rows were seen in training"
+    assert not marked["cheat", "pretrained"].best
+    assert marked["fno-poisson-1m", "pretrained"].best
+    assert (marked["cheat", "scratch"].remark, marked["cheat", "scratch"].best) == ("", True)
+
+
+def test_one_model_with_two_manifests_is_two_rows():
+    stated = make_model(training=trained_on(("poisson", "pretrain", "train")))
+    (board,) = boards_of(zero_shot(0.1), make_result("poisson-ood/hard", stated, [make_run((0.1,), shots=0)]))
+    assert len(board.rows) == 2

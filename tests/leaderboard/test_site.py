@@ -8,11 +8,13 @@ from pathlib import Path
 import pytest
 from factories import make_environment, make_model, make_result, make_run
 
+from pdebench_fm.data.training_manifest import TrainingManifest, stream_of
 from pdebench_fm.errors import PdefmError, UsageError
 from pdebench_fm.files import folder_lock
 from pdebench_fm.leaderboard.site import build_site, number, render
 from pdebench_fm.leaderboard.store import Entry, Skipped, row_path
 from pdebench_fm.models.sizes import rounded_count
+from pdebench_fm.physics import SampleKey
 
 
 def page_of(*results):
@@ -86,6 +88,30 @@ def test_every_row_leads_to_its_provenance():
     assert shown == pytest.approx([summary.interval_low, summary.interval_high], rel=1e-3)
     assert summary.interval_low < 0.1  # two seeds that are so far apart say little
     assert summary.interval_high > 0.3
+
+
+def test_what_a_model_was_trained_on_is_a_column_and_the_shares_are_in_its_row():
+    keys = (SampleKey("poisson", "pretrain", "train"), SampleKey("poisson", "mild", "test"))
+    pretrained = TrainingManifest(trained=(stream_of(keys[0], range(100), 64),))
+    chosen = TrainingManifest(trained=pretrained.trained, looked_at=(stream_of(keys[1], range(30), 64),))
+    results = [
+        make_result("poisson-ood/mild", make_model(name, training=training), [make_run((0.1,), shots=0)])
+        for name, training in (("stated", pretrained), ("chosen", chosen), ("silent", None))
+    ]
+    page = page_of(*results)
+    assert re.findall(r'<td class="knowledge" data-value="(\w+)">\s*<small class="\w+">(1 \w+)</small>', page) == [
+        ("overlapping", "1 overlapping"),
+        ("unknown", "1 unknown"),
+        ("overlapping", "1 overlapping"),
+    ]
+    assert re.findall(r'data-contamination="(\w+)"', page) == ["overlapping", "unknown", "overlapping"]
+    assert [dict(facts)["Pretraining"] for facts in details_of(page)["entries"]] == [
+        "50% of the test rows in the range trained on; no test row seen",
+        "50% of the test rows in the range trained on; 100% of the test rows in a range that settings were chosen by; "
+        "30 of its 512 test rows were seen in training",
+        "training not stated",
+    ]
+    assert page.count('<abbr title="30 of its 512 test rows were seen in training">†</abbr>') == 1
 
 
 def test_an_interval_from_one_seed_is_marked():

@@ -2,6 +2,7 @@
 
 import ast
 import copy
+import json
 import os
 import re
 import sys
@@ -17,6 +18,7 @@ import pdebench_fm
 from pdebench_fm.cli import main
 from pdebench_fm.data import stream
 from pdebench_fm.models import NeuralOperator, TLScalingNormaliser
+from pdebench_fm.models.candidates import candidate_of
 from pdebench_fm.training.adapt import AdaptationRecipe, adapt
 
 from .tl_scaling_peer import CHANNELS, CONFIG, SCALES, make_peer
@@ -156,6 +158,21 @@ def test_an_imported_model_can_be_adapted_and_evaluated(peer, capsys):
     assert main([*evaluate, "--no-scratch", "--seeds", "1", "--out", str(peer.folder / "results")]) == 0
     capsys.readouterr()
     assert len(list((peer.folder / "results").rglob("*.json"))) == 1
+
+
+def test_an_imported_model_carries_the_manifest_that_it_is_given(peer, capsys):
+    """Trained with that code's own rows, drawn from a range of their own."""
+    stream = {"system": "poisson", "regime": "theirs", "split": "train", "data_version": "1.0.0", "start": 0, "stop": 9}
+    stream |= {"resolution": 128, "parameter_range": {"low": 1.0, "high": 7.5}}
+    manifest = peer.folder / "training.json"
+    manifest.write_text(json.dumps({"manifest": {"trained": [stream | {"stop": 0}]}}))
+    assert main(arguments(peer, manifest=manifest)) == 1
+    assert "training.json holds no training manifest: manifest.trained.0.stop" in capsys.readouterr().err
+    assert not (peer.folder / "model").exists()
+    manifest.write_text(json.dumps({"manifest": {"trained": [stream]}}))
+    model = imported(peer, manifest=manifest)
+    (found,) = candidate_of(model).training.trained
+    assert (found.regime, found.span.high) == ("theirs", 7.5)
 
 
 def test_gradients_of_the_normaliser_are_those_of_finite_differences(peer):

@@ -104,6 +104,22 @@ def test_a_card_says_how_the_model_was_trained(folder):
     assert "6.00 device-hours" in text
 
 
+def test_a_card_says_which_rows_were_seen_and_what_that_means_for_the_tasks(folder):
+    text = model_card(describe(folder, results_of(folder)))
+    for words in (
+        "| rows trained on | rows 0–1,999 of advection-diffusion/pretrain, train, data 1.0.0, at 64×64; rows ",
+        "| rows looked at, not trained on | rows 0–63 of advection-diffusion/pretrain, validation, data 1.0.0, ",
+        "\n* regime overlapping: poisson-ood/mild, advection-diffusion-ood/mild, helmholtz-ood/mild\n",
+        "\n* test rows seen: none\n",
+    ):
+        assert words in text
+    unknown = make_record(manifest=None)
+    description = describe(folder, results_of(folder))
+    text = model_card(ModelDescription(description.config, unknown, "0" * 64, description.scores))
+    assert "rows trained on" not in text
+    assert "regime" not in text.partition("## Scores")[2].partition("## Limits")[0]
+
+
 def test_a_card_says_what_is_built_in_and_by_which_rows_settings_were_chosen(folder):
     description = describe(folder, results_of(folder))
     settings = {

@@ -15,7 +15,7 @@ from safetensors.torch import load_file, save_file
 from pdebench_fm.errors import PdefmError, UsageError
 from pdebench_fm.files import sha256_of
 from pdebench_fm.hub.repository import ATTEMPTS
-from pdebench_fm.training.record import write_training_record
+from pdebench_fm.training.record import read_training_record, write_training_record
 from pdebench_fm.zoo import card as cards
 from pdebench_fm.zoo.card import write_card
 from pdebench_fm.zoo.publish import publish_model
@@ -102,6 +102,22 @@ print(json.dumps({
         for run in result.runs
     }
     assert found["scores"] == expected
+
+
+def test_a_published_model_brings_its_manifest_and_is_labelled_by_it(send, folder, hub, tmp_path):
+    send(folder)
+    script = """
+import json, sys
+import pdebench_fm as pf
+candidate = pf.open_candidate(sys.argv[1])
+print(json.dumps([candidate.training.digest, candidate.training.model_dump()]))
+"""
+    digest, manifest = run_client(script, hub, tmp_path / "home", f"{NAME}@v1.0.0")
+    assert digest == read_training_record(folder).manifest.digest
+    assert {stream["system"] for stream in manifest["trained"]} == {"poisson", "advection-diffusion", "helmholtz"}
+    card = fetch(f"{hub.url}/{NAME}/resolve/v1.0.0/README.md").body.decode()
+    assert "rows 0–1,999 of poisson/pretrain, train, data 1.0.0, at 64×64" in card
+    assert "* regime seen: poisson/in-domain, advection-diffusion/in-domain, helmholtz/in-domain\n" in card
 
 
 def test_publishing_again_sends_nothing_and_says_so(send, folder, hub, api):
