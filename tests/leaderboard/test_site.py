@@ -107,8 +107,10 @@ def test_what_a_model_was_trained_on_is_a_column_and_the_shares_are_in_its_row()
     assert re.findall(r'data-contamination="(\w+)"', page) == ["overlapping", "unknown", "overlapping"]
     assert [dict(facts)["Pretraining"] for facts in details_of(page)["entries"]] == [
         "50% of the test rows in the range trained on; no test row seen",
-        "50% of the test rows in the range trained on; 100% of the test rows in a range that settings were chosen by; "
-        "30 of its 512 test rows were seen in training",
+        (
+            "50% of the test rows in the range trained on; 100% of the test rows in a range that settings were chosen by; "
+            "30 of its 512 test rows were seen in training"
+        ),
         "training not stated",
     ]
     assert page.count('<abbr title="30 of its 512 test rows were seen in training">†</abbr>') == 1
