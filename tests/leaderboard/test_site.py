@@ -99,18 +99,19 @@ def test_what_a_model_was_trained_on_is_a_column_and_the_shares_are_in_its_row()
         for name, training in (("stated", pretrained), ("chosen", chosen), ("silent", None))
     ]
     page = page_of(*results)
-    assert re.findall(r'<td class="knowledge" data-value="(\w+)">\s*<small class="\w+">(1 \w+)</small>', page) == [
+    assert re.findall(
+        r'<td class="knowledge after" data-value="(\w+)">\s*<small class="\w+">(1 \w+)</small>', page
+    ) == [
         ("overlapping", "1 overlapping"),
         ("unknown", "1 unknown"),
         ("overlapping", "1 overlapping"),
     ]
     assert re.findall(r'data-contamination="(\w+)"', page) == ["overlapping", "unknown", "overlapping"]
+    range_words = "50% of the test rows in the range trained on"
+    chosen_words = "100% of the test rows in a range that settings were chosen by"
     assert [dict(facts)["Pretraining"] for facts in details_of(page)["entries"]] == [
-        "50% of the test rows in the range trained on; no test row seen",
-        (
-            "50% of the test rows in the range trained on; 100% of the test rows in a range that settings were chosen by; "
-            "30 of its 512 test rows were seen in training"
-        ),
+        f"{range_words}; no test row seen",
+        f"{range_words}; {chosen_words}; 30 of its 512 test rows were seen in training",
         "training not stated",
     ]
     assert page.count('<abbr title="30 of its 512 test rows were seen in training">†</abbr>') == 1
