@@ -32,7 +32,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from children import Ended, become_reaper, run
 from damage import damage
-from scenarios import SCENARIOS, SHARED, Scenario, leftovers, outcome, prepare
+from scenarios import SCENARIOS, SHARED, Scenario, leftovers, outcome, prepare, scores
 
 _REPORT_EVERY = 50
 _SMALLEST_DISK = 64  # bytes of a file; with fewer, Python cannot share a lock with a worker
@@ -180,7 +180,9 @@ def _undisturbed(scenario: Scenario, shared: Path, folder: Path) -> Undisturbed:
 
 
 def _fits(scenario: Scenario, fault: str) -> bool:
-    return scenario.damaged is not None if fault == "input" else scenario.results is not None
+    if fault == "input":
+        return scenario.damaged is not None
+    return scenario.results is not None and (scenario.goes_on or scenario.damaged is None)
 
 
 def _kill(
@@ -227,9 +229,13 @@ def _input(
             _clear_error(ended, folder)
             return "clear error"
         _check(ended, "the command")
+        if any(victim.match(pattern) for pattern in scenario.notices):
+            raise Breach("nothing found wrong")
         if scenario.goes_on:
             _as_undisturbed(ended, scenario, undisturbed, folder)
             return "as undisturbed"
+        if scenario.unmoved and scores(scenario, folder) != scores(scenario, undisturbed.folder):
+            raise Breach("nothing found wrong, and other scores")
     except Breach as breach:
         raise Breach(f"{where}: {breach}") from breach
     return "nothing found wrong"

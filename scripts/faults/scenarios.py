@@ -27,6 +27,8 @@ class Scenario:
         fresh: folders of an undisturbed run that are removed before the command meets what is damaged.
         goes_on: whether it has to end, on damaged files, with what an undisturbed run gives, or else with an error;
             a command that only reads them may also find nothing wrong (with a changed letter in a name, say).
+        notices: patterns of the files whose damage such a command has to find.
+        unmoved: whether such a command, where it finds nothing wrong, has to give an undisturbed run's scores.
         all_or_none: whether it must not leave some of its results.
         alone: whether it is the only one that writes to its folders, and may remove at once what a killed one left.
     """
@@ -37,6 +39,8 @@ class Scenario:
     damaged: str | None = None
     fresh: tuple[str, ...] = ()
     goes_on: bool = True
+    notices: tuple[str, ...] = ()
+    unmoved: bool = False
     all_or_none: bool = False
     alone: bool = True
 
@@ -64,6 +68,12 @@ def contents(root: Path) -> dict[str, object]:
     return {
         path.relative_to(root).as_posix(): _content(path) for path in inner if path.name != "checkpoint.safetensors"
     }
+
+
+def scores(scenario: Scenario, folder: Path) -> dict[str, object]:
+    """Return the per-sample scores in a folder of results, by model."""
+    tables = [(path, value) for path, value in outcome(scenario, folder).items() if path.endswith(".samples.parquet")]
+    return {str(Path(path).parent): value for path, value in tables}
 
 
 def leftovers(folder: Path) -> list[str]:
@@ -125,10 +135,18 @@ SCENARIOS: dict[str, Scenario] = {
     "submit what is damaged": Scenario((_SUBMIT,), ("sent",), damaged="sent", fresh=("board",), goes_on=False),
     "page of damaged rows": Scenario((_PAGE,), ("board",), damaged="board", fresh=("site",), goes_on=False),
     "eval of damaged rows": Scenario(
-        (EVAL_STORED,), ("data", "run"), damaged="data", fresh=("results", "cache", "hf"), goes_on=False
+        (EVAL_STORED,),
+        ("data", "run"),
+        results="results",
+        damaged="data",
+        fresh=("results", "cache", "hf"),
+        goes_on=False,
+        unmoved=True,
     ),
     "eval of a damaged model": Scenario(
         (EVAL_STORED,), ("data", "run"), damaged="run", fresh=("results", "cache"), goes_on=False
     ),
-    "verify": Scenario((("data", "verify", "{folder}/data/poisson"),), ("data",), damaged="data", goes_on=False),
+    "verify": Scenario(
+        (("data", "verify", "{folder}/data/poisson"),), ("data",), damaged="data", goes_on=False, notices=("*.parquet",)
+    ),
 }
