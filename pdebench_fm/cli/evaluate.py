@@ -32,7 +32,17 @@ def evaluate(
     shots: Annotated[str, typer.Option(help="Support-set sizes, such as 32 or 0,8,32; 0 is zero-shot.")] = "0",
     track: Annotated[str, typer.Option(help="full (128², whole test split) or lite (64², 512 rows).")] = "full",
     seeds: Annotated[int, typer.Option(help="Runs of each adaptation.")] = 3,
-    recipe: Annotated[str, typer.Option(help="v1, the protocol's, or paper: chosen on validation, not ranked.")] = "v1",
+    recipe: Annotated[
+        str | None,
+        typer.Option(help="v1, the protocol's, or paper: chosen on validation, not ranked.", show_default="v1"),
+    ] = None,
+    adaptation: Annotated[
+        str | None,
+        typer.Option(
+            help="Adapt by a method of the open division instead: symmetric, path/to/file.py:adapt or a plug-in.",
+            show_default=False,
+        ),
+    ] = None,
     data: Annotated[str | None, typer.Option(help="Read rows of this folder or Hub dataset instead.")] = None,
     scratch: Annotated[bool, typer.Option(help="Also train the architecture from scratch.")] = True,
     deterministic: Annotated[
@@ -56,7 +66,7 @@ def evaluate(
 ) -> None:
     """Evaluate models on tasks, beside the same architectures trained from scratch; run again to go on."""
     if smoke:
-        run_smoke(model, device)
+        run_smoke(model, device, recipe, adaptation)
         return
     if task is None:
         raise UsageError("--task is missing: name what to evaluate on, such as --task helmholtz-ood/medium, or all")
@@ -83,6 +93,7 @@ def evaluate(
             seeds=seeds,
             scratch=scratch,
             recipe=recipe,
+            adaptation=adaptation,
             deterministic=deterministic,
             data=data,
             device=device,

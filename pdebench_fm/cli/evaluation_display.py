@@ -128,7 +128,7 @@ def _knowledge(result: "Result") -> str:
 
 
 def _of_method(result: "Result") -> str:
-    return "" if result.division == "closed" else f", recipe “{result.method}”, {result.division}"
+    return "" if result.division == "closed" else f", method “{result.method}”, {result.division} division"
 
 
 def _caption(results: Sequence["Result"]) -> str:

@@ -14,24 +14,29 @@ if TYPE_CHECKING:
 _STYLES = {"ok": "green", "would fail": "bold red", "note": "yellow"}
 
 
-def smoke(model: str, device: str) -> None:
+def smoke(model: str, device: str, recipe: str | None, adaptation: str | None) -> None:
     """Run the smoke test of one model and print what it found.
 
     Args:
         model: As `open_candidate` takes it.
         device: See `choose_device`.
+        recipe: How models would be adapted, as `method_of` takes it.
+        adaptation: Likewise.
 
     Raises:
-        PdefmError: If the model cannot be opened.
+        PdefmError: If the model or the adaptation cannot be opened.
         typer.Exit: With code 1 if an evaluation would fail.
     """
     from pdebench_fm.evaluation.smoke import smoke_test
     from pdebench_fm.models import open_candidate
+    from pdebench_fm.protocol.methods import method_of
 
-    candidate = open_candidate(model, device)
+    candidate, method = open_candidate(model, device), method_of(recipe, adaptation)
     with progress_bar() as progress:
         bar = progress.add_task(f"smoke test of {candidate.name}", total=None, note="checks")
-        report = smoke_test(candidate, lambda check: progress.update(bar, advance=1, note=f"checks; {check.name}"))
+        report = smoke_test(
+            candidate, lambda check: progress.update(bar, advance=1, note=f"checks; {check.name}"), method
+        )
     console.print(_table(report))
     _print_tracebacks(report)
     failing = sum(check.outcome == "would fail" for check in report.checks)

@@ -58,13 +58,13 @@ class CellCache:
         return scored if scored.metrics == entry.metrics else None
 
     def store(self, cell: Cell, scored: Scored) -> None:
-        """Keep a cell's outcome; nothing is kept of a model, or of rows, that cannot be known again.
+        """Keep a cell's outcome; nothing is kept of a model, method or rows that cannot be known again.
 
         Raises:
             PdefmError: if the folder cannot be written.
         """
         inputs = cell_inputs(cell)
-        if inputs is None or not scored.known:
+        if inputs is None or not (scored.known and scored.method_known):
             return
         key = key_of(inputs)
         buffer = pa.BufferOutputStream()

@@ -13,6 +13,7 @@ from pdebench_fm.evaluation.machinery import library_versions, package_digest, p
 from pdebench_fm.evaluation.settings import RunSettings
 from pdebench_fm.models.candidate import Candidate
 from pdebench_fm.models.identity import identity_of
+from pdebench_fm.protocol.methods import Method
 from pdebench_fm.protocol.metrics import Errors
 from pdebench_fm.protocol.recipes import PAPER_RECIPE, adaptation_recipe
 from pdebench_fm.protocol.task import EvaluationTask
@@ -50,9 +51,10 @@ class Cell:
         return self.settings.track
 
     @property
-    def recipe(self) -> str:
-        """Name of the adaptation recipe."""
-        return self.settings.recipe
+    def method(self) -> Method | None:
+        """How the model is adapted; None where it is scored as it is."""
+        method = self.settings.method
+        return method if self.shots or method.zero_shot else None
 
     @property
     def deterministic(self) -> bool:
@@ -65,14 +67,19 @@ class Cell:
         return self.settings.threads if self.candidate.device.type == "cpu" else None
 
     @property
-    def adaptation(self) -> AdaptationRecipe | SearchRecipe | None:
-        """How the model is adapted; None for a zero-shot cell."""
-        return adaptation_recipe(self.start, self.shots, self.recipe) if self.shots else None
+    def recipe(self) -> AdaptationRecipe | SearchRecipe | None:
+        """How the model is trained; None where it is not, or as a user's method likes."""
+        if not self.shots:
+            return None
+        method = self.settings.method
+        if method.function is not None:
+            return method.recipe(self.shots)
+        return adaptation_recipe(self.start, self.shots, method.name)
 
     @property
     def steps(self) -> int:
-        """Optimizer steps of the adaptation."""
-        recipe = self.adaptation
+        """Optimizer steps of the adaptation, as far as they are known beforehand."""
+        recipe = self.recipe
         if recipe is None:
             return 0
         return recipe.steps if isinstance(recipe, AdaptationRecipe) else recipe.steps(self.shots)
@@ -81,7 +88,7 @@ class Cell:
     def work(self) -> int:
         """How much there is to compute, in forward passes of one sample; a backward pass counts as two."""
         test_rows = self.task.test_rows(self.track)
-        recipe = self.adaptation
+        recipe = self.recipe
         if recipe is None:
             return test_rows
         training = 3 * self.steps * min(recipe.batch_size, self.shots)
@@ -103,11 +110,13 @@ class Scored:
         provenance: what they were computed with, when, and how long it took.
         known: whether the model was afterwards what its fingerprint says. If not, the scores may depend on what it was
             asked before, and they are not kept.
+        method_known: the same of the method by which it was adapted.
     """
 
     errors: Errors
     provenance: Provenance
     known: bool = True
+    method_known: bool = True
 
     @property
     def metrics(self) -> Metrics:
@@ -134,10 +143,12 @@ Outcome = Scored | Failed
 
 
 def cell_inputs(cell: Cell) -> Mapping[str, JsonValue] | None:
-    """Return everything that a cell's outcome depends on; None if its model or its rows cannot be known again."""
+    """Return everything that a cell's outcome depends on; None if its model, method or rows cannot be known again."""
     inputs = described_inputs(cell)
     rows = inputs["rows"]
     known = inputs["model"] is not None and isinstance(rows, dict) and None not in rows.values()
+    if cell.method is not None and cell.method.function is not None:
+        known = known and cell.method.fingerprint is not None
     return inputs if known else None
 
 
@@ -147,11 +158,10 @@ def described_inputs(cell: Cell) -> Mapping[str, JsonValue]:
     What can be switched in the process is not among it: it is the same for every cell, see `surroundings.standard`.
     """
     task, device = cell.task, cell.candidate.device
-    recipe = cell.adaptation
     splits = {"test": task.test}
-    if recipe is not None:
+    if cell.shots:
         splits["train"] = task.train
-        if cell.recipe == PAPER_RECIPE:
+        if cell.settings.method.name == PAPER_RECIPE:
             splits["validation"] = task.validation
     rows: dict[str, JsonValue] = {name: _rows_inputs(split) for name, split in splits.items()}
     return {
@@ -173,7 +183,7 @@ def described_inputs(cell: Cell) -> Mapping[str, JsonValue]:
         "start": cell.start,
         "shots": cell.shots,
         "seed": cell.seed,
-        "recipe": None if recipe is None else {"name": cell.recipe, **asdict(recipe)},
+        "method": _method_inputs(cell),
         "deterministic": cell.deterministic,
     }
 
@@ -187,6 +197,18 @@ def cell_key(cell: Cell) -> str | None:
 def key_of(inputs: Mapping[str, JsonValue]) -> str:
     """Return the SHA-256 of what an outcome depends on, as `cell_inputs` gives it or as it was read from a file."""
     return hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()
+
+
+def _method_inputs(cell: Cell) -> JsonValue:
+    """Return what an adaptation is known by; None where there is none."""
+    method, recipe = cell.method, cell.recipe
+    if method is None:
+        return None
+    if method.function is None:
+        return {"name": method.name, **({} if recipe is None else asdict(recipe))}
+    system = cell.task.task.dataset.system
+    symmetries: list[JsonValue] = [str(asdict(symmetry)) for symmetry in system.symmetry_group]
+    return {"name": method.name, "fingerprint": method.fingerprint, "system": system.name, "symmetries": symmetries}
 
 
 def _rows_inputs(rows: SplitRows) -> JsonValue:

@@ -5,7 +5,6 @@ from collections.abc import Mapping, Sequence
 from pdebench_fm.data.training_manifest import stated_range
 from pdebench_fm.evaluation.cell import Cell, Failed, Outcome, Scored
 from pdebench_fm.models.candidate import Candidate
-from pdebench_fm.protocol.divisions import division_of
 from pdebench_fm.protocol.task import EvaluationTask
 from pdebench_fm.protocol.tracks import PROTOCOL_VERSION, Track, find_track
 from pdebench_fm.results.evaluation import Evaluation
@@ -29,6 +28,7 @@ def evaluation_of(cells: Sequence[Cell], outcomes: Mapping[Cell, Outcome]) -> Ev
         outcomes: of those and maybe other cells.
     """
     first = cells[0]
+    method = first.settings.method
     scored = [(cell, outcome) for cell in cells if isinstance(outcome := outcomes[cell], Scored)]
     failed = [(cell, outcome) for cell in cells if isinstance(outcome := outcomes[cell], Failed)]
     parameters = first.task.test_parameters(first.track)
@@ -60,8 +60,9 @@ def evaluation_of(cells: Sequence[Cell], outcomes: Mapping[Cell, Outcome]) -> Ev
         track=first.track,
         resolution=find_track(first.track).resolution,
         test_rows=test_rows,
-        division=division_of(first.recipe),
-        method=first.recipe,
+        division=method.division,
+        method=method.name,
+        method_fingerprint=method.fingerprint if all(outcome.method_known for _, outcome in scored) else None,
         deterministic=first.deterministic,
         model=model,
         dataset=dataset,

@@ -8,11 +8,12 @@ from torch import Tensor
 
 from pdebench_fm.data.batches import Batch, concatenate
 from pdebench_fm.protocol.task import EvaluationTask, rows_at
-from pdebench_fm.protocol.tracks import Track
+from pdebench_fm.protocol.tracks import Track, find_track
+from pdebench_fm.training.support import SupportSet
 
 
 @dataclass(frozen=True)
-class SupportSet:
+class HeldSupport:
     """The rows of one run, in its own order, without a copy of them.
 
     Attributes:
@@ -70,7 +71,7 @@ class HeldTask:
         """Announce the (shots, seed) of runs to come: with the first of them the rows of all are made, at once."""
         self._expected = list(runs)
 
-    def support(self, shots: int, seed: int) -> SupportSet:
+    def support(self, shots: int, seed: int) -> HeldSupport:
         """Return the support set of a run of at least one shot."""
         indices = self.task.support_indices(shots, seed)
         if any(i not in self._places for i in indices):
@@ -78,7 +79,18 @@ class HeldTask:
         if self._support is None:
             raise ValueError("a support set has at least one row")
         places = [self._places[i] for i in indices]
-        return SupportSet(self._support, torch.tensor(places, dtype=torch.int64, device=self.device))
+        return HeldSupport(self._support, torch.tensor(places, dtype=torch.int64, device=self.device))
+
+    def support_set(self, shots: int, seed: int) -> SupportSet:
+        """Return a copy of the support set of a run, maybe of no shots, as a method is given it."""
+        system = self.task.task.dataset.system
+        if shots:
+            rows = self.support(shots, seed)[torch.arange(shots)]
+        else:
+            n = find_track(self.track).resolution
+            fields = torch.empty(0, n, n, device=self.device)
+            rows = Batch(fields, torch.empty(0, 6, device=self.device), fields)
+        return SupportSet(rows.source, rows.solution, rows.coefficients, system.name, system.symmetry_group)
 
     def _hold(self, runs: Iterable[tuple[int, int]]) -> None:
         """Make the rows of these runs that are not here yet."""

@@ -18,6 +18,7 @@ from pdebench_fm.extensions.plugins import load_plugins, named_plugins
 from pdebench_fm.models.candidate import Candidate
 from pdebench_fm.models.references import open_candidate
 from pdebench_fm.physics import BUILT_IN
+from pdebench_fm.protocol.methods import Method, open_method
 from pdebench_fm.protocol.task import load_task
 from pdebench_fm.protocol.tracks import Start, Track
 from pdebench_fm.surroundings import one_at_a_time
@@ -33,7 +34,9 @@ class CellOrder:
         reference, device: what `open_candidate` takes.
         fingerprint: of the model that is meant.
         task, data, version, sampling_seed: what `load_task` takes.
-        settings, start, shots, seed: as in `Cell`.
+        method, method_fingerprint: what `open_method` takes, and of the method that is meant.
+        track, deterministic, threads: as in `RunSettings`.
+        start, shots, seed: as in `Cell`.
         digest: of all that the cell's outcome depends on, as this process knows it.
         plugins: files and modules that a task of a plug-in needs.
     """
@@ -45,7 +48,11 @@ class CellOrder:
     data: str | None
     version: str
     sampling_seed: int
-    settings: RunSettings
+    method: str
+    method_fingerprint: str | None
+    track: Track
+    deterministic: bool | None
+    threads: int
     start: Start
     shots: int
     seed: int
@@ -61,12 +68,17 @@ def order_of(cell: Cell, references: Mapping[Candidate, str]) -> CellOrder:
         references: by which word each model is opened.
 
     Raises:
-        UsageError: if its model is an object of this process.
+        UsageError: if its model or its method is an object of this process.
     """
-    candidate, task = cell.candidate, cell.task
+    candidate, task, settings = cell.candidate, cell.task, cell.settings
     if candidate not in references:
         raise UsageError(
             f"{candidate.name} is an object of this process: workers open a model by its name, path or "
+            "path/to/file.py:function, so give it as one"
+        )
+    if settings.method.reference is None:
+        raise UsageError(
+            f"the adaptation {settings.method.name} is an object of this process: workers open one by its name or "
             "path/to/file.py:function, so give it as one"
         )
     origin = task.task.dataset.origin
@@ -78,7 +90,11 @@ def order_of(cell: Cell, references: Mapping[Candidate, str]) -> CellOrder:
         data=task.data,
         version=task.test.key.version,
         sampling_seed=task.test.key.seed,
-        settings=cell.settings,
+        method=settings.method.reference,
+        method_fingerprint=settings.method.fingerprint,
+        track=settings.track,
+        deterministic=settings.deterministic,
+        threads=settings.threads,
         start=cell.start,
         shots=cell.shots,
         seed=cell.seed,
@@ -97,8 +113,14 @@ def compute_order(order: CellOrder, on_step: Callable[[int, float], None] = lamb
         if order.plugins:
             load_plugins(order.plugins)
         candidate = _candidate(order.reference, order.device, order.fingerprint)
-        held = _held(order.task, order.data, order.version, order.sampling_seed, order.settings.track, candidate.device)
-        cell = Cell(candidate, held.task, order.settings, order.start, order.shots, order.seed)
+        settings = RunSettings(
+            track=order.track,
+            method=_method(order.method, order.method_fingerprint),
+            deterministic=order.deterministic,
+            threads=order.threads,
+        )
+        held = _held(order.task, order.data, order.version, order.sampling_seed, order.track, candidate.device)
+        cell = Cell(candidate, held.task, settings, order.start, order.shots, order.seed)
         if _digest(cell) != order.digest:
             raise PdefmError(
                 f"a worker would compute another thing than {cell}: its data, its package or its PyTorch is not that "
@@ -134,6 +156,14 @@ def _candidate(reference: str, device: str, fingerprint: str | None) -> Candidat
     if candidate.fingerprint != fingerprint:
         raise PdefmError(f"{reference} is another model for a worker than for the process that asks")
     return candidate
+
+
+@lru_cache(maxsize=_MODELS_HELD)
+def _method(reference: str, fingerprint: str | None) -> Method:
+    method = open_method(reference)
+    if method.fingerprint != fingerprint:
+        raise PdefmError(f"{reference} is another adaptation for a worker than for the process that asks")
+    return method
 
 
 @lru_cache(maxsize=1)

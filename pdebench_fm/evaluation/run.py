@@ -12,7 +12,6 @@ from pdebench_fm.evaluation.evaluation import evaluation_of
 from pdebench_fm.evaluation.progress import Pace, SuiteProgress
 from pdebench_fm.evaluation.runners import LocalRunner, Runner
 from pdebench_fm.evaluation.suite import Suite
-from pdebench_fm.models.candidate import Candidate
 from pdebench_fm.results.evaluation import Evaluation
 
 _logger = logging.getLogger("pdebench_fm")
@@ -98,7 +97,9 @@ class _SuiteRun:
         try:
             self.cache.store(cell, outcome)
             if not outcome.known:
-                self._tell_unknown(cell.candidate)
+                self._tell_unknown(cell.candidate.name)
+            if not outcome.method_known:
+                self._tell_unknown(f"the adaptation {cell.settings.method.name}")
         except PdefmError as error:
             _logger.warning("finished runs are not kept, so that the same call would compute them again: %s", error)
             self.cache = None
@@ -116,11 +117,11 @@ class _SuiteRun:
         self.told.add(known)
         _logger.warning("%s failed: %s%s", cell, failed.reason, details)
 
-    def _tell_unknown(self, candidate: Candidate) -> None:
-        """Log, once for each model, that it was another one after it was used."""
-        known = (candidate.name, "changed")
+    def _tell_unknown(self, name: str) -> None:
+        """Log, once for each model and method, that it was another one after it was used."""
+        known = (name, "changed")
         if known not in self.told:
-            _logger.warning("%s changed while it was used (its state, or what it imports): not kept", candidate.name)
+            _logger.warning("%s changed while it was used (its state, or what it imports): not kept", name)
         self.told.add(known)
 
     def _report(self, cell: Cell | None, step: int = 0, loss: float | None = None) -> None:

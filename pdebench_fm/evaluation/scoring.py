@@ -51,7 +51,8 @@ def compute(cell: Cell, rows: HeldTask, on_step: OnStep = lambda _step, _loss: N
     began = time.perf_counter()
     device = cell.candidate.device
     symbol = rows.task.task.dataset.system.symbol
-    unchanged = watch(cell.candidate)
+    method = cell.settings.method
+    unchanged, method_unchanged = watch(cell.candidate, method), watch(method, cell.candidate)
     try:
         with standard(deterministic=cell.deterministic), process_kept(), seeded(cell.seed, device):
             test = _prepared(cell, rows)
@@ -65,7 +66,8 @@ def compute(cell: Cell, rows: HeldTask, on_step: OnStep = lambda _step, _loss: N
         if device.type == "cuda":
             torch.cuda.empty_cache()
         return Failed(_reason(error), _details(error), provenance_here(device, time.perf_counter() - began))
-    return Scored(errors, provenance_here(device, time.perf_counter() - began), known=unchanged())
+    provenance = provenance_here(device, time.perf_counter() - began)
+    return Scored(errors, provenance, known=unchanged(), method_known=method_unchanged())
 
 
 def score_samples(candidate: Candidate, test: Batch, symbol: Symbol) -> Errors:
@@ -103,21 +105,27 @@ def score_samples(candidate: Candidate, test: Batch, symbol: Symbol) -> Errors:
 
 
 def adapted(cell: Cell, rows: HeldTask, on_step: OnStep = lambda _step, _loss: None) -> Candidate:
-    """Return the model that a cell scores: as it is, fine-tuned, or trained from fresh weights.
+    """Return the model that a cell scores: as it is, adapted, or trained from fresh weights.
 
     What is random in it is not fixed here, nor are the algorithms: see `compute`.
 
     Raises:
         UsageError: if the model cannot be trained.
+        AdaptationError: if a method of the open division fails.
     """
-    recipe = cell.adaptation
-    if recipe is None:
+    method, recipe = cell.method, cell.recipe
+    if method is None:
         return cell.candidate
+    if method.function is not None:
+        model = _starting_module(cell) if cell.shots else cell.candidate.operator
+        module = method.adapted(model, rows.support_set(cell.shots, cell.seed), cell.seed, on_step)
+        return replace(cell.candidate, operator=module, name=f"{cell.candidate.name} adapted by {method.name}")
     start = _starting_module(cell)
     support = rows.support(cell.shots, cell.seed)
     if isinstance(recipe, AdaptationRecipe):
         operator = adapt(start, support, recipe, cell.seed, on_step)
     else:
+        assert recipe is not None  # noqa: S101 (every recipe trains)
         operator = adapt_by_search(start, support, rows.validation(), recipe, cell.seed, on_step)
     return replace(cell.candidate, operator=operator)
 
@@ -127,7 +135,7 @@ def _prepared(cell: Cell, rows: HeldTask) -> Batch:
     try:
         if cell.shots:
             rows.support(cell.shots, cell.seed)
-        if isinstance(cell.adaptation, SearchRecipe):
+        if isinstance(cell.recipe, SearchRecipe):
             rows.validation()
         return rows.test()
     except PdefmError as error:

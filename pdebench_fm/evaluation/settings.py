@@ -3,10 +3,11 @@
 import operator
 from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, TypedDict
 
 from pdebench_fm.errors import UsageError, unknown_name
-from pdebench_fm.protocol.recipes import PROTOCOL_RECIPE, find_recipe
+from pdebench_fm.protocol.methods import PROTOCOL_METHOD, AdaptFunction, Method, method_of
 from pdebench_fm.protocol.tracks import SEEDS, Track, find_track
 
 
@@ -16,7 +17,8 @@ class SettingWords(TypedDict, total=False):
     track: str
     seeds: int
     scratch: bool
-    recipe: str
+    recipe: str | None
+    adaptation: str | Path | AdaptFunction | None
     deterministic: bool | None
     threads: int
 
@@ -30,7 +32,7 @@ class RunSettings:
         track: "full" (128², the whole test split) or "lite" (64², its first 512 rows).
         seeds: adaptations for each number of shots above 0, with seeds 0, 1, …
         scratch: whether each model's architecture is trained from random weights too, where it can be made anew.
-        recipe: of the adaptations: "v1", the protocol's, or "paper", chosen on the validation split.
+        method: how models are adapted.
         deterministic: whether PyTorch is held to deterministic algorithms; None for the default of a model's device:
             on a CPU it is.
         threads: that PyTorch computes a cell with on a CPU. One, unless said otherwise, whatever the machine has: sums
@@ -42,7 +44,7 @@ class RunSettings:
     track: Track = "full"
     seeds: int = SEEDS
     scratch: bool = True
-    recipe: str = PROTOCOL_RECIPE
+    method: Method = PROTOCOL_METHOD
     deterministic: bool | None = None
     threads: int = 1
 
@@ -59,8 +61,9 @@ def settings_of(shots: object = 0, **words: Any) -> RunSettings:
         words: the others by name, see `SettingWords`.
 
     Raises:
-        UsageError: for an unknown name, track or recipe, and for what is no whole number or no truth value: True and
-            1.0 are no numbers of shots.
+        UsageError: for an unknown name, track, recipe or adaptation, for both of the latter, and for what is no whole
+            number or no truth value: True and 1.0 are no numbers of shots.
+        UserCodeError: if the code of a user's adaptation raises as it is opened.
     """
     for name in words:
         if name not in SettingWords.__annotations__:
@@ -75,12 +78,11 @@ def settings_of(shots: object = 0, **words: Any) -> RunSettings:
     numbers = tuple(sorted(set(_numbers(shots))))
     if not numbers:
         raise UsageError("an evaluation needs at least one model, one task and one number of shots")
-    for name in ("track", "recipe"):
-        if not isinstance(words.setdefault(name, getattr(RunSettings, name)), str):
-            raise UsageError(f"{name} must be a name, not {words[name]!r}")
+    if not isinstance(words.setdefault("track", RunSettings.track), str):
+        raise UsageError(f"track must be a name, not {words['track']!r}")
     words["track"] = find_track(words["track"]).name
-    words["recipe"] = find_recipe(words["recipe"])
-    return RunSettings(numbers, **words)
+    method = method_of(words.pop("recipe", None), words.pop("adaptation", None))
+    return RunSettings(numbers, method=method, **words)
 
 
 def positive(name: str, value: object, most: int | None = None) -> int:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Literal
 
 import torch
@@ -14,10 +15,13 @@ from pdebench_fm.extensions.calling import user_code
 from pdebench_fm.models.candidate import Candidate
 from pdebench_fm.models.fresh import copied
 from pdebench_fm.models.prediction import asked, checked, predict
+from pdebench_fm.physics import registered_system
+from pdebench_fm.protocol.methods import PROTOCOL_METHOD, Method
 from pdebench_fm.protocol.task import load_task
 from pdebench_fm.surroundings import is_deterministic, process_kept, seeded, standard
 from pdebench_fm.training.adapt import AdaptationRecipe, adapt
 from pdebench_fm.training.loss import relative_l2
+from pdebench_fm.training.support import SupportSet
 
 SAMPLES = 8
 """Test rows, and rows of the support set, of each task."""
@@ -66,24 +70,30 @@ class SmokeReport:
         return any(check.outcome == "would fail" for check in self.checks)
 
 
-def smoke_test(candidate: Candidate, on_check: Callable[[SmokeCheck], None] = lambda _: None) -> SmokeReport:
+def smoke_test(
+    candidate: Candidate,
+    on_check: Callable[[SmokeCheck], None] = lambda _: None,
+    method: Method = PROTOCOL_METHOD,
+) -> SmokeReport:
     """Try everything that an evaluation asks of a model, on a few samples of all tasks.
 
     Args:
         candidate: The model, on the device to evaluate on; it is not changed.
         on_check: Called after each check.
+        method: One of the open division is tried too, on one task of each system: a user's own as it is, one of the
+            package's with two steps.
 
     Returns:
         The report; a model that fails is in it, and raises nothing.
     """
     checks = []
-    for check in _checks(candidate):
+    for check in _checks(candidate, method):
         checks.append(check)
         on_check(check)
     return SmokeReport(candidate.name, tuple(checks))
 
 
-def _checks(candidate: Candidate) -> Iterator[SmokeCheck]:
+def _checks(candidate: Candidate, method: Method) -> Iterator[SmokeCheck]:
     tasks = {name: load_task(name) for name in TASKS}
     with standard():
         rows = {name: task.test.batch(range(SAMPLES)).to(candidate.device) for name, task in tasks.items()}
@@ -113,6 +123,13 @@ def _checks(candidate: Candidate) -> Iterator[SmokeCheck]:
         yield _attempt("fresh start", _fresh_start, candidate, probe)
     for name in tasks:
         yield _attempt(name, _task, candidate, rows[name], supports[name])
+    if method.function is not None:
+        firsts = {task.task.dataset.system_name: name for name, task in reversed(tasks.items())}
+        for system, name in reversed(firsts.items()):
+            for shots in (0, SAMPLES) if method.zero_shot else (SAMPLES,):
+                check = partial(_adapting, method.shortened(2), system, shots)
+                title = f"{method.name} on {name}, {shots} shots"
+                yield _attempt(title, check, candidate, rows[name], supports[name])
 
 
 def _attempt(name: str, check: Callable[..., SmokeCheck], candidate: Candidate, *rows: Batch) -> SmokeCheck:
@@ -277,6 +294,19 @@ def _task(candidate: Candidate, test: Batch, support: Batch) -> SmokeCheck:
         f"{found}; a small training step raises the loss",
         f"on its own rows, from {losses[0]:.4g} to {losses[1]:.4g}: are its gradients right?",
     )
+
+
+def _adapting(method: Method, system: str, shots: int, candidate: Candidate, test: Batch, support: Batch) -> SmokeCheck:
+    model = _start(candidate) if shots else candidate.operator
+    if model is None or not (shots or candidate.pretrained):
+        return SmokeCheck("", "note", "not tried", "nothing is adapted here: see above")
+    examples = support[:shots]
+    symmetries = registered_system(system).symmetry_group
+    given = SupportSet(examples.source, examples.solution, examples.coefficients, system, symmetries)
+    adapted = replace(
+        candidate, operator=method.adapted(model, given, 0), name=f"{candidate.name} adapted by {method.name}"
+    )
+    return SmokeCheck("", "ok", f"error {_error(adapted, _coarser(test)):.3g}")
 
 
 def _start(candidate: Candidate) -> nn.Module | None:

@@ -44,6 +44,11 @@ class Suite:
             kept: whether finished cells are kept, so that it is said of which models they cannot be.
         """
         notes = []
+        method = self.settings.method
+        if kept and method.function is not None and method.fingerprint is None:
+            notes.append(
+                f"the adaptation {method.name} cannot be known again ({method.unknown}), so its runs are not kept"
+            )
         for candidate in self.candidates:
             if kept and candidate.fingerprint is None:
                 why = f" ({candidate.unknown})" if candidate.unknown else ""

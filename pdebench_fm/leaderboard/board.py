@@ -1,8 +1,8 @@
 """The leaderboard's tables as plain objects: rows, columns and which cells may be compared with each other.
 
-What is never compared: tracks and protocol versions (a board each), major versions of a dataset (a column each), and
-results that were not scored on the track's standard test rows (shown, marked, never best). A run some of whose seeds
-failed has no cell: the rest would be no fair sample.
+What is never compared: tracks, protocol versions and ways of adapting (a board each), major versions of a dataset (a
+column each), and results that were not scored on the track's standard test rows (shown, marked, never best). A run some
+of whose seeds failed has no cell: the rest would be no fair sample.
 """
 
 from collections import Counter, defaultdict
@@ -15,11 +15,14 @@ from typing import get_args
 from pdebench_fm.data.catalogue import TASKS
 from pdebench_fm.leaderboard.store import Entry
 from pdebench_fm.protocol.contamination import Knowledge
+from pdebench_fm.protocol.divisions import DIVISIONS, Division
 from pdebench_fm.protocol.tracks import Start, Track
 from pdebench_fm.results.remarks import is_of_one_seed, rows_remark, test_rows_remark
 from pdebench_fm.results.result import Metrics, Result, Run, Summary
 
 STANDARD_RESOLUTION = {"full": 128, "lite": 64}
+
+_BoardKey = tuple[int, Division, str, Track]
 
 
 @dataclass(frozen=True)
@@ -111,17 +114,19 @@ class Row:
 
 @dataclass(frozen=True)
 class Board:
-    """One table: every row of one track under one protocol version."""
+    """One table: every row of one track under one protocol version, adapted by one method of one division."""
 
     protocol_version: int
     track: Track
+    division: Division
+    method: str
     columns: tuple[Column, ...]
     rows: tuple[Row, ...]
 
     @property
     def identifier(self) -> str:
         """A name that is unique on the page."""
-        return f"{self.track}-{self.protocol_version}"
+        return f"{self.track}-{self.protocol_version}" + ("" if self.division == "closed" else f"-{self.method}")
 
     @property
     def systems(self) -> list[tuple[Column, ...]]:
@@ -135,17 +140,19 @@ class Board:
 
 
 def make_boards(entries: Iterable[Entry]) -> list[Board]:
-    """Return the boards of all `entries`: newest protocol first, the full track before the lite one."""
-    groups: dict[tuple[int, Track], list[Entry]] = defaultdict(list)
+    """Return the boards of all `entries`: newest protocol first, then the closed division, then the full track."""
+    groups: dict[_BoardKey, list[Entry]] = defaultdict(list)
     for entry in entries:
         if not complete_runs(entry.result):
             continue  # every run failed
-        groups[entry.result.protocol_version, entry.result.track].append(entry)
-    order = sorted(groups, key=lambda key: (-key[0], key[1] != "full"))
-    return [_make_board(protocol, track, groups[protocol, track]) for protocol, track in order]
+        result = entry.result
+        groups[result.protocol_version, result.division, result.method, result.track].append(entry)
+    order = sorted(groups, key=lambda key: (-key[0], DIVISIONS.index(key[1]), key[2], key[3] != "full"))
+    return [_make_board(key, groups[key]) for key in order]
 
 
-def _make_board(protocol_version: int, track: Track, entries: Sequence[Entry]) -> Board:
+def _make_board(key: _BoardKey, entries: Sequence[Entry]) -> Board:
+    protocol_version, division, method, track = key
     columns = _columns(entries)
     remarks = _remarks(entries)
     found: dict[tuple[object, ...], dict[int, TableCell]] = defaultdict(dict)
@@ -162,7 +169,7 @@ def _make_board(protocol_version: int, track: Track, entries: Sequence[Entry]) -
         for cell in [next(cell for cell in cells if cell)]
     ]
     rows.sort(key=_row_order)
-    return Board(protocol_version, track, columns, _with_best_marked(rows, len(columns)))
+    return Board(protocol_version, track, division, method, columns, _with_best_marked(rows, len(columns)))
 
 
 def complete_runs(result: Result) -> list[Run]:
@@ -183,14 +190,14 @@ def _remarks(entries: Sequence[Entry]) -> dict[Path, str]:
 
 
 def _with_best_marked(rows: Sequence[Row], columns: int) -> tuple[Row, ...]:
-    """Mark the lowest error of each column among the rows with as many shots and the same recipe."""
+    """Mark the lowest error of each column among the rows with as many shots."""
     marked = list(rows)
     for column in range(columns):
-        groups: dict[tuple[int, str], list[int]] = defaultdict(list)
+        groups: dict[int, list[int]] = defaultdict(list)
         for i, row in enumerate(rows):
             cell = row.cells[column]
             if cell and not cell.remark:
-                groups[row.shots, row.result.method if row.shots else ""].append(i)
+                groups[row.shots].append(i)
         for members in groups.values():
             lowest = min(_mean(rows[i], column) for i in members)
             for i in members:
@@ -217,14 +224,11 @@ def _column_key(entry: Entry) -> tuple[str, int]:
 def _row_key(entry: Entry, run: Run) -> tuple[object, ...]:
     model = entry.result.model
     training = None if model.training is None else model.training.digest
-    identity = (
-        *(entry.organisation, model.model_id, model.revision, model.weights_sha256, training),
-        entry.result.method,
-    )
-    return (*identity, run.start, run.shots)
+    identity = (entry.organisation, model.model_id, model.revision, model.weights_sha256, training)
+    return (*identity, *entry.result.adaptation, run.start, run.shots)
 
 
 def _row_order(row: Row) -> tuple[object, ...]:
     model = row.result.model
-    named = (row.organisation, row.name, model.revision or "", model.weights_sha256 or "", row.result.method)
-    return (row.shots, row.start, *named)
+    named = (row.organisation, row.name, model.revision or "", model.weights_sha256 or "")
+    return (row.shots, row.start, *named, row.result.method_fingerprint or "")

@@ -132,7 +132,7 @@ def _curves(rows: Iterable[Row], column: int) -> Iterable[Curve]:
         cell, model = row.cells[column], row.result.model
         if cell is None:
             continue
-        named = (row.organisation, model.model_id, row.result.method)
+        named = (row.organisation, model.model_id, *row.result.adaptation)
         key: tuple[object, ...] = (*named, model.revision, model.weights_sha256)
         models.setdefault(key, row)
         cells.setdefault(key, {"pretrained": {}, "scratch": {}})[row.start][row.shots] = cell
@@ -146,7 +146,7 @@ def _curves(rows: Iterable[Row], column: int) -> Iterable[Curve]:
 
 
 def _architecture(row: Row) -> tuple[object, ...]:
-    return row.organisation, row.result.model.size, row.result.model.parameters, row.result.method
+    return row.organisation, row.result.model.size, row.result.model.parameters, *row.result.adaptation
 
 
 def _means(cells: Mapping[int, TableCell]) -> dict[int, float]:

@@ -90,7 +90,7 @@ def _pieces(entries: Sequence[Entry], skipped: Sequence[Skipped]) -> Iterator[st
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(number=number, parameters=_parameters, needed=_needed, short=_short)
+    environment.filters.update(number=number, parameters=_parameters, needed=_needed, short=_short, adapted=_adapted)
     return environment.get_template("index.html.jinja").generate(
         generator=GENERATOR,
         style=_template_text("style.css"),
@@ -186,6 +186,11 @@ def _needed(needed: Needed, shots: int) -> str:
     return f"{sign}{needed.shots:.0f} shots"
 
 
+def _adapted(board: Board) -> str:
+    """Return how the models of a board were adapted, unless by the protocol's own recipe."""
+    return "" if board.division == "closed" else f", {board.division} division: {board.method}"
+
+
 def _short(text: str) -> str:
     """Return the first 12 characters of a Git commit, and any other revision whole."""
     return text[:12] if len(text) == 40 and set(text) <= set("0123456789abcdef") else text
@@ -252,6 +257,7 @@ def _model_facts(row: Row) -> list[tuple[str, str]]:
         "Family": model.family,
         "Size": model.size,
         "Method": row.result.method,
+        "Method's fingerprint": row.result.method_fingerprint,
     }
     return [(name, fact) for name, fact in facts.items() if fact]
 

@@ -1,20 +1,17 @@
 """Models that a user's own function builds: from a Python file, or from an installed plug-in."""
 
 import inspect
-import re
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import EntryPoint
 from pathlib import Path
 
 import torch
 from torch import nn
 
-from pdebench_fm.errors import UsageError, unknown_name
+from pdebench_fm.errors import UsageError
 from pdebench_fm.extensions.calling import user_code
-from pdebench_fm.extensions.importing import run_file
-from pdebench_fm.folders import expanded
+from pdebench_fm.extensions.functions import function_in_file, loaded, offered
 from pdebench_fm.models.candidate import Candidate, Operator
 from pdebench_fm.models.candidates import candidate_of, known_as, safe_name
 from pdebench_fm.models.fresh import initialised
@@ -26,7 +23,6 @@ PLUGIN_GROUP = "pdebench_fm.models"
 """The entry-point group by which an installed package offers models: each entry is a function like a file's `build`."""
 
 DEFAULT_FUNCTION = "build"
-_FILE_REFERENCE = re.compile(r"(?P<path>.+\.py)(?::(?P<function>\w+))?", re.DOTALL)
 _GIVEN = ("device", "pretrained")
 
 
@@ -129,12 +125,6 @@ class Builder:
         )
 
 
-def split_file_reference(text: str) -> tuple[Path, str] | None:
-    """Return the file and the function of `path/to/file.py:function`; None for what is no such reference."""
-    match = _FILE_REFERENCE.fullmatch(text)
-    return (expanded(match["path"]), match["function"] or DEFAULT_FUNCTION) if match else None
-
-
 def open_file(path: Path, function: str, device: torch.device) -> Candidate:
     """Run a user's Python file and return the model that a function in it builds.
 
@@ -145,21 +135,15 @@ def open_file(path: Path, function: str, device: torch.device) -> Candidate:
         UsageError: If there is no such file or function, or it builds no model.
         UserCodeError: If its code raises.
     """
-    if not path.is_file():
-        raise UsageError(f"no file {path}: a model of your own is given as path/to/file.py:function")
-    with user_code(path.name):
-        module = run_file(path)
-    functions = {name: value for name, value in vars(module).items() if callable(value) and not name.startswith("_")}
-    if function not in vars(module):
-        if not functions:
-            raise UsageError(f"{path.name} defines no function {function!r}")
-        raise unknown_name(f"function of {path.name}", function, functions)
-    if isinstance(vars(module)[function], nn.Module) or function not in functions:
-        kind = type(vars(module)[function]).__name__
-        raise UsageError(f"{function} in {path.name} is of type {kind}: name a function that returns the model")
+    found = function_in_file(
+        path,
+        function,
+        "a model of your own",
+        is_one=lambda value: not isinstance(value, nn.Module),
+        advice="name a function that returns the model",
+    )
     name = path.stem if function == DEFAULT_FUNCTION else f"{path.stem}-{function}"
-    builder = Builder(functions[function], f"{function} in {path.name}", (path.resolve(),))
-    return builder.candidate(safe_name(name), device)
+    return Builder(found.function, found.title, found.files).candidate(safe_name(name), device)
 
 
 def plugins() -> dict[str, EntryPoint]:
@@ -168,12 +152,7 @@ def plugins() -> dict[str, EntryPoint]:
     Raises:
         UsageError: If two packages offer the same name.
     """
-    found: dict[str, EntryPoint] = {}
-    for entry in entry_points(group=PLUGIN_GROUP):
-        other = found.setdefault(entry.name, entry)
-        if other.value != entry.value:
-            raise UsageError(f"two installed plug-ins are called {entry.name!r}: {other.value} and {entry.value}")
-    return found
+    return offered(PLUGIN_GROUP)
 
 
 def open_plugin(entry: EntryPoint, device: torch.device) -> Candidate:
@@ -183,15 +162,11 @@ def open_plugin(entry: EntryPoint, device: torch.device) -> Candidate:
         UsageError: If the plug-in builds no model.
         UserCodeError: If its code raises.
     """
-    title = f"plug-in {entry.name} ({entry.value})"
-    with user_code(title):
-        function = entry.load()
-    if not callable(function) or isinstance(function, nn.Module):
-        raise UsageError(f"{title} is of type {type(function).__name__}: it must be a function that returns the model")
-    names = (entry.module, entry.module.split(".", maxsplit=1)[0])
-    file, package = (Path(found).resolve() if (found := sys.modules[name].__file__) else None for name in names)
-    own = package.parent if package and package.name == "__init__.py" else file
-    builder = Builder(function, title, (file,) if file else (), (own,) if own else ())
+    found = loaded(entry)
+    if not callable(found.function) or isinstance(found.function, nn.Module):
+        kind = type(found.function).__name__
+        raise UsageError(f"{found.title} is of type {kind}: it must be a function that returns the model")
+    builder = Builder(found.function, found.title, found.files, found.own)
     candidate = builder.candidate(safe_name(entry.name), device)
     if candidate.revision is None and entry.dist is not None:
         candidate = replace(candidate, revision=f"{entry.dist.name} {entry.dist.version}")

@@ -5,6 +5,7 @@ import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Protocol
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -144,22 +145,40 @@ def as_it_is_now(candidate: Candidate) -> Candidate:
     return known_as(changed, candidate.identify)
 
 
-def watch(candidate: Candidate) -> Callable[[], bool]:
+class Identified(Protocol):
+    """What can be known again: a model, or a way of adapting one."""
+
+    @property
+    def fingerprint(self) -> str | None:
+        """What it was known by when it was opened."""
+
+    @property
+    def identify(self) -> Callable[[], Identity] | None:
+        """Returns what it is known by now."""
+
+
+def watch(watched: Identified, *beside: Identified) -> Callable[[], bool]:
     """Return a function that tells whether a model is still what its fingerprint says, after it was used.
 
     It is not if its state has changed, or if local files were imported in the meantime that its fingerprint does not
     cover; then what it returned may depend on how often, and after what, it was asked.
+
+    Args:
+        watched: The model, or a way of adapting one.
+        beside: What is used with it, whose files may be imported too.
     """
-    if candidate.fingerprint is None or candidate.identify is None:
+    if watched.fingerprint is None or watched.identify is None:
         return lambda: True
-    identify, before = candidate.identify, loaded_files()
+    identify, before = watched.identify, loaded_files()
 
     def unchanged() -> bool:
         now = identify()
-        if now.fingerprint != candidate.fingerprint:
+        if now.fingerprint != watched.fingerprint:
             return False
-        # a model without code of a user's imports nothing of a user's, whatever else goes on in the process
-        return not now.files or loaded_files() - before <= now.files
+        if not now.files:  # what has no code of a user's imports nothing of a user's, whatever else goes on
+            return True
+        others = (other.identify().files for other in beside if other.identify is not None)
+        return loaded_files() - before <= now.files.union(*others)
 
     return unchanged
 

@@ -6,8 +6,9 @@ from pathlib import Path
 import torch
 
 from pdebench_fm.errors import UsageError, unknown_name
+from pdebench_fm.extensions.functions import split_file_reference
 from pdebench_fm.models.baselines import BASELINES
-from pdebench_fm.models.builders import open_file, open_plugin, plugins, split_file_reference
+from pdebench_fm.models.builders import DEFAULT_FUNCTION, open_file, open_plugin, plugins
 from pdebench_fm.models.candidate import Candidate, Operator
 from pdebench_fm.models.candidates import candidate_of
 from pdebench_fm.models.devices import choose_device
@@ -83,7 +84,7 @@ def _without_files(reference: str | Path, place: torch.device) -> Candidate | No
         Path(text).exists()
     except OSError as error:  # too long, or not for this user to look at
         raise UsageError(f"no model {text[:60]!r}: {error.strerror}") from None
-    file = split_file_reference(text)
+    file = split_file_reference(text, DEFAULT_FUNCTION)
     if file is not None:
         return open_file(*file, place)
     if not isinstance(reference, str) or not _BARE_NAME.fullmatch(text) or text in (*zoo_names(), *recipe_names()):

@@ -38,6 +38,11 @@ class Element:
         x, y = (first.flip_y, first.flip_x) if self.exchange else (first.flip_x, first.flip_y)
         return Element(self.exchange != first.exchange, self.flip_x != x, self.flip_y != y)
 
+    @property
+    def inverse(self) -> "Element":
+        """The element that undoes this one."""
+        return next(other for other in ELEMENTS.values() if other.after(self) == Element())
+
     def of_field(self, field: Array) -> Array:
         """Return g·u of a field (…, n, n) indexed `[y, x]`, at the same grid points: no value is interpolated."""
         xp = array_namespace(field)

@@ -21,6 +21,7 @@ from pdebench_fm.physics import draw
 from pdebench_fm.plots.chart import parameter_range, shots_words, start_words
 from pdebench_fm.plots.palette import FieldKind
 from pdebench_fm.plots.selection import STARTS, Found, Selection, find_results
+from pdebench_fm.protocol.methods import Method, known_method
 from pdebench_fm.protocol.metrics import sample_errors
 from pdebench_fm.protocol.task import EvaluationTask, load_task, rows_at
 from pdebench_fm.results.result import Result, Run
@@ -78,7 +79,7 @@ def fields_picture(paths: Iterable[Path], selection: Selection, reference: str |
 
     Without a choice in `selection` the run is the one with the fewest shots, pretrained if it can be, and of several
     seeds the first. The samples are chosen by the per-sample scores beside the result; after shots above 0 the model is
-    adapted again, by the result's own recipe and seed.
+    adapted again, by the result's own method and seed.
 
     Args:
         paths: of result files or folders in which the selection finds one result.
@@ -105,7 +106,7 @@ def fields_picture(paths: Iterable[Path], selection: Selection, reference: str |
     candidate = _opened(result, reference)
     chosen = chosen_samples(scores)
     truth = rows_at(task.test, list(chosen.values()), result.track)
-    settings = RunSettings(track=result.track, recipe=result.method, deterministic=result.deterministic)
+    settings = RunSettings(track=result.track, method=_method_of(found), deterministic=result.deterministic)
     cell = Cell(candidate, task, settings, run.start, run.shots, seed)
     with standard(deterministic=cell.deterministic), seeded(seed, candidate.device):
         model = adapted(cell, HeldTask(task, result.track, candidate.device))
@@ -190,6 +191,18 @@ def _opened(result: Result, reference: str | None) -> Candidate:
     return candidate
 
 
+def _method_of(found: Found) -> Method:
+    """Return the way of adapting that a result names, which is never opened by a name that could be a file of code."""
+    result = found.result
+    method = known_method(result.method)
+    if method is None or method.fingerprint != result.method_fingerprint:
+        raise UsageError(
+            f"the models of {found.path} were adapted by {result.method!r}, which is not at hand as it was then: "
+            "fields can be drawn of results by the package's own methods"
+        )
+    return method
+
+
 def _check_errors(found: Found, run: Run, errors: list[float], expected: list[float]) -> None:
     allowed = ADAPTED_AGREEMENT if run.shots else ZERO_SHOT_AGREEMENT
     for here, there in zip(errors, expected, strict=True):
@@ -205,8 +218,8 @@ def _adaptation_note(cell: Cell) -> tuple[str, ...]:
         return ()
     start = "trained again from scratch" if cell.start == "scratch" else "adapted again"
     note = (
-        f"the model was {start} for this picture: {cell.shots} shots, seed {cell.seed}, recipe {cell.recipe}, "
-        f"{cell.steps} steps; on another machine its errors differ a little from the result's"
+        f"the model was {start} for this picture: {cell.shots} shots, seed {cell.seed}, "
+        f"method {cell.settings.method.name}, {cell.steps} steps; on another machine its errors differ a little from the result's"
     )
     return (note,)
 

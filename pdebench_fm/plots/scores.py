@@ -10,7 +10,6 @@ from pdebench_fm.data.catalogue import Task, find_task
 from pdebench_fm.errors import UsageError
 from pdebench_fm.physics import SYSTEMS
 from pdebench_fm.plots.selection import Found, Selection, find_results
-from pdebench_fm.protocol.recipes import PROTOCOL_RECIPE
 from pdebench_fm.protocol.standard_rows import is_standard
 from pdebench_fm.protocol.tracks import Start, find_track
 from pdebench_fm.results.result import ModelRecord, Result, Run, Summary
@@ -21,8 +20,9 @@ class Score:
     """One run of a result.
 
     Attributes:
-        name: what legends call the model; two models, or recipes, never have the same.
+        name: what legends call the model; two models, or methods, never have the same.
         model: which one it is.
+        method: how it was adapted, as the name says it; "" for the protocol's own recipe.
         task: what it was scored on.
         start, shots: how it was adapted.
         summary: the relative ℓ² error over the seeds.
@@ -32,6 +32,7 @@ class Score:
 
     name: str
     model: ModelRecord
+    method: str
     task: Task
     start: Start
     shots: int
@@ -84,6 +85,7 @@ def read_scores(paths: Iterable[Path], selection: Selection) -> Scores:
         Score(
             name=names[_identity(result)],
             model=result.model,
+            method=_method_in_words(result, [each.result for each in found]),
             task=find_task(result.task),
             start=run.start,
             shots=run.shots,
@@ -133,7 +135,7 @@ def _comparable(found: Sequence[Found], notes: list[str]) -> list[Found]:
 
 
 def _newest(found: Sequence[Found], notes: list[str]) -> list[Found]:
-    """Return one result for each model, recipe and task."""
+    """Return one result for each model, way of adapting and task."""
     newest: dict[tuple[object, ...], Found] = {}
     for each in sorted(found, key=lambda each: each.result.date):
         key = (*_identity(each.result), each.result.task)
@@ -174,11 +176,11 @@ def _rows(result: Result) -> tuple[str, int]:
 
 def _identity(result: Result) -> tuple[object, ...]:
     model = result.model
-    return model.model_id, model.revision, model.weights_sha256, model.fingerprint, result.method
+    return model.model_id, model.revision, model.weights_sha256, model.fingerprint, *result.adaptation
 
 
 def _names(found: Sequence[Found]) -> dict[tuple[object, ...], str]:
-    """Return what each model with its recipe is called, no longer than is needed to tell them apart."""
+    """Return what each model with its method is called, no longer than is needed to tell them apart."""
     identities = {_identity(each.result): each.result for each in found}
     names = {}
     for identity, result in identities.items():
@@ -189,8 +191,17 @@ def _names(found: Sequence[Found]) -> dict[tuple[object, ...], str]:
             name += f"@{(model.revision or 'local')[:12]}"
         if len({other.weights_sha256 for other in others if other.revision == model.revision}) > 1:
             name += f" ({(model.weights_sha256 or 'no weights')[:8]})"
-        names[identity] = name if result.method == PROTOCOL_RECIPE else f"{name}, recipe {result.method}"
+        names[identity] = name + _method_in_words(result, identities.values())
     return names
+
+
+def _method_in_words(result: Result, others: Iterable[Result]) -> str:
+    """Return how a name says by which method a model was adapted: not at all, if by the protocol's own recipe."""
+    if result.division == "closed":
+        return ""
+    versions = {other.method_fingerprint for other in others if other.method == result.method}
+    version = f" ({(result.method_fingerprint or 'unknown')[:8]})" if len(versions) > 1 else ""
+    return f", method {result.method}{version}"
 
 
 def _about(results: Sequence[Result]) -> str:

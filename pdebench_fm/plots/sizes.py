@@ -29,7 +29,7 @@ _CLOSEST = 1.6  # two ticks of sizes that are closer than this factor would over
 
 
 def sizes_chart(scores: Scores) -> Chart:
-    """Return the chart: a line for each family, start and number of shots; a model without a family is its own.
+    """Return the chart: a line for each family, method, start and number of shots; a model without a family is its own.
 
     Left out, with a note: models without parameters, and all but the newest of a family's models of one size.
 
@@ -100,7 +100,7 @@ def _series_of(entries: Sequence[Score], task: Task) -> list[Series]:
 
 
 def _family(score: Score) -> str:
-    return score.model.family or score.name
+    return f"{score.model.family}{score.method}" if score.model.family else score.name
 
 
 def _size_axis(sizes: set[int]) -> Axis:

@@ -1,9 +1,10 @@
 """The divisions of the protocol: what a way of adapting models is ranked among, as MLPerf has them."""
 
 import re
-from typing import Final, Literal
+from typing import Final, Literal, get_args
 
 Division = Literal["closed", "open", "unranked"]
+DIVISIONS: Final[tuple[Division, ...]] = get_args(Division)
 
 PAPER_METHOD: Final = "paper"
 """The paper's own: it chooses on validation rows, so what it is given is more than the support set."""

@@ -6,6 +6,7 @@ from pdebench_fm.errors import unknown_name
 from pdebench_fm.protocol.divisions import PAPER_METHOD
 from pdebench_fm.protocol.tracks import PROTOCOL_VERSION, Start
 from pdebench_fm.training.adapt import AdaptationRecipe
+from pdebench_fm.training.methods.table import MethodRow
 from pdebench_fm.training.search import SearchRecipe
 
 PROTOCOL_RECIPE = f"v{PROTOCOL_VERSION}"
@@ -54,6 +55,13 @@ PROTOCOL_TABLE: tuple[RecipeRow, ...] = (
 # half the steps cost the FNOs 2 to 6 % and the U-Net 36 and 91 %; twice the steps at 32 give the 64k 1 % more. Beyond
 # 128 shots the rows go on alike, twice the steps for four times the shots, untried.
 # docs/protocol.md has the figures. Another table is another protocol version.
+
+
+SYMMETRIC_TABLE: tuple[MethodRow, ...] = (
+    MethodRow(1, AdaptationRecipe(1e-3, 800, 16)),
+    MethodRow(32, AdaptationRecipe(1e-3, 1600, 16)),
+)
+"""Settings of the method `symmetric`, for any start and system."""
 
 
 def find_recipe(name: str) -> str:

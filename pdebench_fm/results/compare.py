@@ -59,7 +59,8 @@ def compare(first: Path, second: Path) -> Comparison:
     which the two are paired, and for new seeds, which are taken as independent (`results.intervals`).
 
     Raises:
-        UsageError: if a file is missing, or the two are of different tasks, tracks or rows, or share no setting.
+        UsageError: if a file is missing, or the two are of different tasks, tracks, methods or rows, or share no
+            setting.
         PdefmError: if a file is damaged, or the per-sample scores beside a result are not its own.
     """
     evaluations = read_evaluation(first), read_evaluation(second)
@@ -79,10 +80,13 @@ def compare(first: Path, second: Path) -> Comparison:
 
 
 def _check_comparable(a: Result, b: Result) -> None:
-    """Refuse results that were not scored on the same rows."""
+    """Refuse results that were not scored on the same rows, or whose models were adapted in different ways."""
     for what, one, other in (
         ("tasks", a.task, b.task),
         ("tracks", a.track, b.track),
+        ("divisions", a.division, b.division),
+        ("methods of adaptation", a.method, b.method),
+        ("versions of that method", *((each.method_fingerprint or "unknown")[:12] for each in (a, b))),
         ("dataset versions", a.dataset.version, b.dataset.version),
         ("numbers of test rows", a.test_rows, b.test_rows),
         ("test rows (recipe digests)", a.dataset.recipe_digest[:12], b.dataset.recipe_digest[:12]),

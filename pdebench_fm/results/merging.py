@@ -27,7 +27,7 @@ def identity(result: Result) -> dict[str, object]:
         "resolution": result.resolution,
         "test_rows": result.test_rows,
         "division": result.division,
-        "method": result.method,
+        "method": result.method if result.method_fingerprint is None else list(result.adaptation),
         "deterministic": result.deterministic,
         "model": [model.model_id, model.revision, model.weights_sha256, model.fingerprint],
         "training": None if model.training is None else model.training.digest,
@@ -39,10 +39,11 @@ def identity(result: Result) -> dict[str, object]:
 def fingerprint(result: Result) -> str:
     """Return 12 hexadecimal digits that results share if they are of one identity, and only then.
 
-    A model that cannot be known again has no identity: its results are told apart by their scores.
+    A model or method that cannot be known again has no identity: its results are told apart by their scores.
     """
     known: dict[str, object] = identity(result)
-    if result.model.fingerprint is None:
+    unknown_method = result.division == "open" and result.method_fingerprint is None
+    if result.model.fingerprint is None or unknown_method:
         known["cells"] = [(*cell.key, cell.samples_sha256) for cell in result.cells]
         known["failures"] = [(*failure.key, failure.reason) for failure in result.failures]
     return hashlib.sha256(json.dumps(known, sort_keys=True).encode()).hexdigest()[:_DIGITS]

@@ -259,8 +259,9 @@ class Result(Record):
 
     `cells` hold what was scored, `failures` what gave no finite score, `runs` what follows from the cells: one for each
     start and number of shots; `contamination` follows from the model's training manifest. `method` is how models were
-    adapted, `division` what it is ranked among; `deterministic` tells whether PyTorch was held to deterministic
-    algorithms.
+    adapted, `division` what it is ranked among; `method_fingerprint`, the digest of all that a method of the open
+    division depends on, is None where that cannot be known, and for the recipes, which the protocol's version tells.
+    `deterministic` tells whether PyTorch was held to deterministic algorithms.
     """
 
     schema_version: Literal["2.0"] = SCHEMA_VERSION
@@ -271,6 +272,7 @@ class Result(Record):
     test_rows: Annotated[Positive, Field(ge=2)]
     division: Division
     method: Text
+    method_fingerprint: Digest | None = None
     deterministic: bool
     model: ModelRecord
     dataset: DatasetRecord
@@ -288,6 +290,10 @@ class Result(Record):
             raise ValueError(f"test_rows is {self.test_rows}, but the lite track has at most {LITE_TEST_ROWS} rows")
         if self.division != division_of(self.method):
             raise ValueError(f"division is {self.division!r}, but {self.method!r} is {division_of(self.method)!r}")
+        if self.method_fingerprint is not None and self.division != "open":
+            raise ValueError(
+                f"method_fingerprint should be null for {self.method!r}, which the protocol's version tells"
+            )
         if not self.cells and not self.failures:
             raise ValueError("cells is empty, and no failure says why")
         if again := duplicates(each.key for each in (*self.cells, *self.failures)):
@@ -340,6 +346,11 @@ class Result(Record):
                 found = getattr(run.summary, field)
                 if not agree(found, value, scale=1.0 if field == "digits" else run.summary.mean):
                     raise ValueError(f"summary.{field} of {name} is {found!r}, but the cells give {value!r}")
+
+    @property
+    def adaptation(self) -> tuple[str, str | None]:
+        """The method and what it is known by: what two results must share to be by one way of adapting."""
+        return self.method, self.method_fingerprint
 
     def cells_of(self, run: Run) -> tuple[CellRecord, ...]:
         """Return the cells that a run sums up, by seed."""

@@ -121,12 +121,34 @@ def adapt(
         ModelOutputError: if a prediction is no finite solution.
         UserCodeError: if the module raises.
     """
-    tuning = FineTuning(module, recipe.gradient_clip)
     visits = visiting_order(len(support), min(recipe.batch_size, len(support)), seed)
+    return train(module, lambda: support[next(visits)], recipe, on_step)
+
+
+def train(
+    module: nn.Module,
+    draw: Callable[[], Batch],
+    recipe: AdaptationRecipe,
+    on_step: Callable[[int, float], None] = lambda _step, _loss: None,
+) -> nn.Module:
+    """Return a copy of the module, trained on one batch after another, in evaluation mode.
+
+    Args:
+        module: left as it is.
+        draw: returns the next batch, on the module's device.
+        recipe: how to train.
+        on_step: called with the steps done and the step's loss.
+
+    Raises:
+        DivergenceError: if the loss is no longer finite.
+        ModelOutputError: if a prediction is no finite solution.
+        UserCodeError: if the module raises.
+    """
+    tuning = FineTuning(module, recipe.gradient_clip)
     for step in range(recipe.steps):
         learning_rate = recipe.learning_rate * warmup_cosine(step, recipe.steps, recipe.warmup_steps)
         try:
-            loss = tuning.step(support[next(visits)], learning_rate)
+            loss = tuning.step(draw(), learning_rate)
         except (DivergenceError, ModelOutputError) as error:
             raise type(error)(f"{error}, at step {step + 1} of the adaptation") from error
         on_step(step + 1, loss)

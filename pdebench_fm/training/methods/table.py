@@ -1,0 +1,55 @@
+"""Settings of the package's own methods by the number of shots, and what such a method is."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import ClassVar, Self
+
+from torch import nn
+
+from pdebench_fm.training.adapt import AdaptationRecipe
+from pdebench_fm.training.support import SupportSet
+
+OnStep = Callable[[int, float], None]
+"""`on_step(steps done, loss)`."""
+
+
+@dataclass(frozen=True)
+class MethodRow:
+    """The settings from a number of shots on, up to the next row.
+
+    Attributes:
+        shots: the fewest shots that they are for.
+        recipe: how to train.
+    """
+
+    shots: int
+    recipe: AdaptationRecipe
+
+
+@dataclass(frozen=True)
+class TabledMethod(ABC):
+    """A method that trains by a table, so that it is known beforehand how many steps it takes.
+
+    Attributes:
+        table: its settings by shots, the fewest first.
+        zero_shot: whether it does something without any example.
+    """
+
+    table: tuple[MethodRow, ...]
+    zero_shot: ClassVar[bool] = False
+
+    @abstractmethod
+    def __call__(
+        self, module: nn.Module, support: SupportSet, seed: int, on_step: OnStep = lambda _step, _loss: None
+    ) -> nn.Module:
+        """Return the module adapted to the support set, in evaluation mode; the one given stays as it is."""
+
+    def recipe(self, shots: int) -> AdaptationRecipe:
+        """Return how it trains on a support set of at least one row."""
+        return max((row for row in self.table if row.shots <= shots), key=lambda row: row.shots).recipe
+
+    def shortened(self, steps: int) -> Self:
+        """Return the same method with as few steps, to try whether it runs."""
+        rows = (replace(row, recipe=replace(row.recipe, steps=steps)) for row in self.table)
+        return replace(self, table=tuple(rows))
