@@ -22,10 +22,12 @@ if TYPE_CHECKING:
     from pdebench_fm.protocol.task import load_task
     from pdebench_fm.results.evaluation import Evaluation, read_evaluation
     from pdebench_fm.results.result import Result, read_result
+    from pdebench_fm.training.support import SupportSet
 
 __all__ = [
     "Evaluation",
     "Result",
+    "SupportSet",
     "__version__",
     "candidate_of",
     "evaluate",
@@ -40,6 +42,7 @@ __all__ = [
 _HOMES = {
     "Evaluation": "pdebench_fm.results.evaluation",
     "Result": "pdebench_fm.results.result",
+    "SupportSet": "pdebench_fm.training.support",
     "candidate_of": "pdebench_fm.models.candidates",
     "evaluate": "pdebench_fm.evaluation.evaluate",
     "evaluate_suite": "pdebench_fm.evaluation.evaluate",

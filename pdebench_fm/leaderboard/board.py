@@ -5,6 +5,7 @@ column each), and results that were not scored on the track's standard test rows
 of whose seeds failed has no cell: the rest would be no fair sample.
 """
 
+import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -126,7 +127,10 @@ class Board:
     @property
     def identifier(self) -> str:
         """A name that is unique on the page."""
-        return f"{self.track}-{self.protocol_version}" + ("" if self.division == "closed" else f"-{self.method}")
+        name = f"{self.track}-{self.protocol_version}"
+        if self.division == "closed":
+            return name
+        return f"{name}-{hashlib.sha256(self.method.encode()).hexdigest()[:8]}"  # whatever a method is called
 
     @property
     def systems(self) -> list[tuple[Column, ...]]:

@@ -219,7 +219,8 @@ def _adaptation_note(cell: Cell) -> tuple[str, ...]:
     start = "trained again from scratch" if cell.start == "scratch" else "adapted again"
     note = (
         f"the model was {start} for this picture: {cell.shots} shots, seed {cell.seed}, "
-        f"method {cell.settings.method.name}, {cell.steps} steps; on another machine its errors differ a little from the result's"
+        f"method {cell.settings.method.name}, {cell.steps} steps; on another machine its "
+        "errors differ a little from the result's"
     )
     return (note,)
 

@@ -60,7 +60,7 @@ def test_rows_that_are_not_the_tracks_standard_ones_are_named():
 
 
 def test_a_method_that_is_not_the_protocols_is_named_with_its_division():
-    assert "relative ℓ² error, recipe “paper”, unranked" in printed(single_table(make_result(method="paper")))
+    assert "relative ℓ² error, method “paper”, unranked division" in printed(single_table(make_result(method="paper")))
 
 
 def streams(*regimes, split="train"):

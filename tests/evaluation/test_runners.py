@@ -8,7 +8,6 @@ from pdebench_fm.errors import PdefmError, UsageError
 from pdebench_fm.evaluation.cache import CellCache
 from pdebench_fm.evaluation.evaluate import evaluate_suite
 from pdebench_fm.evaluation.orders import CellOrder, compute_order
-from pdebench_fm.evaluation.settings import RunSettings
 from pdebench_fm.models import load_model, open_candidate
 from pdebench_fm.results.result import Result
 
@@ -54,7 +53,11 @@ def order(reference, **changes):
         "data": None,
         "version": "1.0.0",
         "sampling_seed": 0,
-        "settings": RunSettings(track="lite"),
+        "method": "v1",
+        "method_fingerprint": None,
+        "track": "lite",
+        "deterministic": None,
+        "threads": 1,
         "start": "pretrained",
         "shots": 0,
         "seed": 0,
@@ -70,4 +73,6 @@ def test_a_worker_with_another_model_or_package_refuses(model_folder):
     fingerprint = open_candidate(str(model_folder)).fingerprint
     with pytest.raises(PdefmError, match="a worker would compute another thing than fno-tiny on"):
         compute_order(order(str(model_folder), fingerprint=fingerprint))
+    with pytest.raises(PdefmError, match="symmetric is another adaptation for a worker"):
+        compute_order(order(str(model_folder), fingerprint=fingerprint, method="symmetric", method_fingerprint="00"))
     assert torch.get_num_threads() == 1

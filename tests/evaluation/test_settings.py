@@ -7,6 +7,7 @@ import torch
 import pdebench_fm as pf
 from pdebench_fm.errors import UsageError
 from pdebench_fm.evaluation.settings import RunSettings, settings_of
+from pdebench_fm.protocol.methods import PROTOCOL_METHOD
 
 
 @pytest.mark.parametrize(
@@ -54,6 +55,11 @@ def test_what_is_no_whole_number_is_no_number_of_shots_seeds_or_threads(said):
         ({"track": "ful"}, "did you mean 'full'"),
         ({"track": None}, "track must be a name, not None"),
         ({"recipe": "papr"}, "did you mean 'paper'"),
+        ({"recipe": 1}, "recipe must be a name, not 1"),
+        ({"adaptation": "symetric"}, "unknown adaptation 'symetric': did you mean 'symmetric'"),
+        ({"adaptation": 3}, "a name, path/to/file.py:function or a function, not of type int"),
+        ({"adaptation": "nowhere.py:adapt"}, "no file nowhere.py: an adaptation of your own is given as"),
+        ({"adaptation": "symmetric", "recipe": "v1"}, "either a recipe or an adaptation"),
         ({"trak": "lite"}, "unknown setting 'trak': did you mean 'track'"),
     ],
 )
@@ -63,7 +69,7 @@ def test_settings_that_cannot_be_are_usage_errors(said, message):
 
 
 def test_what_is_not_said_is_the_protocols():
-    assert settings_of() == RunSettings((0,), "full", 3, True, "v1", None, 1)
+    assert settings_of() == RunSettings((0,), "full", 3, True, PROTOCOL_METHOD, None, 1)
 
 
 def test_models_and_tasks_may_be_names(small_task):

@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 
-from factories import make_dataset, make_model, make_result, make_run
+from factories import DIGEST, make_dataset, make_model, make_result, make_run
 
 from pdebench_fm.data.catalogue import SPLIT_SIZES, TASKS
 from pdebench_fm.data.training_manifest import TrainingManifest, stream_of
@@ -72,10 +72,29 @@ def test_best_is_the_lowest_with_as_many_shots():
     }
 
 
-def test_recipes_are_compared_only_where_nothing_was_adapted():
-    paper = make_result(model="acme/a", method="paper", runs=[make_run((0.1,), shots=0), make_run((0.01,))])
-    [board] = boards_of(make_result(runs=[make_run((0.2,), shots=0), make_run((0.5,))]), paper)
-    assert best_of(board) == {("a", "pretrained", 0), ("a", "pretrained", 8), ("fno-poisson-1m", "pretrained", 8)}
+def test_divisions_and_methods_have_tables_of_their_own_where_nothing_was_adapted_too():
+    runs = [make_run((0.1,), shots=0), make_run((0.01,))]
+    of_method = {
+        method: make_result(model="acme/a", method=method, runs=runs, method_fingerprint=fingerprint)
+        for method, fingerprint in (("symmetric", DIGEST), ("mine:adapt", None))
+    }
+    closed = make_result(runs=[make_run((0.2,), shots=0), make_run((0.5,))])
+    boards = boards_of(*of_method.values(), closed, zero_shot(0.3, method="symmetric", track="full"))
+    assert [(board.track, board.division, board.method) for board in boards] == [
+        ("lite", "closed", "v1"),
+        ("lite", "open", "mine:adapt"),
+        ("full", "open", "symmetric"),
+        ("lite", "open", "symmetric"),
+    ]
+    assert len({board.identifier for board in boards}) == 4
+    assert best_of(boards[0]) == {("fno-poisson-1m", "pretrained", 0), ("fno-poisson-1m", "pretrained", 8)}
+    assert best_of(boards[3]) == {("a", "pretrained", 0), ("a", "pretrained", 8)}
+
+
+def test_two_versions_of_one_method_are_two_rows():
+    first, second = (zero_shot(0.1 * i, method="mine:adapt", method_fingerprint=f"{i}" * 64) for i in (1, 2))
+    [board] = boards_of(first, second)
+    assert [row.cells[0].summary.mean for row in board.rows] == [0.1, 0.2]
 
 
 def test_a_major_dataset_version_has_a_column_of_its_own():

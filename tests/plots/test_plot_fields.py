@@ -121,7 +121,7 @@ def test_after_shots_the_model_is_adapted_again_as_it_was(own_result, model_fold
             assert relative_error(shown.fields[2].values, shown.fields[1].values) == pytest.approx(
                 own[shown.index], rel=1e-4
             )
-        assert "4 shots, seed 0, recipe v1, 6 steps" in picture.notes[0]
+        assert "4 shots, seed 0, method v1, 6 steps" in picture.notes[0]
         assert ("trained again from scratch" if start == "scratch" else "adapted again") in picture.notes[0]
 
 

@@ -94,7 +94,7 @@ def test_models_of_one_name_are_told_apart(keep):
         "a@local (11111111)",
         "a@local (22222222)",
         "a@v2",
-        "b, recipe paper",
+        "b, method paper",
     ]
 
 
