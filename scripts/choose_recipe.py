@@ -1,15 +1,16 @@
-"""The trials behind the protocol's table of adaptation recipes (`protocol/recipes.py`).
+"""The trials behind the tables of settings by shots (`protocol/recipes.py`): the protocol's, and those of methods.
 
     python scripts/choose_recipe.py trials.csv --shots 32
     python scripts/choose_recipe.py trials.csv --shots 128 --batch-size 16 --scratch-steps 800,1600
+    python scripts/choose_recipe.py trials.csv --adaptation symmetric --batch-size 16 --pretrained-rates 5e-4,1e-3
 
 Every trial is on a `pretrain` regime, which no task scores. Pretrained models are adapted to three kinds of it: one
 that they know, where nothing must be lost; a near one (Poisson is advection-diffusion without a velocity); and a far
 one, of another equation. The same architectures, and a U-Net, are trained there from scratch.
 
-A line of the file is one trial: start, regime, shots, learning rate, steps, batch size, and the mean relative l2 error
-on test rows. Trials that the file holds already are not made again. At the end the settings are listed by their mean
-factor over the best setting of each case, so that no case weighs more for being harder.
+A line of the file is one trial: start, regime, shots, learning rate, steps, batch size, method, and the mean relative
+l2 error on test rows. Trials that the file holds already are not made again. At the end the settings are listed by
+their mean factor over the best setting of each case, so that no case weighs more for being harder.
 """
 
 import argparse
@@ -17,6 +18,7 @@ import csv
 import itertools
 from collections import defaultdict
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from statistics import geometric_mean
 from typing import NamedTuple
@@ -28,9 +30,12 @@ from pdebench_fm.evaluation.held import HeldTask
 from pdebench_fm.memory import keep_freed_memory
 from pdebench_fm.models import NeuralOperator, load_model
 from pdebench_fm.models.unet import unet
+from pdebench_fm.protocol.methods import OWN_METHODS, AdaptationError, Method
+from pdebench_fm.protocol.recipes import PROTOCOL_RECIPE
 from pdebench_fm.protocol.task import load_task
 from pdebench_fm.training.adapt import AdaptationRecipe, DivergenceError, adapt
 from pdebench_fm.training.loss import relative_l2
+from pdebench_fm.training.methods.table import MethodRow
 
 PRETRAINED = (
     ("fno-mixed-64k", "advection-diffusion/pretrain"),  # known
@@ -59,6 +64,7 @@ class Trial(NamedTuple):
     learning_rate: float
     steps: int
     batch_size: int
+    method: str = PROTOCOL_RECIPE
 
     @property
     def fresh(self) -> bool:
@@ -80,8 +86,12 @@ class Trial(NamedTuple):
         rows = HeldTask(load_task(self.regime), "lite", torch.device("cpu"))
         recipe, module = AdaptationRecipe(self.learning_rate, self.steps, self.batch_size), self.module
         try:
-            adapted = adapt(module, rows.support(self.shots, seed=0), recipe, seed=0)
-        except DivergenceError:
+            if self.method == PROTOCOL_RECIPE:
+                adapted = adapt(module, rows.support(self.shots, seed=0), recipe, seed=0)
+            else:
+                function = replace(OWN_METHODS[self.method], table=(MethodRow(1, recipe),))
+                adapted = Method(self.method, function).adapted(module, rows.support_set(self.shots, seed=0), 0)
+        except (DivergenceError, AdaptationError):
             return float("inf")
         test = rows.test()[slice(0, TEST_ROWS)]
         with torch.inference_mode():
@@ -89,19 +99,19 @@ class Trial(NamedTuple):
 
 
 def best(found: dict[Trial, float]) -> Iterator[str]:
-    """Yield the best settings for each number of shots and kind of start."""
-    cases: dict[tuple[int, bool], dict[tuple[str, str], dict[tuple[float, int, int], float]]] = defaultdict(
+    """Yield the best settings for each method, number of shots and kind of start."""
+    cases: dict[tuple[str, int, bool], dict[tuple[str, str], dict[tuple[float, int, int], float]]] = defaultdict(
         lambda: defaultdict(dict)
     )
     for trial, error in found.items():
         setting = (trial.learning_rate, trial.steps, trial.batch_size)
-        cases[trial.shots, trial.fresh][trial.start, trial.regime][setting] = error
-    for (shots, fresh), by_case in sorted(cases.items()):
+        cases[trial.method, trial.shots, trial.fresh][trial.start, trial.regime][setting] = error
+    for (method, shots, fresh), by_case in sorted(cases.items()):
         settings = set.intersection(*(set(errors) for errors in by_case.values()))
         factors = {
             setting: [errors[setting] / min(errors.values()) for errors in by_case.values()] for setting in settings
         }
-        yield f"{shots} shots, {'scratch' if fresh else 'pretrained'}; mean factor, and the worst:"
+        yield f"{method}, {shots} shots, {'scratch' if fresh else 'pretrained'}; mean factor, and the worst:"
         for setting, by_setting in sorted(factors.items(), key=lambda item: geometric_mean(item[1]))[:6]:
             rate, steps, batch = setting
             worst = max(by_setting)
@@ -114,8 +124,8 @@ def read(file: Path) -> dict[Trial, float]:
         return {}
     with file.open(newline="") as handle:
         return {
-            Trial(start, regime, int(shots), float(rate), int(steps), int(batch)): float(error)
-            for start, regime, shots, rate, steps, batch, error in csv.reader(handle)
+            Trial(start, regime, int(shots), float(rate), int(steps), int(batch), method): float(error)
+            for start, regime, shots, rate, steps, batch, method, error in csv.reader(handle)
         }
 
 
@@ -134,6 +144,7 @@ def main() -> None:
     parser.add_argument("--pretrained-steps", type=numbers, default=[100, 200, 400])
     parser.add_argument("--scratch-rates", type=numbers, default=[2e-3, 5e-3, 1e-2])
     parser.add_argument("--scratch-steps", type=numbers, default=[200, 400, 800])
+    parser.add_argument("--adaptation", choices=[PROTOCOL_RECIPE, *OWN_METHODS], default=PROTOCOL_RECIPE)
     options = parser.parse_args()
     keep_freed_memory()
     found = read(options.file)
@@ -144,7 +155,7 @@ def main() -> None:
         for shots, batch, rate, count, case in itertools.product(
             options.shots, options.batch_size, rates, steps, cases
         ):
-            trial = Trial(*case, int(shots), rate, int(count), int(batch))
+            trial = Trial(*case, int(shots), rate, int(count), int(batch), options.adaptation)
             if trial not in found:
                 found[trial] = trial.error()
                 with options.file.open("a", newline="") as handle:

@@ -3,7 +3,6 @@
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ from torch import Tensor, nn
 from pdebench_fm.errors import PdefmError, UsageError, unknown_name
 from pdebench_fm.extensions.calling import user_code
 from pdebench_fm.extensions.functions import UserFunction, function_in_file, loaded, offered, split_file_reference
+from pdebench_fm.extensions.replaced import replaced
 from pdebench_fm.models.candidate import Operator
 from pdebench_fm.models.candidates import safe_name
 from pdebench_fm.models.fresh import copied
@@ -166,15 +166,19 @@ def open_method(adaptation: object) -> Method:
         return _of_user(UserFunction(adaptation, f"the adaptation {name}"), name, None)
     reference = str(adaptation)
     file = split_file_reference(reference, DEFAULT_FUNCTION)
-    if file is not None:
-        found = function_in_file(*file, "an adaptation of your own")
-        return _of_user(found, f"{safe_name(file[0].stem)}:{file[1]}", reference)
-    if (known := known_method(reference)) is not None:
+    if file is None and (known := known_method(reference)) is not None:
         return known
-    plugins = offered(METHOD_GROUP)
-    if reference not in plugins:
-        raise unknown_name("adaptation", reference, [*OWN_METHODS, *plugins, *RECIPES])
-    return _of_plugin(plugins[reference])
+    before = dict(replaced())
+    if file is not None:
+        found, name = function_in_file(*file, "an adaptation of your own"), f"{safe_name(file[0].stem)}:{file[1]}"
+    else:
+        plugins = offered(METHOD_GROUP)
+        if reference not in plugins:
+            raise unknown_name("adaptation", reference, [*OWN_METHODS, *plugins, *RECIPES])
+        found, name = loaded(plugins[reference]), safe_name(reference)
+    if places := [place for place, value in replaced() if before.get(place) is not value]:
+        raise UsageError(f"{reference} replaces {places[0]} for the whole process, and with it changes the models")
+    return _of_user(found, name, reference)
 
 
 def known_method(name: str) -> Method | None:
@@ -183,10 +187,6 @@ def known_method(name: str) -> Method | None:
         return _RECIPE_METHODS[name]
     own = OWN_METHODS.get(name)
     return None if own is None else _known(Method(name, own, name, own.zero_shot), UserFunction(own, name))
-
-
-def _of_plugin(entry: EntryPoint) -> Method:
-    return _of_user(loaded(entry), safe_name(entry.name), entry.name)
 
 
 def _of_user(found: UserFunction, name: str, reference: str | None) -> Method:

@@ -6,6 +6,7 @@ import sys
 from functools import partial
 
 import pytest
+import torch
 from torch import nn
 
 from pdebench_fm.errors import UsageError, UserCodeError
@@ -62,6 +63,15 @@ def test_a_file_that_raises_is_told_as_its_own(write):
     with pytest.raises(UserCodeError, match=r"mine\.py raised ZeroDivisionError") as caught:
         open_method(write("1 / 0"))
     assert "mine.py" in caught.value.details
+
+
+def test_a_file_that_replaces_a_function_of_pytorch_is_refused(write):
+    gelu = torch.nn.functional.gelu
+    try:
+        with pytest.raises(UsageError, match=r"replaces torch\.nn\.functional\.gelu for the whole process"):
+            open_method(write("import torch\ntorch.nn.functional.gelu = torch.relu\n" + ADAPT))
+    finally:
+        torch.nn.functional.gelu = gelu
 
 
 def v1(module, support, seed):
