@@ -18,8 +18,16 @@ from pdebench_fm.models.candidates import safe_name
 from pdebench_fm.models.fresh import copied
 from pdebench_fm.models.identity import Identity, identity_of
 from pdebench_fm.protocol.divisions import Division, division_of
-from pdebench_fm.protocol.recipes import PAPER_RECIPE, PROTOCOL_RECIPE, RECIPES, SYMMETRIC_TABLE, find_recipe
+from pdebench_fm.protocol.recipes import (
+    L2_SP_TABLE,
+    PAPER_RECIPE,
+    PROTOCOL_RECIPE,
+    RECIPES,
+    SYMMETRIC_TABLE,
+    find_recipe,
+)
 from pdebench_fm.training.adapt import AdaptationRecipe
+from pdebench_fm.training.methods.l2_sp import L2SP
 from pdebench_fm.training.methods.symmetric import Symmetric
 from pdebench_fm.training.methods.table import OnStep, TabledMethod
 from pdebench_fm.training.support import SupportSet
@@ -32,7 +40,7 @@ DEFAULT_FUNCTION = "adapt"
 AdaptFunction = Callable[[nn.Module, SupportSet, int], nn.Module]
 """`adapt(module, support, seed) -> module`."""
 
-OWN_METHODS: dict[str, TabledMethod] = {"symmetric": Symmetric(SYMMETRIC_TABLE)}
+OWN_METHODS: dict[str, TabledMethod] = {"symmetric": Symmetric(SYMMETRIC_TABLE), "l2-sp": L2SP(L2_SP_TABLE)}
 """The package's own of the open division."""
 
 

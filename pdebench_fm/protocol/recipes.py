@@ -57,9 +57,20 @@ PROTOCOL_TABLE: tuple[RecipeRow, ...] = (
 # docs/protocol.md has the figures. Another table is another protocol version.
 
 
+L2_SP_TABLE: tuple[MethodRow, ...] = tuple(
+    MethodRow(row.shots, AdaptationRecipe(row.pretrained.learning_rate, row.pretrained.steps, row.batch_size))
+    for row in PROTOCOL_TABLE
+)
+"""Settings of the method `l2-sp`: the protocol's for a pretrained start, so that what differs is the penalty alone."""
+
 SYMMETRIC_TABLE: tuple[MethodRow, ...] = (
-    MethodRow(1, AdaptationRecipe(1e-3, 800, 16)),
-    MethodRow(32, AdaptationRecipe(1e-3, 1600, 16)),
+    MethodRow(1, AdaptationRecipe(2e-3, 400, 16)),
+    MethodRow(32, AdaptationRecipe(2e-3, 800, 16)),
+    MethodRow(128, AdaptationRecipe(2e-3, 1600, 16)),
+    MethodRow(512, AdaptationRecipe(2e-3, 3200, 16)),
+    MethodRow(2048, AdaptationRecipe(2e-3, 3200, 32)),
+    MethodRow(8192, AdaptationRecipe(2e-3, 6400, 32)),
+    MethodRow(32768, AdaptationRecipe(2e-3, 12800, 32)),
 )
 """Settings of the method `symmetric`, for any start and system."""
 

@@ -59,8 +59,13 @@ class FineTuning:
         module: the copy.
     """
 
-    def __init__(self, module: nn.Module, gradient_clip: float | None) -> None:
+    def __init__(self, module: nn.Module, gradient_clip: float | None, anchor: float = 0.0) -> None:
         """Copy the module.
+
+        Args:
+            module: left as it is.
+            gradient_clip: largest 2-norm of a step's gradient; None for any.
+            anchor: the weight, in the loss, of the parameters' squared distance from where they began.
 
         Raises:
             UserCodeError: if it cannot be copied, or has no parameters that Adam can train.
@@ -72,7 +77,9 @@ class FineTuning:
             # the fused optimizer, one pass over all parameters a step, knows real numbers only
             real = all(parameter.is_floating_point() for parameter in self._trained)
             self._optimizer = torch.optim.Adam(self._trained, fused=real or None)
+            self._began = [parameter.detach().clone() for parameter in self._trained] if anchor else []
         self._clip = gradient_clip
+        self._anchor = anchor
 
     def step(self, batch: Batch, learning_rate: float) -> float:
         """Train on a batch and return its loss before the step.
@@ -91,6 +98,9 @@ class FineTuning:
             if not math.isfinite(value):
                 raise DivergenceError(f"the loss became {value}")
             self._optimizer.zero_grad()
+            if self._anchor:
+                pairs = zip(self._trained, self._began, strict=True)
+                loss = loss + self._anchor * sum((now - then).abs().square().sum() for now, then in pairs)
             loss.backward()
             if self._clip is not None:
                 torch.nn.utils.clip_grad_norm_(self._trained, self._clip)
@@ -130,6 +140,8 @@ def train(
     draw: Callable[[], Batch],
     recipe: AdaptationRecipe,
     on_step: Callable[[int, float], None] = lambda _step, _loss: None,
+    *,
+    anchor: float = 0.0,
 ) -> nn.Module:
     """Return a copy of the module, trained on one batch after another, in evaluation mode.
 
@@ -138,13 +150,14 @@ def train(
         draw: returns the next batch, on the module's device.
         recipe: how to train.
         on_step: called with the steps done and the step's loss.
+        anchor: as `FineTuning` takes it.
 
     Raises:
         DivergenceError: if the loss is no longer finite.
         ModelOutputError: if a prediction is no finite solution.
         UserCodeError: if the module raises.
     """
-    tuning = FineTuning(module, recipe.gradient_clip)
+    tuning = FineTuning(module, recipe.gradient_clip, anchor)
     for step in range(recipe.steps):
         learning_rate = recipe.learning_rate * warmup_cosine(step, recipe.steps, recipe.warmup_steps)
         try:

@@ -1,0 +1,33 @@
+"""`l2-sp`: fine-tuning that is held near the weights it starts with, of Li et al. 2018 (arXiv 1802.01483)."""
+
+from dataclasses import dataclass
+
+from torch import nn
+
+from pdebench_fm.training.adapt import train, visiting_order
+from pdebench_fm.training.methods.table import OnStep, TabledMethod
+from pdebench_fm.training.support import SupportSet
+
+
+@dataclass(frozen=True)
+class L2SP(TabledMethod):
+    """The examples as they are, and a penalty on how far all parameters together have moved.
+
+    Attributes:
+        strength: What the squared distance from the starting weights is multiplied by in the loss.
+    """
+
+    strength: float = 1e-2
+
+    def __call__(
+        self, module: nn.Module, support: SupportSet, seed: int, on_step: OnStep = lambda _step, _loss: None
+    ) -> nn.Module:
+        """Return the module fine-tuned.
+
+        Raises:
+            DivergenceError, ModelOutputError: If the training diverges, or the module predicts no solution.
+            UserCodeError: If the module raises.
+        """
+        recipe = self.recipe(len(support))
+        visits = visiting_order(len(support), min(recipe.batch_size, len(support)), seed)
+        return train(module, lambda: support[next(visits)], recipe, on_step, anchor=self.strength)
