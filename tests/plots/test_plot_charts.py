@@ -179,6 +179,22 @@ def test_size_has_a_line_for_each_family_start_and_number_of_shots(folder):
     assert lines["mine, zero-shot"] == [[300_000, 1.0]]
 
 
+@pytest.mark.parametrize("make", [shots_chart, sizes_chart, regimes_chart])
+def test_no_line_joins_two_methods(folder, make):
+    before = {series.label for series in make(read_scores([folder], Selection())).legend}
+    for digit in "12":
+        for size, parameters in SIZES.items():
+            record = make_model(f"fno-mixed-{size}", parameters=parameters, family="mixed", size=size)
+            method = {"method": "mine:adapt", "method_fingerprint": digit * 64}
+            write_result(make_result(TASKS[0], record, runs_of(0.01), **method), folder / f"{digit}-{size}.json")
+    after = {series.label for series in make(read_scores([folder], Selection())).legend}
+    assert before < after
+    for digit in "12":
+        own = [label for label in after - before if f", method mine:adapt ({digit * 8})" in label]
+        assert len(own) == len(before)
+    assert len(after) == 3 * len(before)
+
+
 def test_regimes_stand_from_easy_to_hard_with_a_panel_for_each_system(folder):
     chart = regimes_chart(read_scores([folder], Selection(shots=(8,))))
     panels, raw = static_panels(chart), raw_runs(folder)

@@ -129,6 +129,20 @@ def test_what_was_scored_on_other_rows_is_refused(kept, tmp_path):
     evaluation = read_evaluation(first)
     other = evaluation.result.model_copy(update={"track": "full", "resolution": 128})
     Evaluation(other, evaluation.samples).write(tmp_path / "full.json")
+    for name, changes, words in (
+        ("paper", {"method": "paper", "division": "unranked"}, "different divisions, closed and unranked"),
+        ("open", {"method": "symmetric", "division": "open"}, "different divisions, closed and open"),
+    ):
+        Evaluation(evaluation.result.model_copy(update=changes), evaluation.samples).write(tmp_path / f"{name}.json")
+        with pytest.raises(UsageError, match=words):
+            compare(first, tmp_path / f"{name}.json")
+    for name, update in (("other", {"method": "l2-sp"}), ("edited", {"method_fingerprint": "ab" * 32})):
+        opened = {"method": "symmetric", "division": "open"} | update
+        Evaluation(evaluation.result.model_copy(update=opened), evaluation.samples).write(tmp_path / f"{name}.json")
+    with pytest.raises(UsageError, match="different methods of adaptation, symmetric and l2-sp"):
+        compare(tmp_path / "open.json", tmp_path / "other.json")
+    with pytest.raises(UsageError, match="different versions of that method, unknown and abababababab"):
+        compare(tmp_path / "open.json", tmp_path / "edited.json")
     with pytest.raises(UsageError, match="different tracks"):
         compare(first, tmp_path / "full.json")
 

@@ -105,6 +105,9 @@ OTHERS = {
     "another train split": {"dataset": make_dataset(train_content_digest=DIGEST)},
     "a protocol": {"protocol_version": 2},
     "a method": {"method": "paper"},
+    "an open method": {"method": "mine:adapt", "method_fingerprint": DIGEST},
+    "an edited method": {"method": "mine:adapt", "method_fingerprint": "cd" * 32},
+    "an unknown method": {"method": "mine:adapt"},
     "determinism": {"deterministic": False},
     "a track": {"track": "full"},
     "a resolution": {"resolution": 32},
@@ -139,6 +142,12 @@ def test_where_rows_were_read_is_no_part_of_what_they_are():
         for place in ("folder", "org/data")
     )
     assert may_merge(here.result, there.result)
+
+
+def test_methods_that_cannot_be_known_again_are_told_apart_by_their_scores():
+    first, other = (make_evaluation(method="mine:adapt", runs=[make_run((error,))]) for error in (0.1, 0.2))
+    assert not may_merge(first.result, other.result)
+    assert may_merge(first.result, make_evaluation(method="mine:adapt", runs=[make_run((0.1,))]).result)
 
 
 def test_models_that_cannot_be_known_again_are_told_apart_by_their_scores(tmp_path):

@@ -6,7 +6,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from factories import DATE, make_dataset, make_environment, make_model, make_result, make_run
+from factories import DATE, DIGEST, make_dataset, make_environment, make_model, make_result, make_run
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
@@ -117,6 +117,11 @@ def test_cells_are_in_one_order_however_they_were_put_together():
         (("division",), "open", "division is 'open', but 'v1' is 'closed'"),
         (("method",), "paper", "division is 'closed', but 'paper' is 'unranked'"),
         (("method",), "mine", "division is 'closed', but 'mine' is 'open'"),
+        (
+            ("method_fingerprint",),
+            DIGEST,
+            "method_fingerprint should be null for 'v1', which the protocol's version tells",
+        ),
         (("deterministic",), None, "deterministic: should be a valid boolean, not None"),
         (("cells", 0, "date"), "yesterday", "date: should be a valid datetime"),
         (("cells", 0, "date"), "2026-01-31T12:00:00", "date: should have timezone info"),
