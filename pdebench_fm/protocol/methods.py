@@ -78,7 +78,7 @@ class Method:
 
     def recipe(self, shots: int) -> AdaptationRecipe | None:
         """Return how many steps of which size a function trains with on `shots` ≥ 1 rows; None if nobody knows."""
-        return self.function.recipe(shots) if isinstance(self.function, TabledMethod) else None
+        return self.function.row(shots).recipe if isinstance(self.function, TabledMethod) else None
 
     def shortened(self, steps: int) -> "Method":
         """Return a method of the package with as few steps, to try whether it runs; any other as it is."""

@@ -28,6 +28,6 @@ class L2SP(TabledMethod):
             DivergenceError, ModelOutputError: If the training diverges, or the module predicts no solution.
             UserCodeError: If the module raises.
         """
-        recipe = self.recipe(len(support))
+        recipe = self.row(len(support)).recipe
         visits = visiting_order(len(support), min(recipe.batch_size, len(support)), seed)
         return train(module, lambda: support[next(visits)], recipe, on_step, anchor=self.strength)

@@ -14,13 +14,8 @@ from pdebench_fm.training.support import SupportSet
 
 @dataclass(frozen=True)
 class Symmetric(TabledMethod):
-    """Trains on all that the equation says of the examples, and averages predictions; without examples, averages alone.
+    """Trains on all that the equation says of the examples and averages predictions; without any, averages alone."""
 
-    Attributes:
-        superposed: Probability that an example that it trains on is a mean of two.
-    """
-
-    superposed: float = 0.5
     zero_shot: ClassVar[bool] = True
 
     def __call__(
@@ -35,7 +30,7 @@ class Symmetric(TabledMethod):
         """
         symmetries = support.symmetries
         if len(support):
-            recipe = self.recipe(len(support))
-            examples = ExactExamples(support, seed, self.superposed)
-            module = train(module, lambda: examples.draw(recipe.batch_size), recipe, on_step)
+            row = self.row(len(support))
+            examples = ExactExamples(support, seed, row.superposed)
+            module = train(module, lambda: examples.draw(row.recipe.batch_size), row.recipe, on_step)
         return SymmetryAveraged(module, symmetries).eval()

@@ -21,10 +21,12 @@ class MethodRow:
     Attributes:
         shots: the fewest shots that they are for.
         recipe: how to train.
+        superposed: for `symmetric`: the probability that an example that it trains on is a mean of two.
     """
 
     shots: int
     recipe: AdaptationRecipe
+    superposed: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -45,9 +47,9 @@ class TabledMethod(ABC):
     ) -> nn.Module:
         """Return the module adapted to the support set, in evaluation mode; the one given stays as it is."""
 
-    def recipe(self, shots: int) -> AdaptationRecipe:
-        """Return how it trains on a support set of at least one row."""
-        return max((row for row in self.table if row.shots <= shots), key=lambda row: row.shots).recipe
+    def row(self, shots: int) -> MethodRow:
+        """Return its settings for a support set of at least one row."""
+        return max((row for row in self.table if row.shots <= shots), key=lambda row: row.shots)
 
     def shortened(self, steps: int) -> Self:
         """Return the same method with as few steps, to try whether it runs."""

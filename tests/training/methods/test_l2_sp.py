@@ -67,4 +67,4 @@ def test_the_loss_that_is_told_is_that_of_the_examples(support):
 
 def test_its_settings_are_the_protocols_for_a_pretrained_start():
     for row in PROTOCOL_TABLE:
-        assert OWN_METHODS["l2-sp"].recipe(row.shots) == adaptation_recipe("pretrained", row.shots)
+        assert OWN_METHODS["l2-sp"].row(row.shots).recipe == adaptation_recipe("pretrained", row.shots)
