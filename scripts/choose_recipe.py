@@ -9,9 +9,9 @@ that they know, where nothing must be lost; a near one (Poisson is advection-dif
 one, of another equation. The same architectures, and a U-Net, are trained there from scratch.
 
 A line of the file is one trial: start, regime, shots, learning rate, steps, batch size, method, its share of superposed
-examples, and the mean relative l2 error on test rows. Trials that the file holds already are not made again. At the end
-the settings are listed by their mean factor over the best setting of each case, so that no case weighs more for being
-harder.
+examples and its anchor, and the mean relative l2 error on test rows. Trials that the file holds already are not made
+again. At the end the settings are listed by their mean factor over the best setting of each case, so that no case weighs
+more for being harder.
 """
 
 import argparse
@@ -67,6 +67,7 @@ class Trial(NamedTuple):
     batch_size: int
     method: str = PROTOCOL_RECIPE
     superposed: float = 0.0
+    anchor: float = 0.0
 
     @property
     def fresh(self) -> bool:
@@ -91,7 +92,9 @@ class Trial(NamedTuple):
             if self.method == PROTOCOL_RECIPE:
                 adapted = adapt(module, rows.support(self.shots, seed=0), recipe, seed=0)
             else:
-                function = replace(OWN_METHODS[self.method], table=(MethodRow(1, recipe, self.superposed),))
+                function = replace(
+                    OWN_METHODS[self.method], table=(MethodRow(1, recipe, self.anchor, self.superposed),)
+                )
                 adapted = Method(self.method, function).adapted(module, rows.support_set(self.shots, seed=0), 0)
         except (DivergenceError, AdaptationError):
             return float("inf")
@@ -102,11 +105,11 @@ class Trial(NamedTuple):
 
 def best(found: dict[Trial, float]) -> Iterator[str]:
     """Yield the best settings for each method, number of shots and kind of start."""
-    cases: dict[tuple[str, int, bool], dict[tuple[str, str], dict[tuple[float, int, int, float], float]]] = defaultdict(
-        lambda: defaultdict(dict)
+    cases: dict[tuple[str, int, bool], dict[tuple[str, str], dict[tuple[float, int, int, float, float], float]]] = (
+        defaultdict(lambda: defaultdict(dict))
     )
     for trial, error in found.items():
-        setting = (trial.learning_rate, trial.steps, trial.batch_size, trial.superposed)
+        setting = (trial.learning_rate, trial.steps, trial.batch_size, trial.superposed, trial.anchor)
         cases[trial.method, trial.shots, trial.fresh][trial.start, trial.regime][setting] = error
     for (method, shots, fresh), by_case in sorted(cases.items()):
         settings = set.intersection(*(set(errors) for errors in by_case.values()))
@@ -115,10 +118,10 @@ def best(found: dict[Trial, float]) -> Iterator[str]:
         }
         yield f"{method}, {shots} shots, {'scratch' if fresh else 'pretrained'}; mean factor, and the worst:"
         for setting, by_setting in sorted(factors.items(), key=lambda item: geometric_mean(item[1]))[:6]:
-            rate, steps, batch, superposed = setting
+            rate, steps, batch, superposed, anchor = setting
             worst = max(by_setting)
-            sums = f", {superposed:g} superposed" if superposed else ""
-            yield f"  {rate:g}, {steps} steps of {batch}{sums}: {geometric_mean(by_setting):.3f}, {worst:.3f}"
+            more = f", {superposed:g} superposed, anchor {anchor:g}" if superposed or anchor else ""
+            yield f"  {rate:g}, {steps} steps of {batch}{more}: {geometric_mean(by_setting):.3f}, {worst:.3f}"
 
 
 def read(file: Path) -> dict[Trial, float]:
@@ -127,10 +130,10 @@ def read(file: Path) -> dict[Trial, float]:
         return {}
     with file.open(newline="") as handle:
         return {
-            Trial(start, regime, int(shots), float(rate), int(steps), int(batch), method, float(superposed)): float(
+            Trial(start, regime, int(shots), float(rate), int(steps), int(batch), method, *map(float, more)): float(
                 error
             )
-            for start, regime, shots, rate, steps, batch, method, superposed, error in csv.reader(handle)
+            for start, regime, shots, rate, steps, batch, method, *more, error in csv.reader(handle)
         }
 
 
@@ -150,6 +153,7 @@ def main() -> None:
     parser.add_argument("--scratch-rates", type=numbers, default=[2e-3, 5e-3, 1e-2])
     parser.add_argument("--scratch-steps", type=numbers, default=[200, 400, 800])
     parser.add_argument("--superposed", type=numbers, default=[0.0])
+    parser.add_argument("--anchors", type=numbers, default=[0.0])
     parser.add_argument("--adaptation", choices=[PROTOCOL_RECIPE, *OWN_METHODS], default=PROTOCOL_RECIPE)
     options = parser.parse_args()
     keep_freed_memory()
@@ -158,10 +162,10 @@ def main() -> None:
         (PRETRAINED, options.pretrained_rates, options.pretrained_steps),
         (SCRATCH, options.scratch_rates, options.scratch_steps),
     ):
-        for shots, batch, superposed, rate, count, case in itertools.product(
-            options.shots, options.batch_size, options.superposed, rates, steps, cases
+        for shots, batch, superposed, anchor, rate, count, case in itertools.product(
+            options.shots, options.batch_size, options.superposed, options.anchors, rates, steps, cases
         ):
-            trial = Trial(*case, int(shots), rate, int(count), int(batch), options.adaptation, superposed)
+            trial = Trial(*case, int(shots), rate, int(count), int(batch), options.adaptation, superposed, anchor)
             if trial not in found:
                 found[trial] = trial.error()
                 with options.file.open("a", newline="") as handle:

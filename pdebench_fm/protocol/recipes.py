@@ -58,7 +58,9 @@ PROTOCOL_TABLE: tuple[RecipeRow, ...] = (
 
 
 L2_SP_TABLE: tuple[MethodRow, ...] = tuple(
-    MethodRow(row.shots, AdaptationRecipe(row.pretrained.learning_rate, row.pretrained.steps, row.batch_size))
+    MethodRow(
+        row.shots, AdaptationRecipe(row.pretrained.learning_rate, row.pretrained.steps, row.batch_size), anchor=1e-2
+    )
     for row in PROTOCOL_TABLE
 )
 """Settings of the method `l2-sp`: the protocol's for a pretrained start, so that the penalty is all that differs."""

@@ -11,13 +11,7 @@ from pdebench_fm.training.support import SupportSet
 
 @dataclass(frozen=True)
 class L2SP(TabledMethod):
-    """The examples as they are, and a penalty on how far all parameters together have moved.
-
-    Attributes:
-        strength: What the squared distance from the starting weights is multiplied by in the loss.
-    """
-
-    strength: float = 1e-2
+    """The examples as they are, and a penalty on how far all parameters together have moved."""
 
     def __call__(
         self, module: nn.Module, support: SupportSet, seed: int, on_step: OnStep = lambda _step, _loss: None
@@ -28,6 +22,6 @@ class L2SP(TabledMethod):
             DivergenceError, ModelOutputError: If the training diverges, or the module predicts no solution.
             UserCodeError: If the module raises.
         """
-        recipe = self.row(len(support)).recipe
-        visits = visiting_order(len(support), min(recipe.batch_size, len(support)), seed)
-        return train(module, lambda: support[next(visits)], recipe, on_step, anchor=self.strength)
+        row = self.row(len(support))
+        visits = visiting_order(len(support), min(row.recipe.batch_size, len(support)), seed)
+        return train(module, lambda: support[next(visits)], row.recipe, on_step, anchor=row.anchor)

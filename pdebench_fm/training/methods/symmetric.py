@@ -32,5 +32,5 @@ class Symmetric(TabledMethod):
         if len(support):
             row = self.row(len(support))
             examples = ExactExamples(support, seed, row.superposed)
-            module = train(module, lambda: examples.draw(row.recipe.batch_size), row.recipe, on_step)
+            module = train(module, lambda: examples.draw(row.recipe.batch_size), row.recipe, on_step, anchor=row.anchor)
         return SymmetryAveraged(module, symmetries).eval()

@@ -21,11 +21,13 @@ class MethodRow:
     Attributes:
         shots: the fewest shots that they are for.
         recipe: how to train.
-        superposed: for `symmetric`: the probability that an example that it trains on is a mean of two.
+        anchor: what the squared distance from the starting weights is multiplied by in the loss.
+        superposed: for `symmetric`, the probability that an example that it trains on is a mean of two.
     """
 
     shots: int
     recipe: AdaptationRecipe
+    anchor: float = 0.0
     superposed: float = 0.0
 
 

@@ -12,7 +12,7 @@ from pdebench_fm.training.methods.l2_sp import L2SP
 from pdebench_fm.training.methods.table import MethodRow
 from pdebench_fm.training.support import SupportSet
 
-TABLE = (MethodRow(1, AdaptationRecipe(2e-2, steps=80, batch_size=3)),)
+RECIPE = AdaptationRecipe(2e-2, steps=80, batch_size=3)
 
 
 class Scaled(nn.Module):
@@ -33,19 +33,23 @@ def support():
     return SupportSet(source, 3.0 * source, torch.zeros(5, 6), "poisson")
 
 
+def method(anchor):
+    return L2SP((MethodRow(1, RECIPE, anchor=anchor),))
+
+
 def distance(module):
     return (module.weight.detach() - 0.5).abs().square().sum().item()
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.complex64])
 def test_the_stronger_the_penalty_the_nearer_the_weights_stay(support, dtype):
-    found = [distance(L2SP(TABLE, strength)(Scaled(dtype), support, 0)) for strength in (0.0, 1.0, 100.0)]
+    found = [distance(method(strength)(Scaled(dtype), support, 0)) for strength in (0.0, 1.0, 100.0)]
     assert found[0] > 1.2 * found[1] > 5.0 * found[2] > 0.0
 
 
 def test_without_a_penalty_it_is_plain_fine_tuning(support):
-    plain = adapt(Scaled(), support, TABLE[0].recipe, seed=4)
-    assert torch.equal(L2SP(TABLE, 0.0)(Scaled(), support, 4).weight, plain.weight)
+    plain = adapt(Scaled(), support, RECIPE, seed=4)
+    assert torch.equal(method(0.0)(Scaled(), support, 4).weight, plain.weight)
 
 
 def test_it_ends_where_loss_and_penalty_are_least_together(support):
@@ -67,4 +71,6 @@ def test_the_loss_that_is_told_is_that_of_the_examples(support):
 
 def test_its_settings_are_the_protocols_for_a_pretrained_start():
     for row in PROTOCOL_TABLE:
-        assert OWN_METHODS["l2-sp"].row(row.shots).recipe == adaptation_recipe("pretrained", row.shots)
+        own = OWN_METHODS["l2-sp"].row(row.shots)
+        assert own.recipe == adaptation_recipe("pretrained", row.shots)
+        assert own.anchor > 0.0
