@@ -10,8 +10,8 @@ one, of another equation. The same architectures, and a U-Net, are trained there
 
 A line of the file is one trial: start, regime, shots, learning rate, steps, batch size, method, its share of superposed
 examples and its anchor, and the mean relative l2 error on test rows. Trials that the file holds already are not made
-again. At the end the settings are listed by their mean factor over the best setting of each case, so that no case weighs
-more for being harder.
+again. At the end the settings are listed by their mean factor over the best setting of each case, so that no case
+weighs more for being harder.
 """
 
 import argparse
