@@ -59,15 +59,15 @@ PROTOCOL_TABLE: tuple[RecipeRow, ...] = (
 
 L2_SP_TABLE: tuple[MethodRow, ...] = tuple(
     MethodRow(
-        row.shots, AdaptationRecipe(row.pretrained.learning_rate, row.pretrained.steps, row.batch_size), anchor=1e-2
+        row.shots, AdaptationRecipe(row.pretrained.learning_rate, row.pretrained.steps, row.batch_size), anchor=1e-3
     )
     for row in PROTOCOL_TABLE
 )
 """Settings of the method `l2-sp`: the protocol's for a pretrained start, so that the penalty is all that differs."""
 
 SYMMETRIC_TABLE: tuple[MethodRow, ...] = (
-    MethodRow(1, AdaptationRecipe(2e-3, 400, 16), anchor=3e-3, superposed=0.5),
-    MethodRow(32, AdaptationRecipe(2e-3, 1200, 16), anchor=1e-3, superposed=0.25),
+    MethodRow(1, AdaptationRecipe(2e-3, 400, 16), superposed=0.5),
+    MethodRow(32, AdaptationRecipe(2e-3, 1200, 16), superposed=0.25),
     MethodRow(128, AdaptationRecipe(2e-3, 1600, 16)),
     MethodRow(512, AdaptationRecipe(2e-3, 3200, 16)),
     MethodRow(2048, AdaptationRecipe(2e-3, 3200, 32)),
@@ -76,7 +76,7 @@ SYMMETRIC_TABLE: tuple[MethodRow, ...] = (
 )
 """Settings of the method `symmetric`, for any start and system."""
 # First trials, on the regime `selection` (docs/protocol.md has the figures): sums of examples help where there are few,
-# and cost where there are enough of each value of the coefficients; an anchor keeps what is known where there are few.
+# and cost where there are enough of each value of the coefficients; an anchor costs a far transfer too much.
 
 
 def find_recipe(name: str) -> str:
