@@ -39,7 +39,7 @@ def evaluate(
     adaptation: Annotated[
         str | None,
         typer.Option(
-            help="Adapt by a method of the open division instead: symmetric, path/to/file.py:adapt or a plug-in.",
+            help="Adapt by an open method instead: symmetric, l2-sp, path/to/file.py:adapt or a plug-in.",
             show_default=False,
         ),
     ] = None,
