@@ -60,8 +60,9 @@ def evaluate(
             be made anew (True); `recipe`, "v1", the protocol's, or "paper": learning rates and epochs chosen on the
             validation split; or `adaptation`, a method of the open division: the name of one of the package's
             ("symmetric", "l2-sp") or of a plug-in, a file of yours, "mine.py:adapt", or a function
-            `(module, support, seed) -> module`; `deterministic`, whether to hold PyTorch to deterministic algorithms (on a CPU);
-            `threads` of PyTorch on a CPU (1, whatever the machine has, as another number gives other last digits).
+            `(module, support, seed) -> module`; `deterministic`, whether to hold PyTorch to deterministic algorithms
+            (on a CPU); `threads` of PyTorch on a CPU (1, whatever the machine has, as another number gives other last
+            digits).
 
     Returns:
         The evaluation: scores in its `runs`, everything in its `result`, and every sample's scores in its `samples`.
