@@ -12,6 +12,7 @@ import psutil
 from scenarios import EVAL_STORED, build_command, contents, pretrain_command
 
 _SECONDS = 300  # after which a run hangs
+_SECONDS_OF_WORK = 2.0  # of a cluster's workers, most of it to import PyTorch
 _ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
 
 
@@ -51,7 +52,8 @@ def _cluster(name: str, folder: Path, generator: np.random.Generator, inputs: Pa
     settings = {"n_workers": 2, "threads_per_worker": 1, "dashboard_address": None, "host": "127.0.0.1"}
     with LocalCluster(processes=True, local_directory=str(folder / "dask"), **settings) as cluster:
         process = _start((*command, "--scheduler", cluster.scheduler_address), folder)
-        time.sleep(5.0 + float(generator.random()) * 5.0)  # it takes this long to start
+        _wait_for(folder / {"build": "data", "eval": "cache"}[name], process)
+        time.sleep(float(generator.random()) * _SECONDS_OF_WORK)
         lost = process.poll() is None
         os.kill(cluster.workers[int(generator.integers(2))].pid, signal.SIGKILL)
         _finish(process)
@@ -62,15 +64,20 @@ def _torchrun(_name: str, folder: Path, generator: np.random.Generator, _inputs:
     """Pretrain in two processes, one of which is killed."""
     process = _start(pretrain_command(), folder, ranks=2)
     launcher = psutil.Process(process.pid)
-    deadline = time.monotonic() + _SECONDS
-    while not (folder / "run").exists() and process.poll() is None and time.monotonic() < deadline:
-        time.sleep(0.05)
+    _wait_for(folder / "run", process)
     time.sleep(float(generator.random()))
     ranks = [child for child in launcher.children() if "pretrain" in child.cmdline()] if process.poll() is None else []
     if ranks:
         ranks[int(generator.integers(len(ranks)))].kill()
     _finish(process)
     return bool(ranks), "run/fno-poisson-64k/model.safetensors"
+
+
+def _wait_for(path: Path, process: subprocess.Popen[str]) -> None:
+    """Wait until a command has begun to write."""
+    deadline = time.monotonic() + _SECONDS
+    while not path.exists() and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.05)
 
 
 def _start(command: tuple[str, ...], folder: Path, ranks: int = 1) -> subprocess.Popen[str]:
