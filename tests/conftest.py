@@ -101,10 +101,10 @@ def model_with_card(tmp_path):
     """The folder of a finished pretraining with a card."""
     from described import make_pretrained, results_of
 
-    from pdebench_fm.zoo.card import write_card
+    from pdebench_fm.zoo.card import write_model_card
 
     folder = make_pretrained(tmp_path / "fno-mixed-tiny")
-    write_card(folder, results_of(folder))
+    write_model_card(folder, results_of(folder))
     return folder
 
 

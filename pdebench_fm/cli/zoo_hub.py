@@ -22,10 +22,10 @@ def card(
 ) -> None:
     """Write a model's card from its results on the twelve tasks and on its pretraining distributions."""
     from pdebench_fm.results.evaluation import read_evaluation
-    from pdebench_fm.zoo.card import write_card
+    from pdebench_fm.zoo.card import write_model_card
 
     files = [file for path in results or () for file in (sorted(path.rglob("*.json")) if path.is_dir() else [path])]
-    path = write_card(folder, None if results is None else [read_evaluation(file) for file in files])
+    path = write_model_card(folder, None if results is None else [read_evaluation(file) for file in files])
     say("wrote ", (path, "bold"))
 
 

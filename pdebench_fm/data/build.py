@@ -10,7 +10,7 @@ from typing import Self
 from pydantic import BaseModel, ConfigDict, ValidationError
 from threadpoolctl import threadpool_limits
 
-from pdebench_fm.data.card import FIGURES, write_card
+from pdebench_fm.data.card import FIGURES, write_dataset_card
 from pdebench_fm.data.catalogue import DATA_VERSION, SPLIT_SIZES, Dataset, find_regime, find_system
 from pdebench_fm.data.definitions import check_definition, plugin_failure
 from pdebench_fm.data.digest import combine, content_hashes, recipe_hashes
@@ -350,7 +350,7 @@ def _write_card(manifest: Manifest, folder: Path) -> None:
     for path in paths:
         if (folder / path).is_file() and known.files.get(path) != sha256_of(folder / path):
             (folder / path).unlink()
-    write_card(manifest, folder)
+    write_dataset_card(manifest, folder)
     CardRecord(files={path: sha256_of(folder / path) for path in paths}).write(record)
 
 

@@ -28,7 +28,7 @@ FIGURES = {"regimes": REGIMES_FIGURE, "parameters": PARAMETERS_FIGURE}
 """The card's pictures, as paths in the dataset's folder."""
 
 
-def write_card(manifest: Manifest, folder: Path, namespace: str = NAMESPACE) -> Path:
+def write_dataset_card(manifest: Manifest, folder: Path, namespace: str = NAMESPACE) -> Path:
     """Measure a build, draw its figures and write its README; what is there and still true is not made again.
 
     Args:

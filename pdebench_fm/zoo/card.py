@@ -112,7 +112,7 @@ def describe(folder: Path, evaluations: Sequence[Evaluation] | None = None) -> M
     return ModelDescription(config, training, digest, scores)
 
 
-def write_card(folder: Path, evaluations: Sequence[Evaluation] | None = None) -> Path:
+def write_model_card(folder: Path, evaluations: Sequence[Evaluation] | None = None) -> Path:
     """Write the README of a model's folder from results, which are put beside it, or anew from those that are there."""
     model = describe(folder, evaluations)
     if evaluations is not None:

@@ -95,7 +95,7 @@ def publish_model(
     others is refused.
 
     Args:
-        reference: a model of the package, or the folder of a finished pretraining with a card (see `write_card`).
+        reference: a model of the package, or the folder of a finished pretraining with a card (see `write_model_card`).
         namespace: a user or an organisation.
         version: `X.Y.Z`.
         private: whether a new repository is private; an existing public one is then refused.

@@ -14,7 +14,7 @@ from payloads import PAYLOADS, structure_of
 
 from pdebench_fm.data import card, statistics
 from pdebench_fm.data.build import BuildPlan, build
-from pdebench_fm.data.card import dataset_card, write_card
+from pdebench_fm.data.card import dataset_card, write_dataset_card
 from pdebench_fm.data.catalogue import DATASETS
 from pdebench_fm.data.manifest import read_manifest
 from pdebench_fm.data.statistics import RegimeMeter, measure, read_statistics, was_redrawn
@@ -224,7 +224,7 @@ def test_a_shard_that_cannot_be_measured_is_named(make_build, tmp_path):
     (folder / "statistics.json").unlink()
     (folder / "mild" / "test-00000-of-00001.parquet").write_bytes(b"PAR1")
     with pytest.raises(PdefmError, match=r"cannot measure .*mild/test-00000-of-00001\.parquet"):
-        write_card(manifest, folder)
+        write_dataset_card(manifest, folder)
 
 
 def test_measuring_again_gives_the_same_bytes(make_build):

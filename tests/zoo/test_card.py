@@ -18,7 +18,7 @@ from pdebench_fm.errors import PdefmError, UsageError
 from pdebench_fm.models import NeuralOperator, zoo_names
 from pdebench_fm.models.loading import zoo_directory
 from pdebench_fm.training.config import PretrainConfig
-from pdebench_fm.zoo.card import ModelDescription, describe, model_card, write_card
+from pdebench_fm.zoo.card import ModelDescription, describe, model_card, write_model_card
 from pdebench_fm.zoo.stated_scores import stated_scores
 
 
@@ -32,7 +32,7 @@ def text_of(folder):
 
 
 def test_the_card_keeps_every_score_to_its_last_digit(folder):
-    write_card(folder, results_of(folder))
+    write_model_card(folder, results_of(folder))
     scores = {(score.task, score.shots): score for score in stated_scores(folder)}
     assert len(scores) == 3 + 12 * 2
     for (task, shots), score in scores.items():
@@ -44,7 +44,7 @@ def test_the_card_keeps_every_score_to_its_last_digit(folder):
 
 
 def test_the_hubs_client_reads_the_scores_from_the_metadata(folder):
-    write_card(folder, results_of(folder))
+    write_model_card(folder, results_of(folder))
     data = ModelCard.load(folder / "README.md").data
     assert (data.model_name, data.library_name, data.license) == ("fno-mixed-tiny", "pdebench_fm", "apache-2.0")
     (entry,) = [
@@ -61,7 +61,7 @@ def test_the_hubs_client_reads_the_scores_from_the_metadata(folder):
 
 
 def test_the_table_shows_mean_and_deviation_over_seeds(folder):
-    text = text_of(write_card(folder, results_of(folder)).parent)
+    text = text_of(write_model_card(folder, results_of(folder)).parent)
     assert "± standard deviation over 3 seeds" in text
     for task in TASKS:
         (row,) = re.findall(rf"^\| `{task}` \| (\S+) \| (\S+) ± (\S+) \|$", text, re.MULTILINE)
@@ -71,9 +71,9 @@ def test_the_table_shows_mean_and_deviation_over_seeds(folder):
 
 
 def test_a_card_is_rendered_again_from_its_folder_alone(folder):
-    write_card(folder, results_of(folder))
+    write_model_card(folder, results_of(folder))
     before = text_of(folder)
-    write_card(folder)
+    write_model_card(folder)
     assert text_of(folder) == before
     on_hub = model_card(describe(folder), "org/fno-mixed-tiny", "v1.2.0")
     assert 'pf.load_model("org/fno-mixed-tiny", revision="v1.2.0")' in on_hub
@@ -189,11 +189,11 @@ def test_scores_of_two_tracks_are_not_mixed(folder):
 def test_results_of_other_weights_make_no_card(folder, tmp_path):
     other = make_pretrained(tmp_path / "other", seed=5)
     with pytest.raises(UsageError, match="result on poisson/pretrain is of other weights than"):
-        write_card(folder, results_of(other))
+        write_model_card(folder, results_of(other))
 
 
 def test_a_card_does_not_speak_for_new_weights(folder):
-    write_card(folder, results_of(folder))
+    write_model_card(folder, results_of(folder))
     model = NeuralOperator.from_pretrained(folder)
     model.network.project.bias.data += 1
     model.save_pretrained(folder)
@@ -220,7 +220,7 @@ def test_a_card_without_scores_says_how_to_get_some(folder):
     ],
 )
 def test_a_damaged_card_is_one_clear_error(folder, old, new):
-    write_card(folder, results_of(folder))
+    write_model_card(folder, results_of(folder))
     (folder / "README.md").write_text(text_of(folder).replace(old, new, 1))
     with pytest.raises(PdefmError, match="damaged or of something else"):
         stated_scores(folder)
@@ -263,21 +263,21 @@ def test_names_in_a_training_record_are_names(folder, field, payload):
 def test_a_result_on_a_task_of_another_name_is_no_part_of_a_card(folder):
     results = results_of(folder)
     other = make_evaluation("<script>/x", results[0].result.model, [make_run((0.1,), shots=0)])
-    write_card(folder, [*results, other])
+    write_model_card(folder, [*results, other])
     assert "script" not in text_of(folder)
     assert not list((folder / "results").glob("*script*"))
 
 
 def test_a_card_with_other_scores_than_its_results_is_made_anew_from_these(folder):
-    write_card(folder, results_of(folder))
+    write_model_card(folder, results_of(folder))
     before = text_of(folder)
     (folder / "README.md").write_text(re.sub(r"value: 0\.\d+", "value: 0.001", before))
-    write_card(folder)
+    write_model_card(folder)
     assert text_of(folder) == before
 
 
 def test_without_results_nothing_vouches_for_a_card(folder, tmp_path):
-    write_card(folder, results_of(folder))
+    write_model_card(folder, results_of(folder))
     shutil.rmtree(folder / "results")
     with pytest.raises(PdefmError, match=r"nothing vouches for the scores in .*README\.md.*`pdefm zoo card"):
         describe(folder)
@@ -289,7 +289,7 @@ def test_without_results_nothing_vouches_for_a_card(folder, tmp_path):
 
 
 def test_results_are_held_to_their_per_sample_scores(folder):
-    write_card(folder, results_of(folder))
+    write_model_card(folder, results_of(folder))
     path = folder / "results" / "poisson-ood--hard-lite.json"
     path.write_text(re.sub(r'"relative_l2_mean": 0\.\d+', '"relative_l2_mean": 0.0001', path.read_text()))
     with pytest.raises(PdefmError, match=r"poisson-ood--hard-lite\.json is not a valid result"):

@@ -15,7 +15,7 @@ from pdebench_fm.files import sha256_of
 from pdebench_fm.hub.repository import ATTEMPTS
 from pdebench_fm.models import parameter_count, recipe_names, zoo_names
 from pdebench_fm.models.sources import read_config
-from pdebench_fm.zoo.card import write_card
+from pdebench_fm.zoo.card import write_model_card
 from pdebench_fm.zoo.entries import cached_models, find_entry, pull_model, zoo_entries
 from pdebench_fm.zoo.publish import publish_model
 
@@ -98,7 +98,7 @@ def test_pulled_models_are_listed_and_found_and_others_passed_over(pull, api, hu
 def test_main_goes_before_older_revisions(published, pull, folder, hub):
     first = pull(NAME, "v1.0.0")
     make_pretrained(folder, seed=8)
-    write_card(folder, results_of(folder))
+    write_model_card(folder, results_of(folder))
     newer = publish_model(folder, "pdebench-fm", "2.0.0", token=ALICE, endpoint=hub.url)
     assert find_entry(NAME) == first
     pull(NAME)

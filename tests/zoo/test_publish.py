@@ -17,7 +17,7 @@ from pdebench_fm.files import sha256_of
 from pdebench_fm.hub.repository import ATTEMPTS
 from pdebench_fm.training.record import read_training_record, write_training_record
 from pdebench_fm.zoo import card as cards
-from pdebench_fm.zoo.card import write_card
+from pdebench_fm.zoo.card import write_model_card
 from pdebench_fm.zoo.publish import publish_model
 
 READER = "hf_reader"
@@ -58,7 +58,7 @@ def writes(hub):
 def retrain(folder, seed=9):
     """Put other weights and their card into the folder."""
     make_pretrained(folder, seed=seed)
-    write_card(folder, results_of(folder))
+    write_model_card(folder, results_of(folder))
 
 
 def test_the_four_files_go_in_one_commit_under_a_tag(send, folder, hub, api):
@@ -217,7 +217,7 @@ def weights_that_are_not_finite(folder):
     tensors = load_file(folder / "model.safetensors")
     tensors["network.lift.bias"][0] = torch.nan
     save_file(tensors, folder / "model.safetensors")
-    write_card(folder, results_of(folder))
+    write_model_card(folder, results_of(folder))
 
 
 def no_weights(folder):
