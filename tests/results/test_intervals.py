@@ -53,6 +53,25 @@ def test_what_seeds_and_samples_make_together_counts_once(seeds, ratio, law):
     assert 0.92 <= coverage(interval_of_mean(effect * together), 1.0) <= 0.975
 
 
+def two_seed_coverage(law, ratio, samples_differ_by_seed):
+    """Coverage of 4,000 experiments with two seeds."""
+    generator = np.random.default_rng([2, int(10 * ratio)])
+    samples = draws(generator, law, (4000, 2 if samples_differ_by_seed else 1, SAMPLES), SPREAD[law])
+    effect = draws(generator, "normal", (4000, 2, 1), seed_deviation(law, 2, ratio))
+    return coverage(interval_of_mean(effect * samples), 1.0)
+
+
+def test_from_two_seeds_it_covers_87_to_97_percent_as_the_documentation_says():
+    found = [
+        two_seed_coverage(law, ratio, together)
+        for law in SPREAD
+        for ratio in (0.1, 0.3, 1.0, 3.0, 10.0)
+        for together in (False, True)
+    ]
+    assert min(found) == pytest.approx(0.87, abs=0.005)
+    assert max(found) == pytest.approx(0.97, abs=0.005)
+
+
 @LAWS
 @RATIOS
 def test_from_one_seed_the_interval_covers_new_samples_of_that_seed(ratio, law):
