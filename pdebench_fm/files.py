@@ -8,8 +8,9 @@ import hashlib
 import os
 import re
 import secrets
+import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import lru_cache
 from pathlib import Path
@@ -53,6 +54,31 @@ def atomic_path(path: Path) -> Iterator[Path]:
     finally:
         with suppress(OSError):  # it may be its folder that is missing, or a file
             temporary.unlink()
+
+
+@contextmanager
+def atomic_folder(path: Path) -> Iterator[Path]:
+    """Yield an empty folder beside `path`; on success it takes that name, which an empty folder may have.
+
+    Its own name meanwhile is that of a part, random and made exclusively.
+
+    Raises:
+        PdefmError: if the folder cannot be written, or something else lies at `path` by then; nothing is left behind.
+    """
+    temporary = path.with_name(f".pdefm-{secrets.token_hex(8)}.part")
+    made = False
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _remove_abandoned(path.parent)
+        temporary.mkdir()
+        made = True
+        yield temporary
+        temporary.rename(path)
+    except OSError as error:
+        raise PdefmError(f"cannot write {path}: {error.strerror or error}") from error
+    finally:
+        if made:
+            shutil.rmtree(temporary, ignore_errors=True)
 
 
 def write_atomically(path: Path, content: str | bytes) -> None:
@@ -132,15 +158,17 @@ def is_unused(folder: Path) -> bool:
     """
     if folder.is_symlink() or not folder.is_dir():
         return not os.path.lexists(folder)
-    return all((entry.is_dir() and not entry.is_symlink()) or _is_leftover(entry) for entry in folder.rglob("*"))
+    return all(
+        (entry.is_dir() and not entry.is_symlink()) or any(map(_is_leftover, (entry, *_between(folder, entry))))
+        for entry in folder.rglob("*")
+    )
 
 
 def remove_parts(folder: Path) -> None:
-    """Remove the parts of files that killed writers left in a folder and below; only where no other may be writing."""
-    for part in folder.rglob(".pdefm-*.part"):
+    """Remove the parts that killed writers left in a folder and below; only where no other may be writing."""
+    for part in list(folder.rglob(".pdefm-*.part")):
         if _PART.fullmatch(part.name):
-            with suppress(FileNotFoundError):
-                part.unlink()
+            _remove(part)
 
 
 def sha256_of(path: Path) -> str:
@@ -153,11 +181,26 @@ def _is_leftover(path: Path) -> bool:
     return path.name == LOCK_NAME or _PART.fullmatch(path.name) is not None
 
 
+def _between(folder: Path, entry: Path) -> Sequence[Path]:
+    """Return the folders that an entry lies in, below this one."""
+    return entry.parents[: len(entry.relative_to(folder).parts) - 1]
+
+
+def _remove(part: Path) -> None:
+    if part.is_dir() and not part.is_symlink():
+        shutil.rmtree(part, ignore_errors=True)
+    else:
+        with suppress(FileNotFoundError):
+            part.unlink()
+
+
 @lru_cache(maxsize=256)  # once for each folder that a process writes to
 def _remove_abandoned(folder: Path) -> None:
     """Remove parts that nothing was written to for long, in a folder that need not be locked."""
     for entry in os.scandir(folder):
         if _PART.fullmatch(entry.name):
+            part = Path(entry)
             with suppress(FileNotFoundError):
-                if time.time() - entry.stat().st_mtime > _ABANDONED_SECONDS:
-                    Path(entry).unlink()
+                written = max(each.lstat().st_mtime for each in (part, *part.rglob("*")))
+                if time.time() - written > _ABANDONED_SECONDS:
+                    _remove(part)

@@ -15,7 +15,15 @@ from safetensors.torch import save_file
 
 from pdebench_fm import files
 from pdebench_fm.errors import PdefmError
-from pdebench_fm.files import LOCK_NAME, atomic_path, folder_lock, is_unused, remove_parts, write_atomically
+from pdebench_fm.files import (
+    LOCK_NAME,
+    atomic_folder,
+    atomic_path,
+    folder_lock,
+    is_unused,
+    remove_parts,
+    write_atomically,
+)
 
 HOLDER = """
 import sys, time
@@ -104,6 +112,43 @@ def test_parts_that_nobody_writes_any_more_are_removed_by_the_next_writer(tmp_pa
     assert names(tmp_path) == [".mine.part", new.name, "x"]
     remove_parts(tmp_path)
     assert names(tmp_path) == [".mine.part", "x"]
+
+
+def test_a_folder_is_there_whole_or_not_at_all(tmp_path):
+    out = tmp_path / "deep" / "model"
+    with pytest.raises(ZeroDivisionError), atomic_folder(out) as part:  # noqa: PT012 (it is the block that fails)
+        (part / "config.json").write_text("half")
+        assert names(out.parent) == [part.name]
+        1 / 0  # noqa: B018
+    assert names(out.parent) == []
+    out.mkdir()  # an empty one may be there
+    before = os.umask(0o027)
+    try:
+        with atomic_folder(out) as part:
+            (part / "config.json").write_text("whole")
+    finally:
+        os.umask(before)
+    assert names(out.parent) == ["model"]
+    assert (out / "config.json").read_text() == "whole"
+    assert stat.S_IMODE(out.stat().st_mode) == 0o750
+    with pytest.raises(PdefmError, match=r"cannot write .*model: Directory not empty"), atomic_folder(out) as part:
+        (part / "other.json").write_text("x")
+    assert names(out) == ["config.json"]
+    assert names(out.parent) == ["model"]
+
+
+def test_folders_that_killed_writers_left_are_recognised_and_removed(tmp_path):
+    old, new = (tmp_path / "folder" / f".pdefm-{digit * 16}.part" for digit in "01")
+    for part in (old, new):
+        (part / "deep").mkdir(parents=True)
+        (part / "deep" / "model.safetensors").write_text("half")
+    assert is_unused(tmp_path / "folder")
+    for path in (old, old / "deep", old / "deep" / "model.safetensors", new, new / "deep"):
+        os.utime(path, (time.time() - 7200,) * 2)
+    write_atomically(tmp_path / "folder" / "x", "whole")
+    assert names(tmp_path / "folder") == [new.name, "x"]  # to the newer of which somebody has just written
+    remove_parts(tmp_path)
+    assert names(tmp_path / "folder") == ["x"]
 
 
 def test_whoever_comes_second_is_told_so(tmp_path, holder):

@@ -49,7 +49,7 @@ class RunSettings:
     threads: int = 1
 
 
-_MOST = {"seeds": 10_000, "threads": 1024}  # more threads than the system gives would end the process
+_MOST_THREADS = 1024  # more than the system gives would end the process
 _TRUTH = {"scratch": (True, False), "deterministic": (True, False, None)}
 
 
@@ -72,9 +72,9 @@ def settings_of(shots: object = 0, **words: Any) -> RunSettings:
         if name in words and not any(words[name] is value for value in allowed):
             right = " or ".join(map(str, allowed))
             raise UsageError(f"{name} must be {right}, not {words[name]!r}")
-    for name in ("seeds", "threads"):
+    for name, most in (("seeds", None), ("threads", _MOST_THREADS)):  # `suite.plan` knows how many seeds there can be
         if name in words:
-            words[name] = positive(name, words[name], most=_MOST[name])
+            words[name] = positive(name, words[name], most=most)
     numbers = tuple(sorted(set(_numbers(shots))))
     if not numbers:
         raise UsageError("an evaluation needs at least one model, one task and one number of shots")

@@ -10,8 +10,8 @@ from pdebench_fm.evaluation.settings import RunSettings, SettingWords, settings_
 from pdebench_fm.models.candidate import Candidate
 from pdebench_fm.models.candidates import as_it_is_now
 from pdebench_fm.protocol.task import EvaluationTask
-from pdebench_fm.protocol.tracks import check_shots
-from pdebench_fm.results.fields import duplicates
+from pdebench_fm.protocol.tracks import Start, check_shots
+from pdebench_fm.results.fields import MOST_CELLS, duplicates
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,10 +31,15 @@ class Suite:
         """Return the cells of one model on one task, in the order of its result."""
         return [
             Cell(candidate, task, self.settings, start, shots, seed)
-            for shots in self.settings.shots
-            for start in ("pretrained", "scratch")
-            if self._is_run(candidate, start, shots)
+            for start, shots in self.runs(candidate)
             for seed in range(self.settings.seeds if shots else 1)
+        ]
+
+    def runs(self, candidate: Candidate) -> list[tuple[Start, int]]:
+        """Return the starts and numbers of shots with which a model is scored, in the order of its results."""
+        starts: tuple[Start, ...] = ("pretrained", "scratch")
+        return [
+            (start, shots) for shots in self.settings.shots for start in starts if self._is_run(candidate, start, shots)
         ]
 
     def notes(self, *, kept: bool = False) -> list[str]:
@@ -61,7 +66,7 @@ class Suite:
                 notes.append(f"no runs of {candidate.name} from scratch: it cannot be made with fresh weights")
         return notes
 
-    def _is_run(self, candidate: Candidate, start: str, shots: int) -> bool:
+    def _is_run(self, candidate: Candidate, start: Start, shots: int) -> bool:
         if start == "pretrained":
             return candidate.pretrained and (not shots or candidate.module is not None)
         return bool(shots) and candidate.fresh is not None and (self.settings.scratch or not candidate.pretrained)
@@ -82,8 +87,8 @@ def plan(
         words: the other settings, as `settings_of` takes them.
 
     Raises:
-        UsageError: for settings that cannot be, no models or tasks, two models that results could not tell apart, or
-            shots that a train split cannot give or a model cannot take.
+        UsageError: for settings that cannot be, no models or tasks, two models that results could not tell apart, shots
+            that a train split cannot give or a model cannot take, or more seeds than a result can hold.
     """
     settings = settings_of(shots, **words)
     wanted = settings.shots
@@ -102,7 +107,24 @@ def plan(
     for task in tasks:
         if task.test_rows(settings.track) < 2:
             raise UsageError(f"{task.name} has a single test row there: an interval needs at least two")
-    return Suite(tuple(candidates), tuple(tasks), settings)
+    suite = Suite(tuple(candidates), tuple(tasks), settings)
+    for candidate in candidates:
+        _check_room(candidate, suite)
+    return suite
+
+
+def _check_room(candidate: Candidate, suite: Suite) -> None:
+    """Check that a result can hold all cells of a model."""
+    runs, seeds = suite.runs(candidate), suite.settings.seeds
+    adapted = sum(shots > 0 for _, shots in runs)
+    room = MOST_CELLS - (len(runs) - adapted)
+    if adapted * seeds > room:
+        most = room // adapted
+        instead = f"ask for at most {most} seed{'s' if most > 1 else ''}" if most else "ask for fewer numbers of shots"
+        raise UsageError(
+            f"{candidate.name} would be adapted {adapted * seeds} times ({adapted} starts and numbers of shots, "
+            f"{seeds} seed{'s' if seeds > 1 else ''} each), and a result holds {MOST_CELLS} scores: {instead}"
+        )
 
 
 def _check_trainable(candidate: Candidate, shots: tuple[int, ...]) -> None:

@@ -41,7 +41,11 @@ class Evaluation:
         return self.result.failures
 
     def merged_with(self, other: "Evaluation") -> "Evaluation":
-        """Return this evaluation with the cells of another one of the same identity, which erase none of these."""
+        """Return this evaluation with the cells of another one of the same identity, which erase none of these.
+
+        Raises:
+            PdefmError: if together they have more cells than a result holds.
+        """
         return Evaluation(*merged(self.result, self.samples, other.result, other.samples))
 
     def write(self, path: Path | str) -> Path:
@@ -79,7 +83,11 @@ class Evaluation:
             return str(error)
         if not may_merge(kept.result, self.result):
             return f"{place} holds another result"
-        _write_both(kept.merged_with(self), place)
+        try:
+            union = kept.merged_with(self)
+        except PdefmError as error:
+            return f"{place} is full: {error}"
+        _write_both(union, place)
         return None
 
 

@@ -6,6 +6,8 @@ from typing import Final
 
 import pyarrow as pa
 
+from pdebench_fm.errors import PdefmError
+from pdebench_fm.results.fields import MOST_CELLS
 from pdebench_fm.results.result import CellRecord, Failure, Result, in_order
 from pdebench_fm.results.runs import contamination_by, runs_of
 from pdebench_fm.results.samples import SCHEMA, by_cell
@@ -68,12 +70,18 @@ def merged(kept: Result, kept_samples: pa.Table, new: Result, new_samples: pa.Ta
 
     Raises:
         ValueError: if they are not of one identity.
+        PdefmError: if together they have more cells than a result holds.
     """
     if not may_merge(kept, new):
         raise ValueError("results of two identities are never merged")
     cells = {cell.key: (cell, new_samples) for cell in new.cells} | {
         cell.key: (cell, kept_samples) for cell in kept.cells
     }
+    if len(cells) > MOST_CELLS:
+        raise PdefmError(
+            f"two results of {kept.model.model_id} on {kept.task} have {len(cells)} scores together, and one holds "
+            f"{MOST_CELLS} at most"
+        )
     failures: dict[tuple[object, ...], Failure] = {}
     for failure in sorted((*kept.failures, *new.failures), key=lambda failure: failure.date):
         if failure.key not in cells:

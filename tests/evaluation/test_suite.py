@@ -20,6 +20,7 @@ from pdebench_fm.models import load_model
 from pdebench_fm.models.candidate import Candidate
 from pdebench_fm.models.candidates import candidate_of
 from pdebench_fm.protocol.names import shots_list, split_list, task_names
+from pdebench_fm.protocol.task import load_task
 
 
 def test_names_stand_for_tasks():
@@ -56,6 +57,36 @@ def test_lists_have_no_gaps_and_no_repetition():
 
 def named(name, operator=None, **changes):
     return Candidate(operator or nn.Linear(2, 2), name, torch.device("cpu"), **changes)
+
+
+FRESH = {"fresh": lambda _: nn.Linear(2, 2)}
+
+
+@pytest.mark.parametrize(
+    ("shots", "seeds", "words"),
+    [
+        (
+            [8],
+            501,
+            r"m would be adapted 1002 times \(2 starts and .*, 501 seeds each\).*at most 500 seeds",
+        ),
+        ([0, 8], 500, r"adapted 1000 times .*a result holds 1000 scores: ask for at most 499 seeds"),
+        ([8, 32], 10**18, "at most 250 seeds"),
+        (range(1, 502), 1, r"adapted 1002 times .*1 seed each\).*ask for fewer numbers of shots"),
+    ],
+)
+def test_more_seeds_than_a_result_holds_are_refused_before_anything_is_computed(shots, seeds, words):
+    with pytest.raises(UsageError, match=words):
+        plan([named("m", **FRESH)], [load_task("poisson-ood/medium")], shots, seeds=seeds)
+
+
+@pytest.mark.parametrize(
+    ("shots", "seeds", "scratch", "cells"), [([8], 500, True, 1000), ([0, 8], 999, False, 1000), (0, 10**9, True, 1)]
+)
+def test_as_many_seeds_as_a_result_holds_are_planned(shots, seeds, scratch, cells):
+    task = load_task("poisson-ood/medium")
+    suite = plan([named("m", **FRESH)], [task], shots, seeds=seeds, scratch=scratch)
+    assert len(suite.cells(*suite.candidates, task)) == cells
 
 
 def test_a_suite_has_a_cell_for_each_start_shots_and_seed(small_task):

@@ -3,6 +3,8 @@
 import itertools
 import json
 import os
+import subprocess
+import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
@@ -12,6 +14,7 @@ from factories import DATE, DIGEST, make_dataset, make_environment, make_evaluat
 
 from pdebench_fm.errors import PdefmError, UsageError
 from pdebench_fm.results import evaluation as evaluation_module
+from pdebench_fm.results import merging
 from pdebench_fm.results.evaluation import read_evaluation
 from pdebench_fm.results.merging import fingerprint, may_merge
 from pdebench_fm.results.paths import row_path
@@ -195,6 +198,34 @@ def test_several_that_write_one_file_at_once_lose_nothing(tmp_path, monkeypatch)
     assert sorted(each.name for each in tmp_path.iterdir()) == ["result.json", "result.samples.parquet"]
 
 
+WRITER = """
+import sys, time
+from pathlib import Path
+from factories import make_evaluation, make_run
+from pdebench_fm.results.paths import row_path
+folder, number = Path(sys.argv[1]), int(sys.argv[2])
+parts = [make_evaluation(model=model, runs=[make_run((0.1,), shots=1 + number + 2 * i)], test_rows=16)
+         for i in range(4) for model in ("one", "two")]
+(folder / f"ready-{number}").touch()
+while len(list(folder.glob("ready-*"))) < 2:
+    time.sleep(0.001)
+for part in parts:
+    part.write(folder / row_path(part.result))
+"""
+
+
+def test_two_processes_that_write_into_one_folder_of_results_lose_nothing(tmp_path):
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    writers = [
+        subprocess.Popen([sys.executable, "-c", WRITER, tmp_path, str(number)], env=environment) for number in (0, 1)
+    ]
+    assert [writer.wait(timeout=120) for writer in writers] == [0, 0]
+    for model in ("one", "two"):
+        path = tmp_path / row_path(make_evaluation(model=model, test_rows=16).result)
+        assert [run.shots for run in read_evaluation(path).runs] == list(range(1, 9))
+        assert sorted(each.name for each in path.parent.iterdir()) == [path.name, samples_path(path).name]
+
+
 @pytest.mark.parametrize("stop", [1, 2])
 def test_stopped_anywhere_a_readable_pair_is_left_and_the_same_writing_goes_on(tmp_path, monkeypatch, stop):
     path = tmp_path / "result.json"
@@ -290,3 +321,17 @@ def test_the_score_by_omega_is_the_mean_over_the_rows_that_have_it():
         rows = frame[frame["parameter"] == each.parameter]
         assert (each.rows, each.mean) == (len(rows) / 2, pytest.approx(rows["relative_l2"].mean()))
     assert make_evaluation("poisson/in-domain").runs[0].by_parameter == ()
+
+
+def test_what_a_result_cannot_hold_goes_beside_it_and_nothing_is_lost(tmp_path, monkeypatch, caplog):
+    monkeypatch.setattr(merging, "MOST_CELLS", 3)
+    path = tmp_path / "result.json"
+    assert make_evaluation(runs=[make_run((0.1, 0.2, 0.3))]).write(path) == path
+    new = make_evaluation(runs=[make_run((0.1,), shots=32)])
+    beside = new.write(path)
+    assert beside != path
+    assert (
+        "result.json is full: two results of fno-poisson-1m on poisson/in-domain have 4 scores together" in caplog.text
+    )
+    assert keys(read_evaluation(path)) == [("pretrained", 8, seed) for seed in range(3)]
+    assert keys(read_evaluation(beside)) == [("pretrained", 32, 0)]

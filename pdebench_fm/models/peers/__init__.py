@@ -1,10 +1,10 @@
 """Models trained with other codes, converted to models of this package with the same outputs."""
 
-import tempfile
 from pathlib import Path
 
 from pdebench_fm.data.training_manifest import TrainingManifest, write_manifest
-from pdebench_fm.errors import PdefmError, UsageError, unknown_name
+from pdebench_fm.errors import UsageError, unknown_name
+from pdebench_fm.files import atomic_folder
 from pdebench_fm.models.operator import NeuralOperator
 from pdebench_fm.models.peers import tl_scaling
 from pdebench_fm.models.sources import RECORD_NAME
@@ -46,13 +46,8 @@ def import_model(
     if out.exists() and not (out.is_dir() and not any(out.iterdir())):
         raise UsageError(f"{out} exists already: name a new folder")
     model = tl_scaling.convert(checkpoint, config, entry, scales)
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=f".{out.name}.", dir=out.parent) as scratch:
-            model.save_pretrained(Path(scratch) / "model")
-            if training is not None:
-                write_manifest(training, Path(scratch) / "model" / RECORD_NAME)
-            (Path(scratch) / "model").rename(out)
-    except OSError as error:
-        raise PdefmError(f"cannot write {out}: {error.strerror or error}") from error
+    with atomic_folder(out) as folder:
+        model.save_pretrained(folder)
+        if training is not None:
+            write_manifest(training, folder / RECORD_NAME)
     return model
