@@ -6,12 +6,15 @@ from functools import cache
 
 import torch
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 
 from pdebench_fm.data.batches import batch_of
 from pdebench_fm.data.training_manifest import TrainingManifest, stream_of
-from pdebench_fm.models.candidate import Candidate, Operator
-from pdebench_fm.models.candidates import known_as
-from pdebench_fm.models.identity import identity_of
+from pdebench_fm.errors import UsageError
+from pdebench_fm.models.candidate import Candidate, Operator, parameters_of
+from pdebench_fm.models.candidates import known_as, module_device
+from pdebench_fm.models.channels import ChannelOperator
+from pdebench_fm.models.identity import identity_of, structure_of
 from pdebench_fm.models.neuraloperator import neuraloperator_fno
 from pdebench_fm.models.unet import unet
 from pdebench_fm.physics import REFERENCE_RESOLUTION, SampleKey, sample, solve
@@ -117,16 +120,27 @@ class Baseline:
         Raises:
             UsageError: If it needs a library that is not installed.
         """
-        with seeded(0, device):
-            operator = self.build()
-        if not isinstance(operator, nn.Module):
-            candidate = Candidate(operator, self.name, device, revision="package", training=self.training)
-            return known_as(candidate, lambda: identity_of(operator, name=self.name))
-        module = operator.to(device).eval()
+        operator = self.drawn(device)
+        if isinstance(operator, nn.Module):
+            return self.untrained(operator.to(device).eval())
+        candidate = Candidate(operator, self.name, device, revision="package", training=self.training)
+        return known_as(candidate, lambda: identity_of(operator, name=self.name))
+
+    def drawn(self, device: torch.device, seed: int = 0) -> Operator:
+        """Return what `build` gives for a seed.
+
+        Raises:
+            UsageError: If it needs a library that is not installed.
+        """
+        with seeded(seed, device):
+            return self.build()
+
+    def untrained(self, module: nn.Module) -> Candidate:
+        """Return a module that `drawn` gave, as it was, as the evaluation sees it."""
+        device = module_device(module)
 
         def fresh(seed: int) -> nn.Module:
-            with seeded(seed, device):
-                built = self.build()
+            built = self.drawn(device, seed)
             assert isinstance(built, nn.Module)  # noqa: S101 (as the first one was)
             return built.to(device)
 
@@ -152,3 +166,35 @@ BASELINES: Mapping[str, Baseline] = {
     )
 }
 """Every baseline by name: `oracle`, `zero` and `mean` only predict; the others have random weights."""
+
+
+@dataclass(frozen=True)
+class Untrained:
+    """What a module turns out to be that still has the random weights of a baseline.
+
+    Attributes:
+        baseline: Whose weights they are.
+        altered: Whether anything else is not as it was, such as a hook that was added.
+    """
+
+    baseline: Baseline
+    altered: bool
+
+
+def untrained(module: nn.Module) -> Untrained | None:
+    """Return which baseline's random weights a module still has, as `load_model` gives it; None if none's."""
+    given = parameters_of(module)
+    if not isinstance(module, ChannelOperator) or any(map(is_lazy, given)):
+        return None
+    for baseline in BASELINES.values():
+        try:
+            twin = baseline.drawn(torch.device("cpu"))
+        except UsageError:  # its library is not here, so that the module cannot be from it
+            continue
+        own = parameters_of(twin) if isinstance(twin, nn.Module) else []
+        if isinstance(twin, nn.Module) and [p.shape for p in own] == [p.shape for p in given]:
+            if not all(torch.equal(mine, theirs.cpu()) for mine, theirs in zip(own, given, strict=True)):
+                return None
+            structure = structure_of(twin.train(module.training))
+            return Untrained(baseline, altered=structure is None or structure != structure_of(module))
+    return None

@@ -51,7 +51,8 @@ def candidate_of(
             `training.json` beside its weights.
 
     Returns:
-        The candidate. It holds the model itself, no copy.
+        The candidate. It holds the model itself, no copy. A baseline as `load_model` gives it, such as "unet", counts
+        as not pretrained, as it does by its name, until its weights are others.
 
     Raises:
         UsageError: If `model` cannot be called, the name is not one that results can have, or its training is stated
@@ -79,6 +80,12 @@ def _candidate_of(
     if type(model) is NeuralOperator:
         return _of_neural_operator(model, name)
     if isinstance(model, nn.Module):
+        from pdebench_fm.models.baselines import untrained  # which makes candidates, with what is in here
+
+        found = untrained(model)
+        if found is not None and not found.altered and fingerprint is None:
+            candidate = found.baseline.untrained(model)
+            return candidate if name is None else replace(candidate, name=name)
         model = initialised(model, module_device(model))
         candidate = Candidate(
             operator=model,
@@ -86,6 +93,7 @@ def _candidate_of(
             device=module_device(model),
             fingerprint=fingerprint,
             fresh=fresh_by_reset(model),
+            pretrained=found is None,
         )
         source = getattr(model, "source", None) if isinstance(model, NeuralOperator) else None
         return candidate if fingerprint else known_as(candidate, lambda: identity_of(model, leave_out=(source,)))

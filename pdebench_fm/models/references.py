@@ -57,8 +57,8 @@ def load_model(
     Args:
         reference: Which model, as in `open_candidate`. From a zoo name, a directory and the Hub comes a
             `NeuralOperator`, in evaluation mode, whose `source` says which weights it has; a baseline, a file of yours
-            or a plug-in gives what it builds. A baseline such as `"unet"` has random weights: `evaluate` knows that of
-            its name, not of the module.
+            or a plug-in gives what it builds. A baseline such as `"unet"` has random weights; `evaluate` knows the
+            module by them, until it is trained.
         device: `"auto"`, `"cpu"`, `"cuda"`, `"cuda:1"` or `"mps"`; see `choose_device`.
         token: The Hub's access token; None for the one of `hf auth login`.
         revision: Branch, tag or commit of a Hub id, such as `"v1.0.0"`.

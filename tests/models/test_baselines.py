@@ -10,11 +10,23 @@ from torch import nn
 from pdebench_fm.data.batches import batch_of
 from pdebench_fm.data.catalogue import TASKS
 from pdebench_fm.errors import UsageError
-from pdebench_fm.models import BASELINES, ChannelOperator, ExactSolver, UNet, candidate_of, open_candidate, predict
+from pdebench_fm.evaluation.evaluate import evaluate
+from pdebench_fm.models import (
+    BASELINES,
+    ChannelOperator,
+    ExactSolver,
+    UNet,
+    candidate_of,
+    load_model,
+    open_candidate,
+    predict,
+)
 from pdebench_fm.models.baselines import MEAN_ROWS
 from pdebench_fm.models.channels import MIXED_SCALES
 from pdebench_fm.models.neuraloperator import neuraloperator_fno
+from pdebench_fm.models.unet import unet
 from pdebench_fm.physics import SYSTEMS, SampleKey, draw, sample, solve
+from pdebench_fm.results.merging import may_merge
 from pdebench_fm.training.adapt import AdaptationRecipe, adapt
 from pdebench_fm.training.loss import relative_l2
 
@@ -79,6 +91,40 @@ def test_architectures_have_no_pretraining_and_learn_from_fresh_starts(name):
     recipe = AdaptationRecipe(1e-2, 12, 2, warmup_steps=0)
     adapt(candidate.fresh(0), batch, recipe, 0, lambda _, loss: losses.append(loss))
     assert losses[-1] < 0.9 * losses[0]
+
+
+@pytest.mark.parametrize("name", TRAINABLE)
+def test_an_architecture_that_was_loaded_is_known_by_its_random_weights(name):
+    by_name, module = open_candidate(name), load_model(name)
+    for given in (module, copy.deepcopy(module), load_model(name).train()):
+        candidate = candidate_of(given)
+        assert (candidate.name, candidate.revision, candidate.pretrained) == (name, "package", False)
+        assert torch.equal(*(nn.utils.parameters_to_vector(c.fresh(1).parameters()) for c in (candidate, by_name)))
+    assert candidate_of(module).fingerprint == by_name.fingerprint
+    assert (candidate_of(module, "mine").name, candidate_of(module, "mine").pretrained) == ("mine", False)
+    with torch.no_grad():
+        next(module.parameters()).mul_(1.5)
+    assert candidate_of(module).pretrained
+    assert candidate_of(module).name == "ChannelOperator"
+
+
+def test_random_weights_in_an_altered_architecture_are_no_pretraining_either():
+    module = load_model("unet")
+    module.register_forward_hook(lambda *call: 2 * call[2])
+    candidate = candidate_of(module)
+    assert (candidate.name, candidate.revision, candidate.pretrained) == ("ChannelOperator", None, False)
+    assert candidate.fresh(0)._forward_hooks
+    assert candidate_of(unet(width=8)).pretrained  # of other shapes, so perhaps trained by somebody
+
+
+def test_an_architecture_is_evaluated_alike_by_its_name_and_as_a_module(small_task, quick_recipes):  # noqa: ARG001
+    settings = {"shots": 8, "seeds": 1, "track": "lite"}
+    one, other = (evaluate(model, small_task(), **settings) for model in ("unet", load_model("unet")))
+    assert [(run.start, run.shots) for run in one.runs] == [("scratch", 8)]
+    assert one.samples.equals(other.samples)
+    assert may_merge(one.result, other.result)
+    with pytest.raises(UsageError, match="unet has random weights, so it has no zero-shot score"):
+        evaluate(load_model("unet"), small_task(), track="lite")
 
 
 @pytest.mark.parametrize("name", TRAINABLE)
