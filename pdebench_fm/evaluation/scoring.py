@@ -1,8 +1,10 @@
 """Computing a cell: adapting the model, scoring it on the test rows, and telling what went wrong instead of raising."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import torch
@@ -116,18 +118,30 @@ def adapted(cell: Cell, rows: HeldTask, on_step: OnStep = lambda _step, _loss: N
     method, recipe = cell.method, cell.recipe
     if method is None:
         return cell.candidate
-    if method.function is not None:
-        model = _starting_module(cell) if cell.shots else cell.candidate.operator
-        module = method.adapted(model, rows.support_set(cell.shots, cell.seed), cell.seed, on_step)
-        return replace(cell.candidate, operator=module, name=f"{cell.candidate.name} adapted by {method.name}")
-    start = _starting_module(cell)
-    support = rows.support(cell.shots, cell.seed)
-    if isinstance(recipe, AdaptationRecipe):
-        operator = adapt(start, support, recipe, cell.seed, on_step)
-    else:
-        assert recipe is not None  # noqa: S101 (every recipe trains)
-        operator = adapt_by_search(start, support, rows.validation(), recipe, cell.seed, on_step)
+    with cell.candidate.its_modules():
+        if method.function is not None:
+            model = _starting_module(cell) if cell.shots else cell.candidate.operator
+            module = method.adapted(model, rows.support_set(cell.shots, cell.seed), cell.seed, on_step)
+            name = f"{cell.candidate.name} adapted by {method.name}"
+            both = partial(_within, cell.candidate.its_modules, method.its_modules)
+            return replace(cell.candidate, operator=module, name=name, its_modules=both)
+        start = _starting_module(cell)
+        support = rows.support(cell.shots, cell.seed)
+        if isinstance(recipe, AdaptationRecipe):
+            operator = adapt(start, support, recipe, cell.seed, on_step)
+        else:
+            assert recipe is not None  # noqa: S101 (every recipe trains)
+            operator = adapt_by_search(start, support, rows.validation(), recipe, cell.seed, on_step)
     return replace(cell.candidate, operator=operator)
+
+
+@contextmanager
+def _within(*contexts: Callable[[], AbstractContextManager[None]]) -> Iterator[None]:
+    """Enter contexts, each in the one before it."""
+    with ExitStack() as stack:
+        for context in contexts:
+            stack.enter_context(context())
+        yield
 
 
 def _prepared(cell: Cell, rows: HeldTask) -> Batch:

@@ -135,8 +135,14 @@ def _checks(candidate: Candidate, method: Method) -> Iterator[SmokeCheck]:
 def _attempt(name: str, check: Callable[..., SmokeCheck], candidate: Candidate, *rows: Batch) -> SmokeCheck:
     """Run one check in the surroundings of an evaluation; whatever is raised becomes its finding."""
     device = candidate.device
+    deterministic = is_deterministic(None, device)
     try:
-        with standard(deterministic=is_deterministic(None, device)), process_kept(), seeded(_SEED, device):
+        with (
+            standard(deterministic=deterministic),
+            process_kept(),
+            seeded(_SEED, device),
+            candidate.its_modules(),
+        ):
             return replace(check(candidate, *rows), name=name)
     except PdefmError as error:
         return SmokeCheck(name, "would fail", str(error), "every evaluation of this model ends here", error.details)

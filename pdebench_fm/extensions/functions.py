@@ -3,7 +3,7 @@
 import re
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ from typing import Any
 from pdebench_fm.errors import UsageError, unknown_name
 from pdebench_fm.extensions.calling import user_code
 from pdebench_fm.extensions.importing import run_file
+from pdebench_fm.extensions.own_modules import OwnModules
 from pdebench_fm.folders import expanded
 
 _FILE_REFERENCE = re.compile(r"(?P<path>.+\.py)(?::(?P<function>\w+))?", re.DOTALL)
@@ -25,12 +26,14 @@ class UserFunction:
         title: names it in messages, such as "build in mine.py".
         files: that it consists of, apart from what its code says itself.
         own: files and folders of the installed package that it belongs to, whose code is looked at as a user's own.
+        modules: those that it imports from beside its file, which are its own.
     """
 
     function: Any
     title: str
     files: tuple[Path, ...] = ()
     own: tuple[Path, ...] = ()
+    modules: OwnModules = field(default_factory=OwnModules)
 
 
 def split_file_reference(text: str, default: str) -> tuple[Path, str] | None:
@@ -62,7 +65,8 @@ def function_in_file(
     """
     if not path.is_file():
         raise UsageError(f"no file {path}: {what} is given as path/to/file.py:function")
-    with user_code(path.name):
+    modules = OwnModules(path.resolve().parent)
+    with modules.opened(), user_code(path.name):
         held = vars(run_file(path))
     functions = {key: value for key, value in held.items() if callable(value) and not key.startswith("_")}
     if name not in held:
@@ -71,7 +75,7 @@ def function_in_file(
         raise unknown_name(f"function of {path.name}", name, functions)
     if name not in functions or not is_one(held[name]):
         raise UsageError(f"{name} in {path.name} is of type {type(held[name]).__name__}: {advice}")
-    return UserFunction(held[name], f"{name} in {path.name}", (path.resolve(),))
+    return UserFunction(held[name], f"{name} in {path.name}", (path.resolve(),), modules=modules)
 
 
 def offered(group: str) -> dict[str, EntryPoint]:

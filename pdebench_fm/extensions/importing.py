@@ -56,7 +56,7 @@ def run_file(path: Path) -> ModuleType:
     spec = spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
         raise UsageError(f"{path} is not a Python file: its name must end in .py")
-    _place_on_path(path.parent)
+    place_on_path(path.parent)
     _forget_namesakes(path.parent)
     _check_hidden(path)
     sys.modules[name] = module = module_from_spec(spec)
@@ -73,7 +73,12 @@ def _last_installed() -> int:
     return max((i + 1 for i, place in enumerate(sys.path) if place and is_installed(Path(place))), default=0)
 
 
-def _place_on_path(folder: Path) -> None:
+def first_places() -> set[Path]:
+    """Return where Python looks for modules before it does beside files that were run: the program's own places."""
+    return {Path(place).resolve() for place in sys.path[: _last_installed()]}
+
+
+def place_on_path(folder: Path) -> None:
     """Let modules be found in a folder: after those that are installed, before those beside files that were run."""
     text = str(folder)
     if text in sys.path[_last_installed() :]:
@@ -87,16 +92,16 @@ def _forget_namesakes(folder: Path) -> None:
 
     What the program itself has imported from its own places stays.
     """
-    its_own = {str(Path(place).resolve()) for place in sys.path[: _last_installed()]}
+    its_own = first_places()
     for name, module in list(sys.modules.items()):
-        top, places = name.split(".", maxsplit=1)[0], _places(name, module)
-        elsewhere = bool(places) and not its_own.intersection(map(str, places)) and places != {folder}
+        top, places = name.split(".", maxsplit=1)[0], places_of(name, module)
+        elsewhere = bool(places) and not its_own & places and places != {folder}
         if elsewhere and beside(top, folder) is not None:
             for known in [known for known in sys.modules if known == top or known.startswith(f"{top}.")]:
                 del sys.modules[known]
 
 
-def _places(name: str, module: ModuleType | None) -> set[Path]:
+def places_of(name: str, module: ModuleType | None) -> set[Path]:
     """Return the folders in which Python found a local module, or the package that it is in."""
     file = getattr(module, "__file__", None)
     if file is None:  # a package without a file gathers what lies in folders of its name anywhere

@@ -3,7 +3,7 @@
 import ast
 import sys
 import sysconfig
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache, lru_cache
 from importlib.machinery import ModuleSpec, PathFinder
 from importlib.metadata import PackageNotFoundError, packages_distributions, version
@@ -54,8 +54,14 @@ def library(module: str) -> str:
     try:
         return f"{top}=={version(top)}"
     except PackageNotFoundError:  # it may be called otherwise than its modules
-        names = sorted(set(packages_distributions().get(top, ())))
+        names = sorted(set(_distributions().get(top, ())))
         return ", ".join(f"{name}=={version(name)}" for name in names) or top
+
+
+@cache
+def _distributions() -> Mapping[str, Sequence[str]]:
+    """Return the installed distributions by the modules that they brought; finding them reads a file of each."""
+    return packages_distributions()
 
 
 def files_and_libraries(roots: Iterable[Path], own: tuple[Path, ...] = ()) -> tuple[frozenset[Path], frozenset[str]]:

@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from importlib.metadata import EntryPoint
 from pathlib import Path
@@ -35,12 +36,14 @@ class Builder:
         title: Names it in messages, such as "build in mine.py".
         files: Files that it consists of, apart from what its code says itself.
         own: Files and folders of the installed package that it belongs to, whose code is looked at as a user's own.
+        its_modules: A context in which what its code imports is the model's own.
     """
 
     function: Callable[..., object]
     title: str
     files: tuple[Path, ...] = ()
     own: tuple[Path, ...] = ()
+    its_modules: Callable[[], AbstractContextManager[None]] = nullcontext
 
     def __post_init__(self) -> None:
         """Check that the function can be called.
@@ -88,7 +91,7 @@ class Builder:
         """
         with seeded(0, device):  # a model that draws its weights is the same one each time it is opened
             operator = self.build(device)
-        candidate = candidate_of(operator, name, device=device)
+        candidate = replace(candidate_of(operator, name, device=device), its_modules=self.its_modules)
         operator = candidate.operator
         if candidate.weights_sha256 is not None:  # a NeuralOperator, loaded from a file and unchanged
             return candidate
@@ -115,21 +118,23 @@ class Builder:
     def _identity(self, operator: Operator) -> Identity:
         """Return what a built model is known by: all of it, and the function by which fresh ones are made."""
         source = operator.source if isinstance(operator, NeuralOperator) else None
-        return identity_of(
-            operator,
-            builder=self.function,
-            name=getattr(self.function, "__qualname__", self.title),
-            files=self.files,
-            own=self.own,
-            leave_out=(source,),
-        )
+        with self.its_modules():
+            return identity_of(
+                operator,
+                builder=self.function,
+                name=getattr(self.function, "__qualname__", self.title),
+                files=self.files,
+                own=self.own,
+                leave_out=(source,),
+            )
 
 
 def open_file(path: Path, function: str, device: torch.device) -> Candidate:
     """Run a user's Python file and return the model that a function in it builds.
 
-    The file can import others that lie beside it; these are part of the candidate's fingerprint. It is called by the
-    file's name, and by the function's too, if that is not `build`.
+    The file can import others that lie beside it; these are part of the candidate's fingerprint, and imported anew for
+    each model, so that none changes another one's. It is called by the file's name, and by the function's too, if that
+    is not `build`.
 
     Raises:
         UsageError: If there is no such file or function, or it builds no model.
@@ -143,7 +148,9 @@ def open_file(path: Path, function: str, device: torch.device) -> Candidate:
         advice="name a function that returns the model",
     )
     name = path.stem if function == DEFAULT_FUNCTION else f"{path.stem}-{function}"
-    return Builder(found.function, found.title, found.files).candidate(safe_name(name), device)
+    with found.modules.opened():
+        builder = Builder(found.function, found.title, found.files, its_modules=found.modules.active)
+        return builder.candidate(safe_name(name), device)
 
 
 def plugins() -> dict[str, EntryPoint]:

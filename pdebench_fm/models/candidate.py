@@ -1,6 +1,7 @@
 """A model under evaluation: whatever maps sources and coefficients to solutions, and what a result says of it."""
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 import torch
@@ -32,6 +33,8 @@ class Candidate:
         size: Label of the size, if any.
         fresh: Returns the same architecture with random weights fixed by a seed; None if it cannot.
         training: Which rows it was trained on, as it is before any adaptation; None if that is not known.
+        its_modules: A context in which what the model's code imports is what it was opened with; any call of that code
+            has to be in it. See `extensions.own_modules`.
         pretrained: False if the weights are random. Such a model has no zero-shot score and no pretrained start: only
             its fresh starts are trained and scored.
     """
@@ -48,6 +51,7 @@ class Candidate:
     size: str | None = None
     fresh: Callable[[int], nn.Module] | None = None
     training: TrainingManifest | None = None
+    its_modules: Callable[[], AbstractContextManager[None]] = nullcontext
     pretrained: bool = True
 
     @property

@@ -3,6 +3,7 @@
 import hashlib
 import re
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
@@ -164,6 +165,10 @@ class Identified(Protocol):
     def identify(self) -> Callable[[], Identity] | None:
         """Returns what it is known by now."""
 
+    @property
+    def its_modules(self) -> Callable[[], AbstractContextManager[None]]:
+        """A context in which what its code imports is what it was opened with."""
+
 
 def watch(watched: Identified, *beside: Identified) -> Callable[[], bool]:
     """Return a function that tells whether a model is still what its fingerprint says, after it was used.
@@ -177,16 +182,19 @@ def watch(watched: Identified, *beside: Identified) -> Callable[[], bool]:
     """
     if watched.fingerprint is None or watched.identify is None:
         return lambda: True
-    identify, before = watched.identify, loaded_files()
+    identify = watched.identify
+    with watched.its_modules():
+        before = loaded_files()
 
     def unchanged() -> bool:
-        now = identify()
+        with watched.its_modules():
+            now, loaded = identify(), loaded_files()
         if now.fingerprint != watched.fingerprint:
             return False
         if not now.files:  # what has no code of a user's imports nothing of a user's, whatever else goes on
             return True
         others = (other.identify().files for other in beside if other.identify is not None)
-        return loaded_files() - before <= now.files.union(*others)
+        return loaded - before <= now.files.union(*others)
 
     return unchanged
 

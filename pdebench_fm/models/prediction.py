@@ -18,7 +18,8 @@ class ModelOutputError(PdefmError):
 
 def predict(candidate: Candidate, batch: Batch) -> Tensor:
     """Return a model's solutions of a batch; see `predicted`."""
-    return predicted(candidate.operator, batch, candidate.name)
+    with candidate.its_modules():
+        return predicted(candidate.operator, batch, candidate.name)
 
 
 def predicted(operator: Operator, batch: Batch, name: str) -> Tensor:

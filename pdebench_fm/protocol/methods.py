@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -61,6 +62,7 @@ class Method:
             that cannot be known, and for a recipe, which the protocol's version tells.
         unknown: why it cannot be known, as in "it cannot be known again (…)".
         identify: returns what the function is known by now.
+        its_modules: a context in which what the function imports is what it was opened with.
     """
 
     name: str
@@ -70,6 +72,7 @@ class Method:
     fingerprint: str | None = None
     unknown: str | None = None
     identify: Callable[[], Identity] | None = None
+    its_modules: Callable[[], AbstractContextManager[None]] = nullcontext
 
     @property
     def division(self) -> Division:
@@ -110,7 +113,7 @@ class Method:
                 coefficients=support.coefficients.clone(),
             )
             returned: object
-            with user_code(title), torch.enable_grad():
+            with user_code(title), torch.enable_grad(), self.its_modules():
                 if isinstance(self.function, TabledMethod):
                     returned = self.function(module, given, seed, on_step)
                 else:
@@ -229,10 +232,12 @@ def _known(method: Method, found: UserFunction) -> Method:
 
     def identify() -> Identity:
         title = str(getattr(found.function, "__qualname__", method.name))
-        return identity_of(found.function, name=title, files=found.files, own=found.own)
+        with found.modules.active():
+            return identity_of(found.function, name=title, files=found.files, own=found.own)
 
     identity = identify()
-    return replace(method, fingerprint=identity.fingerprint, unknown=identity.unknown, identify=identify)
+    known = replace(method, fingerprint=identity.fingerprint, unknown=identity.unknown, identify=identify)
+    return replace(known, its_modules=found.modules.active)
 
 
 class _Predicting(nn.Module):

@@ -1,5 +1,6 @@
 """Models from files: everything that a file consists of tells it apart, whenever and by whomever it was imported."""
 
+import importlib
 import os
 import subprocess
 import sys
@@ -184,9 +185,10 @@ def test_a_file_that_is_imported_takes_part(way, write, tmp_path):
     assert fingerprint(write("elsewhere", helper=helper(2), **files)) == two
     forget(tmp_path)
     assert fingerprint(write("a")) == two
-    stale = fingerprint(write("a", helper=helper(31)))  # of which the old text still runs
+    edited = fingerprint(write("a", helper=helper(31)))  # which is imported anew
+    assert edited not in (two, None)
     forget(tmp_path)
-    assert len({two, stale, fingerprint(write("a"))}) == 3
+    assert fingerprint(write("a")) == edited
 
 
 @pytest.mark.parametrize("way", IMPORTING)
@@ -215,13 +217,89 @@ def test_a_file_that_another_model_has_imported_before_takes_part(write, tmp_pat
     assert fingerprint(write("two")) not in (before, None)
 
 
-def test_a_model_whose_late_import_would_find_anothers_file_is_not_known(write):
+def test_a_late_import_finds_the_models_own_file_whatever_was_opened_since(write):
     late = IMPORTING["when it predicts"]
     first = open_candidate(write("a", mine=late, helper=helper(2)), "cpu")
-    open_candidate(write("b", mine=late, helper=helper(3)), "cpu")
-    now = first.identify()
-    assert now.fingerprint is None
-    assert "another helper is loaded" in now.unknown
+    second = open_candidate(write("b", mine=late, helper=helper(3)), "cpu")
+    for candidate, factor in ((first, 2), (second, 3), (first, 2)):
+        assert torch.equal(predict(candidate, BATCH), factor * BATCH.source)
+        assert candidate.identify().fingerprint == candidate.fingerprint
+
+
+CHANGING = {
+    "mine": ("from second import helper", "helper.FACTOR = 5"),
+    "the function": ("import helper as h", "h.FACTOR = 5"),
+    "late": ("", "import helper; helper.FACTOR = 5"),
+    "a file beside": ("import second", "second.helper.FACTOR = 5"),
+    "a package": ("import pack.inside", "pack.inside.scaled.__globals__['FACTOR'] = 5"),
+    "a package without __init__": ("from space import inside", "inside.scaled.__globals__['FACTOR'] = 5"),
+}
+
+
+def scores(references):
+    """What models of one process predict for a source of ones, and their fingerprints."""
+    candidates = [open_candidate(reference, "cpu") for reference in references]
+    found = {
+        reference: (float(predict(candidate, BATCH)[0, 0, 0]), candidate.identify().fingerprint)
+        for reference, candidate in zip(references, candidates, strict=True)
+    }
+    assert [candidate.fingerprint for candidate in candidates] == [found[reference][1] for reference in references]
+    return found
+
+
+@pytest.mark.parametrize(
+    ("way", "changing"),
+    [*((way, "the function") for way in IMPORTING), *(("at the top", changing) for changing in CHANGING)],
+)
+def test_a_model_that_changes_what_another_one_imports_changes_itself_alone(way, changing, write, tmp_path):
+    top, change = CHANGING[changing]
+    text = f"{IMPORTING[way]}{top}\ndef changed():\n    {change}\n    return build()\n"
+    path = write("a", mine=text, other=text, helper=helper(2), **BESIDE)
+    references = [f"{path}:changed", f"{path if way != 'at the top' else f'{tmp_path}/a/other.py'}:build"]
+    alone = {}
+    for reference in references:
+        alone |= scores([reference])
+        forget(tmp_path)
+    assert [factor for factor, _ in alone.values()] == [5.0, 2.0]
+    assert scores(references) == alone
+    assert scores(references[::-1]) == alone
+
+
+def test_a_program_keeps_its_own_modules_and_a_model_gets_none_of_them(write, tmp_path, monkeypatch):
+    text = "import helper\ndef build():\n    helper.FACTOR = 5\n    return lambda source, _: helper.scaled(source)\n"
+    path = write("a", mine=text, helper=helper(2))
+    monkeypatch.syspath_prepend(str(tmp_path / "a"))
+    own = importlib.import_module("helper")
+    own.FACTOR = 7
+    candidate = open_candidate(path, "cpu")
+    assert torch.equal(predict(candidate, BATCH), 5 * BATCH.source)
+    assert sys.modules["helper"] is own
+    assert own.FACTOR == 7
+    with candidate.its_modules():
+        assert importlib.import_module("helper").FACTOR == 5
+    assert sys.modules["helper"] is own
+
+
+def test_modules_beside_no_model_are_each_models_own_too(write, tmp_path):
+    write("shared", common=helper(2))
+    sys.path.append(str(tmp_path / "shared"))
+    text = "import common\n{}def build():\n    return lambda source, _: common.scaled(source)\n"
+    first = open_candidate(write("a", mine=text.format("common.FACTOR = 5\n")), "cpu")
+    second = open_candidate(write("b", mine=text.format("")), "cpu")
+    assert [float(predict(each, BATCH)[0, 0, 0]) for each in (first, second)] == [5.0, 2.0]
+
+
+def test_what_is_installed_or_compiled_is_shared_by_all_models(write):
+    text = (
+        "import yaml\nfrom pdebench_fm import errors\nyaml.opened = getattr(yaml, 'opened', 0) + 1\n"
+        "def build():\n    return lambda source, _: source\n"
+    )
+    path = write("a", mine=text)
+    yaml = importlib.import_module("yaml")
+    for times in (1, 2):
+        open_candidate(path, "cpu")
+        assert yaml.opened == times
+    del yaml.opened
 
 
 def test_a_file_that_the_programs_own_hides_is_refused(write, tmp_path, monkeypatch):
