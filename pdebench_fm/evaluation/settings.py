@@ -9,6 +9,7 @@ from typing import Any, TypedDict
 from pdebench_fm.errors import UsageError, unknown_name
 from pdebench_fm.protocol.methods import PROTOCOL_METHOD, AdaptFunction, Method, method_of
 from pdebench_fm.protocol.tracks import SEEDS, Track, find_track
+from pdebench_fm.results.fields import MOST_CELLS
 
 
 class SettingWords(TypedDict, total=False):
@@ -49,7 +50,8 @@ class RunSettings:
     threads: int = 1
 
 
-_MOST_THREADS = 1024  # more than the system gives would end the process
+# `suite.plan` looks at the cells of a result; more threads than the system gives would end the process
+_MOST = {"seeds": MOST_CELLS, "threads": 1024}
 _TRUTH = {"scratch": (True, False), "deterministic": (True, False, None)}
 
 
@@ -72,9 +74,9 @@ def settings_of(shots: object = 0, **words: Any) -> RunSettings:
         if name in words and not any(words[name] is value for value in allowed):
             right = " or ".join(map(str, allowed))
             raise UsageError(f"{name} must be {right}, not {words[name]!r}")
-    for name, most in (("seeds", None), ("threads", _MOST_THREADS)):  # `suite.plan` knows how many seeds there can be
+    for name in ("seeds", "threads"):
         if name in words:
-            words[name] = positive(name, words[name], most=most)
+            words[name] = positive(name, words[name], most=_MOST[name])
     numbers = tuple(sorted(set(_numbers(shots))))
     if not numbers:
         raise UsageError("an evaluation needs at least one model, one task and one number of shots")

@@ -120,10 +120,10 @@ def _check_room(candidate: Candidate, suite: Suite) -> None:
     room = MOST_CELLS - (len(runs) - adapted)
     if adapted * seeds > room:
         most = room // adapted
-        instead = f"ask for at most {most} seed{'s' if most > 1 else ''}" if most else "ask for fewer numbers of shots"
+        wrong = f"seeds must be at most {most}, not {seeds}" if most else f"{adapted} adaptations are too many"
         raise UsageError(
-            f"{candidate.name} would be adapted {adapted * seeds} times ({adapted} starts and numbers of shots, "
-            f"{seeds} seed{'s' if seeds > 1 else ''} each), and a result holds {MOST_CELLS} scores: {instead}"
+            f"{wrong}: {candidate.name} is adapted with {adapted} starts and numbers of shots, {seeds} times each, and "
+            f"a result holds {MOST_CELLS} scores"
         )
 
 

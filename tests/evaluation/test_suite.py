@@ -21,6 +21,7 @@ from pdebench_fm.models.candidate import Candidate
 from pdebench_fm.models.candidates import candidate_of
 from pdebench_fm.protocol.names import shots_list, split_list, task_names
 from pdebench_fm.protocol.task import load_task
+from pdebench_fm.results.merging import may_merge
 
 
 def test_names_stand_for_tasks():
@@ -68,11 +69,12 @@ FRESH = {"fresh": lambda _: nn.Linear(2, 2)}
         (
             [8],
             501,
-            r"m would be adapted 1002 times \(2 starts and .*, 501 seeds each\).*at most 500 seeds",
+            "at most 500, not 501: m is adapted with 2 starts and numbers of shots, 501 times each, and a result",
         ),
-        ([0, 8], 500, r"adapted 1000 times .*a result holds 1000 scores: ask for at most 499 seeds"),
-        ([8, 32], 10**18, "at most 250 seeds"),
-        (range(1, 502), 1, r"adapted 1002 times .*1 seed each\).*ask for fewer numbers of shots"),
+        ([0, 8], 500, "seeds must be at most 499, not 500"),
+        ([8, 32], 251, "seeds must be at most 250, not 251"),
+        (8, 1001, "seeds must be at most 1000, not 1001"),
+        (range(1, 502), 1, "1002 adaptations are too many: m is adapted with 1002 starts"),
     ],
 )
 def test_more_seeds_than_a_result_holds_are_refused_before_anything_is_computed(shots, seeds, words):
@@ -81,7 +83,7 @@ def test_more_seeds_than_a_result_holds_are_refused_before_anything_is_computed(
 
 
 @pytest.mark.parametrize(
-    ("shots", "seeds", "scratch", "cells"), [([8], 500, True, 1000), ([0, 8], 999, False, 1000), (0, 10**9, True, 1)]
+    ("shots", "seeds", "scratch", "cells"), [([8], 500, True, 1000), ([0, 8], 999, False, 1000), (0, 1000, True, 1)]
 )
 def test_as_many_seeds_as_a_result_holds_are_planned(shots, seeds, scratch, cells):
     task = load_task("poisson-ood/medium")
@@ -340,7 +342,28 @@ def sharing(tmp_path):
     torch.nn.functional.gelu = gelu
 
 
-def test_a_model_that_changes_another_by_being_opened_is_not_evaluated_beside_it(sharing, small_task):
+@pytest.mark.parametrize("order", [["plain", "changing"], ["changing", "plain"]])
+def test_a_model_that_changes_a_module_is_scored_as_alone_beside_one_that_imports_it(sharing, small_task, order):
+    together = evaluate_suite([f"{sharing}:{name}" for name in order], [small_task()], track="lite")
+    for name, evaluation in zip(order, together, strict=True):
+        (alone,) = evaluate_suite(f"{sharing}:{name}", [small_task()], track="lite")
+        assert alone.samples.equals(evaluation.samples)
+        assert may_merge(alone.result, evaluation.result)
+    assert not together[0].samples.equals(together[1].samples)
+
+
+def test_a_model_that_changes_a_shared_module_is_not_evaluated_beside_one_that_uses_it(
+    sharing, small_task, tmp_path, monkeypatch
+):
+    helper = tmp_path / "site-packages" / "installed_helper.py"
+    helper.parent.mkdir()
+    helper.write_text("GAINS = [1.0]\n")
+    monkeypatch.syspath_prepend(str(helper.parent))
+    text = SHARING.format(helper="installed_helper").replace("helper.GAIN = 3.0", "helper.GAINS[0] = 3.0")
+    sharing.write_text(
+        text.replace("helper.GAIN *", "gains()[0] *")
+        + "\nfrom installed_helper import GAINS\ndef gains():\n    return GAINS\n"
+    )
     with pytest.raises(UsageError, match="plain is no longer the same since the others were opened"):
         evaluate_suite([f"{sharing}:plain", f"{sharing}:changing"], [small_task()], track="lite")
 
