@@ -49,9 +49,10 @@ class CellCache:
             scores = read_limited(self._path(key, "parquet"), rows * ROW_BYTES + MiB)
             if key_of(entry.inputs) != key or hashlib.sha256(scores).hexdigest() != entry.scores_sha256:
                 return None
-            if pq.read_metadata(pa.BufferReader(scores)).num_rows != rows:
-                return None
-            table = pq.read_table(pa.BufferReader(scores), columns=list(METRIC_NAMES))
+            with pq.ParquetFile(pa.BufferReader(scores)) as file:
+                if not _is_plain(file.metadata, rows):
+                    return None
+                table = file.read(columns=list(METRIC_NAMES), use_threads=False)
         except (OSError, ValidationError, pa.ArrowException, PdefmError):
             return None
         scored = Scored({name: table.column(name).to_numpy() for name in METRIC_NAMES}, entry.provenance)
@@ -68,7 +69,8 @@ class CellCache:
             return
         key = key_of(inputs)
         buffer = pa.BufferOutputStream()
-        pq.write_table(pa.table({name: pa.array(scored.errors[name]) for name in METRIC_NAMES}), buffer)
+        columns = {name: pa.array(scored.errors[name]) for name in METRIC_NAMES}
+        pq.write_table(pa.table(columns), buffer, compression="none", use_dictionary=False)
         scores = buffer.getvalue().to_pybytes()
         entry = _Entry.model_validate(
             {
@@ -83,3 +85,15 @@ class CellCache:
 
     def _path(self, key: str, suffix: str) -> Path:
         return self.folder / "cells" / key[:2] / f"{key}.{suffix}"
+
+
+def _is_plain(held: pq.FileMetaData, rows: int) -> bool:
+    """Return whether a file has so many numbers in each column and cannot unfold to more, as it is not compressed."""
+    groups = [held.row_group(index) for index in range(held.num_row_groups)]
+    columns = [group.column(index) for group in groups for index in range(group.num_columns)]
+    return (
+        held.num_rows == rows == sum(group.num_rows for group in groups)
+        and held.schema.names == list(METRIC_NAMES)
+        and all(held.schema.column(i).max_repetition_level == 0 for i in range(held.num_columns))
+        and all((column.physical_type, column.compression) == ("DOUBLE", "UNCOMPRESSED") for column in columns)
+    )

@@ -1,10 +1,14 @@
 """What is kept is found again for the same cell, and for no other one, whatever has happened to its files."""
 
+import hashlib
+import io
 import json
 import shutil
+import tracemalloc
 from dataclasses import dataclass
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
@@ -96,6 +100,77 @@ def test_files_that_are_not_this_cells_are_not_taken_for_it(mishap, two_cells):
     mishap(*files)
     assert cache.load(first) is None
     assert cache.load(second) is not None
+
+
+def resealed(files, content):
+    """Put other scores in a cell's place, with the digest that makes them its own."""
+    files["parquet"].write_bytes(content)
+    entry = json.loads(files["json"].read_text())
+    entry["scores_sha256"] = hashlib.sha256(content).hexdigest()
+    files["json"].write_text(json.dumps(entry))
+
+
+def parquet(columns, **options):
+    sink = io.BytesIO()
+    pq.write_table(columns if isinstance(columns, pa.Table) else pa.table(columns), sink, **options)
+    return sink.getvalue()
+
+
+USUAL = pa.default_memory_pool()
+COUNTED = pa.proxy_memory_pool(USUAL)  # which knows how much was ever taken from it
+BOMBS = {
+    "a column of words": lambda rows: {
+        **dict.fromkeys(METRIC_NAMES[1:], [1.0] * rows),
+        METRIC_NAMES[0]: ["0" * (2 << 20)] * rows,
+    },
+    "a column of lists": lambda rows: {
+        **dict.fromkeys(METRIC_NAMES[1:], [1.0] * rows),
+        METRIC_NAMES[0]: [np.zeros(1 << 18)] * rows,
+    },
+    "a column too many": lambda rows: {**dict.fromkeys(METRIC_NAMES, [1.0] * rows), "more": ["0" * (2 << 20)] * rows},
+}
+
+
+@pytest.mark.parametrize("bomb", BOMBS)
+def test_a_small_file_that_unfolds_to_a_large_one_is_not_unfolded(two_cells, bomb):
+    cache, (cell, _), (files, _) = two_cells
+    content = parquet(BOMBS[bomb](16), compression="zstd", use_dictionary=False)
+    assert len(content) < 1 << 20 < 16 << 20 < pq.read_metadata(io.BytesIO(content)).row_group(0).total_byte_size
+    resealed(files, content)
+    pa.set_memory_pool(COUNTED)
+    try:
+        assert cache.load(cell) is None
+    finally:
+        pa.set_memory_pool(USUAL)
+    assert COUNTED.max_memory() < 4 << 20
+
+
+@pytest.mark.parametrize("end", ["json", "parquet"])
+def test_a_file_that_is_too_large_for_a_cell_is_not_read(two_cells, end):
+    cache, (cell, other), (files, _) = two_cells
+    with files[end].open("r+b") as file:
+        file.truncate(3 << 30)  # of zeros, which take no room on the disk
+    tracemalloc.start()
+    assert cache.load(cell) is None
+    assert tracemalloc.get_traced_memory()[1] < 10 << 20
+    tracemalloc.stop()
+    assert cache.load(other) is not None
+
+
+@pytest.mark.parametrize("rows", [15, 17])
+def test_scores_of_another_number_of_rows_are_not_taken(two_cells, rows):
+    cache, (cell, _), (files, _) = two_cells
+    resealed(files, parquet(dict.fromkeys(METRIC_NAMES, [1.0] * rows), compression="none"))
+    assert cache.load(cell) is None
+
+
+def test_compressed_scores_are_not_taken_even_if_they_are_right(two_cells):
+    cache, (cell, _), (files, _) = two_cells
+    table = pq.read_table(files["parquet"])
+    resealed(files, parquet(table, compression="none"))
+    assert cache.load(cell) is not None
+    resealed(files, parquet(table, compression="zstd"))
+    assert cache.load(cell) is None
 
 
 class Pointwise(nn.Module):
