@@ -82,8 +82,9 @@ class TableCell:
     @property
     def mean_metrics(self) -> Metrics:
         """Every metric, averaged over the seeds."""
-        seeds = [cell.metrics.model_dump() for cell in self.entry.result.cells_of(self.run)]
-        return Metrics(**{name: sum(s[name] for s in seeds) / len(seeds) for name in Metrics.model_fields})
+        seeds = [cell.metrics for cell in self.entry.result.cells_of(self.run)]
+        means = {name: sum(getattr(each, name) for each in seeds) / len(seeds) for name in Metrics.model_fields}
+        return Metrics.model_construct(**means)  # means of what was checked
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,7 @@ from pdebench_fm.leaderboard.board import (
 )
 from pdebench_fm.leaderboard.efficiency import Needed, comparisons
 from pdebench_fm.leaderboard.store import Entry, Skipped, load
+from pdebench_fm.memory import no_garbage_sought
 from pdebench_fm.models.sizes import rounded_count
 from pdebench_fm.physics import REGIMES, SYSTEMS
 from pdebench_fm.protocol.standard_rows import STANDARD_TEST_ROWS
@@ -62,15 +63,16 @@ def build_site(root: Path, out: Path, on_note: Callable[[str], None] = lambda _n
     _check_destination(out)
     page = out / PAGE
     skipped: list[Skipped] = []
-    entries = load(root, skipped.append)
-    for file in skipped:
-        on_note(f"left out: {file.reason}")
-    with (
-        folder_lock(out),
-        atomic_path(page) as temporary,
-        temporary.open("w", encoding="utf-8", newline="\n") as opened,
-    ):
-        opened.writelines(_pieces(entries, skipped))  # which together would take ten times the page's size in memory
+    with no_garbage_sought():
+        entries = load(root, skipped.append)
+        for file in skipped:
+            on_note(f"left out: {file.reason}")
+        with (
+            folder_lock(out),
+            atomic_path(page) as temporary,
+            temporary.open("w", encoding="utf-8", newline="\n") as opened,
+        ):
+            opened.writelines(_pieces(entries, skipped))  # together they would take ten times the page's size in memory
     return page
 
 

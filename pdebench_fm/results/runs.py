@@ -1,6 +1,7 @@
 """Runs, derived from cells and their per-sample scores: means, intervals, and the score by value of the parameter."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from operator import attrgetter
 
 import numpy as np
 import pyarrow as pa
@@ -13,8 +14,10 @@ from pdebench_fm.protocol.tracks import Start
 from pdebench_fm.results.contamination import Contamination, contamination_of
 from pdebench_fm.results.intervals import interval_of_mean
 from pdebench_fm.results.result import (
+    AGREEMENT,
     CellRecord,
     DatasetRecord,
+    Metrics,
     ModelRecord,
     ParameterScore,
     Result,
@@ -50,24 +53,24 @@ def check_derived(result: Result, samples: pa.Table, where: str) -> None:
     """
     if not result.cells:
         return
-    columns = {name: samples.column(name).to_numpy().reshape(-1, result.test_rows) for name in METRIC_NAMES}
-    for cell, expected in zip(result.cells, _summaries(columns), strict=True):
-        for field, right in expected.items():
-            found = getattr(cell.metrics, field)
-            if not agree(found, right):
-                name = f"{cell.start}, {cell.shots} shots, seed {cell.seed}"
-                raise PdefmError(f"{where} is not a valid result: {field} of {name} is {found!r}, not {right!r}")
-    parameters = samples.column("parameter").to_numpy()[: result.test_rows]
+    rows = result.test_rows
+    errors = np.stack([samples.column(name).to_numpy() for name in METRIC_NAMES])
+    errors = errors.reshape(len(METRIC_NAMES), -1, rows)
+    _check_metrics(result, errors, where)
+    headline_errors = errors[METRIC_NAMES.index("relative_l2")]
+    of_run = _by_run(result.cells)
+    ends = _intervals([headline_errors[indices] for indices in of_run])
+    discrete, parameters = _is_discrete(result.dataset), samples.column("parameter").to_numpy()[:rows]
     _check_shares(result, parameters, where)
-    derived = _runs(result.cells, columns["relative_l2"], parameters, result.dataset)
-    for given, due in zip(result.runs, derived, strict=True):
-        name = f"{given.start}, {given.shots} shots"
-        for field in ("interval_low", "interval_high"):
-            found, right = getattr(given.summary, field), getattr(due.summary, field)
+    for run, indices, interval in zip(result.runs, of_run, ends, strict=True):
+        name = f"{run.start}, {run.shots} shots"
+        for field, right in zip(("interval_low", "interval_high"), interval, strict=True):
+            found = getattr(run.summary, field)
             if not agree(found, right):
                 raise PdefmError(f"{where} is not a valid result: {field} of {name} is {found!r}, not {right!r}")
-        known = bool(due.by_parameter) or not given.by_parameter
-        if known and not _alike(given.by_parameter, due.by_parameter):
+        due = _by_parameter(headline_errors[indices], parameters) if discrete else ()
+        known = bool(due) or not run.by_parameter
+        if known and not _alike(run.by_parameter, due):
             raise PdefmError(f"{where} is not a valid result: by_parameter of {name} is not what the samples give")
 
 
@@ -88,16 +91,44 @@ def _check_shares(result: Result, parameters: NDArray[np.float64], where: str) -
             )
 
 
-def _summaries(columns: Mapping[str, NDArray[np.float64]]) -> list[dict[str, float]]:
-    """Return the metrics of every cell as `summarise` does, to `AGREEMENT`, all cells at once.
+_METRICS = tuple(Metrics.model_fields)
+_VALUES = attrgetter(*_METRICS)
 
-    Args:
-        columns: errors by metric, (cells, rows).
-    """
-    summaries = {f"{name}_mean": values.mean(axis=1).tolist() for name, values in columns.items()}
-    median, high = np.quantile(columns["relative_l2"], [0.5, 0.95], axis=1).tolist()
-    summaries |= {"relative_l2_median": median, "relative_l2_p95": high}
-    return [dict(zip(summaries, values, strict=True)) for values in zip(*summaries.values(), strict=True)]
+
+def _check_metrics(result: Result, errors: NDArray[np.float64], where: str) -> None:
+    """Hold the metrics of every cell to the errors, (metrics, cells, rows), to `AGREEMENT`, all cells at once."""
+    means = dict(zip((f"{name}_mean" for name in METRIC_NAMES), errors.mean(axis=2), strict=True))
+    median, high = np.quantile(errors[METRIC_NAMES.index("relative_l2")], [0.5, 0.95], axis=1)
+    derived = means | {"relative_l2_median": median, "relative_l2_p95": high}
+    due = np.stack([derived[name] for name in _METRICS], axis=1)
+    given = np.array([_VALUES(cell.metrics) for cell in result.cells])
+    wrong = ~(np.abs(given - due) <= AGREEMENT * np.maximum(given, due))
+    if wrong.any():
+        i, j = np.argwhere(wrong)[0].tolist()
+        cell, field = result.cells[i], _METRICS[j]
+        name = f"{cell.start}, {cell.shots} shots, seed {cell.seed}"
+        found, right = float(given[i, j]), float(due[i, j])
+        raise PdefmError(f"{where} is not a valid result: {field} of {name} is {found!r}, not {right!r}")
+
+
+def _intervals(runs: Sequence[NDArray[np.float64]]) -> list[tuple[float, float]]:
+    """Return the ends of the interval of each run, with errors (seeds, rows); those of as many seeds at once."""
+    by_seeds: dict[int, list[int]] = {}
+    for i, errors in enumerate(runs):
+        by_seeds.setdefault(len(errors), []).append(i)
+    found: dict[int, tuple[float, float]] = {}
+    for alike in by_seeds.values():
+        low, high = interval_of_mean(np.stack([runs[i] for i in alike]))
+        found |= dict(zip(alike, zip(low.tolist(), high.tolist(), strict=True), strict=True))
+    return [found[i] for i in range(len(runs))]
+
+
+def _by_run(cells: Sequence[CellRecord]) -> list[list[int]]:
+    """Return which cells each run consists of, in the order of the cells."""
+    settings: dict[tuple[Start, int], list[int]] = {}
+    for i, cell in enumerate(cells):
+        settings.setdefault((cell.start, cell.shots), []).append(i)
+    return list(settings.values())
 
 
 def _runs(
@@ -107,13 +138,10 @@ def _runs(
     dataset: DatasetRecord,
 ) -> tuple[Run, ...]:
     """Return the runs of cells with these errors, (cells, rows), on rows with these parameters, (rows,)."""
-    settings: dict[tuple[Start, int], list[int]] = {}
-    for i, cell in enumerate(cells):
-        settings.setdefault((cell.start, cell.shots), []).append(i)
     discrete = _is_discrete(dataset)
     return tuple(
-        _run([cells[i] for i in of_run], errors[of_run], parameters if discrete else None)
-        for of_run in settings.values()
+        _run([cells[i] for i in indices], errors[indices], parameters if discrete else None)
+        for indices in _by_run(cells)
     )
 
 

@@ -37,6 +37,7 @@ _PIECE_ROWS = 65_536  # read at once
 _LONGEST_WORD = 16  # letters, of which "pretrained" has ten
 _KEY_NAMES = ("start", "shots", "seed")  # of a cell
 _NAMES = SCHEMA.names.index("parameter")  # the columns before it name the cell and the row
+_REPEATED = SCHEMA.names[: _NAMES + 1]  # from row to row, or from cell to cell
 _NONE = SCHEMA.empty_table()
 
 
@@ -89,7 +90,7 @@ def samples_table(scored: Iterable[CellScores]) -> pa.Table:
 def write_samples(table: pa.Table, path: Path) -> None:
     """Write a table of per-sample scores atomically; raises a `PdefmError` if that fails."""
     with atomic_path(path) as temporary:
-        pq.write_table(table, temporary)
+        pq.write_table(table, temporary, use_dictionary=_REPEATED)  # no two errors are the same
 
 
 def read_samples(path: Path) -> pa.Table:
@@ -174,17 +175,20 @@ def _pieces(path: Path, least: int = 0) -> Iterator[pa.Table]:
     try:
         # A word stays in the file's dictionary: there it lies once, however many rows repeat it. Of a small file,
         # reading ahead would take most of the time.
-        with pq.ParquetFile(path, read_dictionary=["start"], pre_buffer=False) as file:
-            _check_header(path, file, least)
+        with (
+            pa.OSFile(str(path)) as source,
+            pq.ParquetFile(source, read_dictionary=["start"], pre_buffer=False) as file,
+        ):
+            _check_header(path, file, source.size(), least)
             for batch in file.iter_batches(_PIECE_ROWS, use_threads=False):
-                yield _checked(path, pa.Table.from_batches([batch]))
+                yield _checked(path, batch)
     except (OSError, pa.ArrowException, ValueError, MemoryError) as error:
         reason = " ".join(str(error).split())[:200]
         raise PdefmError(f"{path} cannot be read as Parquet ({reason})") from error
 
 
-def _check_header(path: Path, file: pq.ParquetFile, least: int) -> None:
-    """Check what a file says of itself before its rows are read."""
+def _check_header(path: Path, file: pq.ParquetFile, size: int, least: int) -> None:
+    """Check what a file of so many bytes says of itself before its rows are read."""
     schema = pa.schema([_as_word(field) for field in file.schema_arrow])
     if not schema.equals(SCHEMA):
         names = ", ".join(schema.names)
@@ -196,20 +200,20 @@ def _check_header(path: Path, file: pq.ParquetFile, least: int) -> None:
         raise PdefmError(f"{path} has {rows:,} rows, fewer than the {least:,} scores that its result states")
     groups = [file.metadata.row_group(index) for index in range(file.metadata.num_row_groups)]
     unfolded = sum(group.total_byte_size for group in groups)
-    if max(unfolded, path.stat().st_size) > rows * ROW_BYTES + MiB:
+    if max(unfolded, size) > rows * ROW_BYTES + MiB:
         raise PdefmError(
             f"{path} is not one of {rows:,} per-sample scores: its columns take {in_bytes(unfolded)}, more than "
             f"{ROW_BYTES} bytes a row"
         )
 
 
-def _checked(path: Path, piece: pa.Table) -> pa.Table:
+def _checked(path: Path, piece: pa.RecordBatch) -> pa.Table:
     """Return a piece in the columns' own types, after a look at the words in it."""
-    words = piece.column("start").combine_chunks()
+    words, *numbers = piece.columns
     longest = pc.max(pc.binary_length(words.dictionary)).as_py() or 0
     if longest > _LONGEST_WORD or any(column.null_count for column in piece.columns):
         raise PdefmError(f"{path} does not hold per-sample scores: it has empty values, or words where none belong")
-    return piece.cast(SCHEMA)
+    return pa.Table.from_arrays([words.cast(SCHEMA.field("start").type), *numbers], schema=SCHEMA)
 
 
 def _as_word(field: pa.Field) -> pa.Field:
@@ -260,17 +264,20 @@ def _cells_in(table: pa.Table) -> tuple[pa.Table, dict[CellKey, tuple[int, int]]
 
 def _begins(table: pa.Table) -> NDArray[np.int64]:
     """Return the rows that are of another cell than the ones before them; the first is."""
-    start = table.column("start").combine_chunks().dictionary_encode().indices.to_numpy()
-    named = (start, table.column("shots").to_numpy(), table.column("seed").to_numpy())
-    changed = np.logical_or.reduce([column[1:] != column[:-1] for column in named])
+    start = table.column("start").combine_chunks()
+    changed = pc.not_equal(start[1:], start[:-1]).to_numpy(zero_copy_only=False)
+    for name in _KEY_NAMES[1:]:
+        column = table.column(name).to_numpy()
+        changed = changed | (column[1:] != column[:-1])
     return np.append(0, np.flatnonzero(changed) + 1)
 
 
 def _places(table: pa.Table, begins: NDArray[np.int64]) -> dict[CellKey, tuple[int, int]]:
     """Return where the rows of each cell begin and end."""
-    first = table.select(SCHEMA.names[: _NAMES - 1]).take(pa.array(begins)).to_pydict()
-    ends = [*begins[1:].tolist(), table.num_rows]
-    return dict(zip(zip(*first.values(), strict=True), zip(begins.tolist(), ends, strict=True), strict=True))
+    start = table.column("start").combine_chunks()
+    named = (table.column(name).to_numpy()[begins].tolist() for name in _KEY_NAMES[1:])
+    first = zip((start[i].as_py() for i in begins.tolist()), *named, strict=True)
+    return dict(zip(first, pairwise([*begins.tolist(), table.num_rows]), strict=True))
 
 
 def _what_cannot_be(table: pa.Table, rows: int) -> str:
@@ -281,8 +288,8 @@ def _what_cannot_be(table: pa.Table, rows: int) -> str:
     if not np.isfinite(table.column("parameter").to_numpy()).all():
         return "a parameter is not finite"
     low, high = SAMPLE_ERRORS
-    for name in METRIC_NAMES:
-        values = table.column(name).to_numpy()
-        if not ((values == 0.0) | ((values >= low) & (values <= high))).all():
-            return f"{name} should be 0, or from {low} to {high}, everywhere"
+    values = np.stack([table.column(name).to_numpy() for name in METRIC_NAMES])
+    possible = ((values == 0.0) | ((values >= low) & (values <= high))).all(axis=1)
+    if not possible.all():
+        return f"{METRIC_NAMES[int(possible.argmin())]} should be 0, or from {low} to {high}, everywhere"
     return ""
