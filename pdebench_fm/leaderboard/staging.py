@@ -5,6 +5,7 @@ process that ends before the rename leaves nothing that counts; after one that e
 write or to read, moves the rest.
 """
 
+import os
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -103,12 +104,13 @@ def _is_pending(root: Path) -> bool:
     return (root / _ACCEPTED).exists()
 
 
-def _versions(root: Path) -> dict[Path, tuple[int, int]]:
+def _versions(root: Path) -> dict[str, tuple[int, int]]:
     """Return what tells whether a file of the rows was replaced."""
     versions = {}
-    for path in (root / "results").rglob("*"):
-        with suppress(FileNotFoundError):
-            state = path.stat()
-            if not path.is_dir():
-                versions[path] = (state.st_ino, state.st_mtime_ns)
+    for folder, _, names in os.walk(root / "results"):
+        for name in names:
+            place = os.path.join(folder, name)  # noqa: PTH118 (of many files, paths as objects take most of the time)
+            with suppress(FileNotFoundError):
+                state = os.stat(place)  # noqa: PTH116
+                versions[place] = (state.st_ino, state.st_mtime_ns)
     return versions

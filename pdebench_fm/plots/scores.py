@@ -7,11 +7,13 @@ from datetime import datetime
 from pathlib import Path
 
 from pdebench_fm.data.catalogue import Task, find_task
-from pdebench_fm.errors import UsageError
+from pdebench_fm.errors import PdefmError, UsageError
 from pdebench_fm.physics import SYSTEMS
 from pdebench_fm.plots.selection import Found, Selection, find_results
 from pdebench_fm.protocol.standard_rows import is_standard
 from pdebench_fm.protocol.tracks import Start, find_track
+from pdebench_fm.results.evaluation import Evaluation, read_evaluation
+from pdebench_fm.results.merging import conflicts, identity, may_merge
 from pdebench_fm.results.result import ModelRecord, Result, Run, Summary
 
 
@@ -70,16 +72,17 @@ class Scores:
 def read_scores(paths: Iterable[Path], selection: Selection) -> Scores:
     """Read the scores of result files.
 
-    Left out, with a note each: files that are not valid results of known tasks; runs with failed seeds, as the rest
-    would be no fair sample; results of an older protocol, or scored on other test rows than most results of their task;
-    older results of the same model; errors of exactly 0, which a logarithmic axis does not have.
+    Results of one model that can be one are merged. Left out, with a note each: files that are not valid results of
+    known tasks; runs with failed seeds, as the rest would be no fair sample; results of an older protocol, or scored on
+    other test rows than most results of their task; of a model's results that contradict each other, all but the
+    newest; errors of exactly 0, which a logarithmic axis does not have.
 
     Raises:
         UsageError: nothing is left; and as `find_results` does.
         PdefmError: no file is a valid result.
     """
     notes: list[str] = []
-    found = _newest(_comparable(find_results(paths, selection, notes), notes), notes)
+    found = _one_each(_comparable(find_results(paths, selection, notes), notes), notes)
     names = _names(found)
     entries = [
         Score(
@@ -134,15 +137,42 @@ def _comparable(found: Sequence[Found], notes: list[str]) -> list[Found]:
     return kept
 
 
-def _newest(found: Sequence[Found], notes: list[str]) -> list[Found]:
-    """Return one result for each model, way of adapting and task."""
-    newest: dict[tuple[object, ...], Found] = {}
-    for each in sorted(found, key=lambda each: each.result.date):
-        key = (*_identity(each.result), each.result.task)
-        if key in newest and newest[key].result != each.result:
-            notes.append(f"{_subject(each.result)}: {newest[key].path} left out, {each.path} is newer")
-        newest[key] = each
-    return list(newest.values())
+def _one_each(found: Sequence[Found], notes: list[str]) -> list[Found]:
+    """Return one result for each model, way of adapting and task: the union of those that can be one, else the newest."""
+    groups: dict[tuple[object, ...], list[Found]] = defaultdict(list)
+    for each in sorted(found, key=lambda each: each.result.date, reverse=True):
+        groups[*_identity(each.result), each.result.task].append(each)
+    return [_merged(newest, older, notes) for newest, *older in groups.values()]
+
+
+def _merged(newest: Found, older: Sequence[Found], notes: list[str]) -> Found:
+    """Return the union of results of a model on a task; a note names each that cannot be one with the newest."""
+    union: Evaluation | None = None
+    for each in older:
+        kept = union.result if union else newest.result
+        if each.result == newest.result:
+            continue
+        reason = _contradiction(kept, each.result)
+        if not reason:
+            try:
+                union = (union or read_evaluation(newest.path)).merged_with(read_evaluation(each.path))
+            except PdefmError as error:
+                reason = f"they cannot be merged: {error}"
+        if reason:
+            notes.append(f"{_subject(each.result)}: {each.path} left out, {newest.path} is newer and {reason}")
+    return Found(newest.path, union.result) if union else newest
+
+
+def _contradiction(kept: Result, other: Result) -> str:
+    """Return what keeps two results of a model on a task from being one; "" if nothing does."""
+    if not may_merge(kept, other):
+        theirs = identity(other)
+        differing = [name for name, value in identity(kept).items() if value != theirs[name]]
+        return f"differs in {' and '.join(differing) or 'scores'}"
+    if against := conflicts(kept, other):
+        cell = against[0]
+        return f"has another score for {cell.start}, {cell.shots} shots, seed {cell.seed}"
+    return ""
 
 
 def _sound_runs(result: Result, selection: Selection, notes: list[str]) -> list[Run]:
@@ -183,7 +213,7 @@ def _names(found: Sequence[Found]) -> dict[tuple[object, ...], str]:
     """Return what each model with its method is called, no longer than is needed to tell them apart."""
     identities = {_identity(each.result): each.result for each in found}
     names = {}
-    for identity, result in identities.items():
+    for key, result in identities.items():
         model = result.model
         others = [r.model for r in identities.values() if r.model.model_id == model.model_id]
         name = model.model_id
@@ -191,7 +221,7 @@ def _names(found: Sequence[Found]) -> dict[tuple[object, ...], str]:
             name += f"@{(model.revision or 'local')[:12]}"
         if len({other.weights_sha256 for other in others if other.revision == model.revision}) > 1:
             name += f" ({(model.weights_sha256 or 'no weights')[:8]})"
-        names[identity] = name + _method_in_words(result, identities.values())
+        names[key] = name + _method_in_words(result, identities.values())
     return names
 
 

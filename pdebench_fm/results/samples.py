@@ -253,31 +253,35 @@ def _cells_in(table: pa.Table) -> tuple[pa.Table, dict[CellKey, tuple[int, int]]
     """Return the rows with those of each cell together, in the order of the test split, and where each cell's are."""
     if not table.num_rows:
         return table, {}
-    begins = _begins(table)
-    places = _places(table, begins)
-    descents = np.flatnonzero(np.diff(table.column("index").to_numpy()) <= 0) + 1
-    if len(places) < len(begins) or not np.isin(descents, begins).all():
+    changed = _changed(table)
+    places = _places(table, changed)
+    index = table.column("index").to_numpy()
+    descends = index[1:] <= index[:-1]
+    if len(places) <= np.count_nonzero(changed) or (descends & ~changed).any():
         table = table.sort_by([(name, "ascending") for name in SCHEMA.names[:_NAMES]])
-        places = _places(table, _begins(table))
+        places = _places(table, _changed(table))
     return table, places
 
 
-def _begins(table: pa.Table) -> NDArray[np.int64]:
-    """Return the rows that are of another cell than the ones before them; the first is."""
+def _changed(table: pa.Table) -> NDArray[np.bool_]:
+    """Return for each row but the first whether it is of another cell than the one before it, (rows - 1,)."""
     start = table.column("start").combine_chunks()
     changed = pc.not_equal(start[1:], start[:-1]).to_numpy(zero_copy_only=False)
     for name in _KEY_NAMES[1:]:
         column = table.column(name).to_numpy()
         changed = changed | (column[1:] != column[:-1])
-    return np.append(0, np.flatnonzero(changed) + 1)
+    found: NDArray[np.bool_] = changed
+    return found
 
 
-def _places(table: pa.Table, begins: NDArray[np.int64]) -> dict[CellKey, tuple[int, int]]:
+def _places(table: pa.Table, changed: NDArray[np.bool_]) -> dict[CellKey, tuple[int, int]]:
     """Return where the rows of each cell begin and end."""
-    start = table.column("start").combine_chunks()
-    named = (table.column(name).to_numpy()[begins].tolist() for name in _KEY_NAMES[1:])
-    first = zip((start[i].as_py() for i in begins.tolist()), *named, strict=True)
-    return dict(zip(first, pairwise([*begins.tolist(), table.num_rows]), strict=True))
+    begins = [0, *(np.flatnonzero(changed) + 1).tolist()]
+    start, *numbers = (table.column(name) for name in _KEY_NAMES)
+    first = zip(
+        (start[i].as_py() for i in begins), *(each.to_numpy()[begins].tolist() for each in numbers), strict=True
+    )
+    return dict(zip(first, pairwise([*begins, table.num_rows]), strict=True))
 
 
 def _what_cannot_be(table: pa.Table, rows: int) -> str:

@@ -1,10 +1,11 @@
 """Which results a picture shows, what it leaves out, and what is refused before anything is written."""
 
+import re
 import sys
 from datetime import UTC, datetime
 
 import pytest
-from factories import DIGEST, make_dataset, make_model, make_result, make_run
+from factories import DIGEST, make_dataset, make_evaluation, make_model, make_result, make_run
 
 from pdebench_fm.cli import main
 from pdebench_fm.errors import PdefmError, UsageError
@@ -56,12 +57,58 @@ def test_tracks_are_never_mixed(keep, tmp_path):
         read_scores([folder / "0.json"], Selection(track="full"))
 
 
-def test_only_the_newest_of_two_results_of_a_model_is_shown(keep):
-    newer = make_result(runs=[make_run((0.3,), shots=0)], date=datetime(2026, 3, 1, tzinfo=UTC))
-    scores = read_scores([keep(newer, make_result())], Selection(shots=(0,)))
+@pytest.mark.parametrize("order", [1, -1])
+def test_results_of_one_model_in_several_files_are_drawn_as_one(tmp_path, order):
+    parts = [
+        [make_run((0.2,), shots=0), make_run((0.1, 0.12))],
+        [make_run((0.1, 0.12, 0.14))],
+        [make_run((0.05,), shots=32), make_run((0.3,), start="scratch")],
+    ]
+    for i, runs in enumerate(parts):
+        make_evaluation(runs=runs, date=datetime(2026, 1, 5 + order * i, tzinfo=UTC)).write(
+            tmp_path / f"{i}" / "r.json"
+        )
+    whole = make_evaluation(runs=[parts[0][0], parts[1][0], *parts[2]]).result
+    scores = read_scores([tmp_path], Selection())
+    assert {(score.start, score.shots): score.summary for score in scores.entries} == {
+        (run.start, run.shots): run.summary for run in whole.runs
+    }
+    assert scores.notes == ()
+
+
+CONTRADICTIONS = {
+    "another score": ({}, r"is newer and has another score for pretrained, 0 shots, seed 0"),
+    "other support sets": ({"dataset": make_dataset(train_rows=16)}, "is newer and differs in train"),
+    "another version of the data": ({"dataset": make_dataset(version="1.1.0")}, "is newer and differs in dataset"),
+    "nondeterministic": ({"deterministic": False}, "is newer and differs in deterministic"),
+}
+
+
+@pytest.mark.parametrize("how", CONTRADICTIONS)
+def test_of_two_results_of_a_model_that_contradict_each_other_the_newer_is_drawn_and_that_is_said(tmp_path, how):
+    changes, words = CONTRADICTIONS[how]
+    newer = make_evaluation(runs=[make_run((0.3,), shots=0)], date=datetime(2026, 3, 1, tzinfo=UTC), **changes)
+    newer.write(tmp_path / "newer.json")
+    make_evaluation().write(tmp_path / "older.json")
+    scores = read_scores([tmp_path], Selection(shots=(0,)))
     assert [score.summary.mean for score in scores.entries] == [0.3]
-    assert len(scores.notes) == 1
-    assert "is newer" in scores.notes[0]
+    (note,) = scores.notes
+    assert re.fullmatch(rf"fno-poisson-1m on poisson/in-domain: .*older\.json left out, .*newer\.json {words}", note)
+
+
+def test_results_without_their_samples_cannot_be_merged_and_that_is_said(keep):
+    newer = make_result(runs=[make_run((0.3,), shots=32)], date=datetime(2026, 3, 1, tzinfo=UTC))
+    scores = read_scores([keep(newer, make_result())], Selection())
+    assert [score.shots for score in scores.entries] == [32]
+    (note,) = scores.notes
+    assert "1.json left out" in note
+    assert "they cannot be merged: no per-sample scores at" in note
+
+
+def test_two_copies_of_one_result_are_one(keep):
+    scores = read_scores([keep(make_result(), make_result())], Selection())
+    assert [score.shots for score in scores.entries] == [0, 8]
+    assert scores.notes == ()
 
 
 def test_what_was_scored_on_other_rows_or_by_an_older_protocol_is_left_out_with_a_note(keep):
