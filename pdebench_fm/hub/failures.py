@@ -55,7 +55,7 @@ def explain(error: BaseException, name: str) -> str:
     if isinstance(error, HFValidationError):
         return f"{name!r} cannot be the name of a repository"
     if isinstance(error, OfflineModeIsEnabled):
-        return "the Hub is not reached while HF_HUB_OFFLINE is set"
+        return f"{name} is not looked for on the Hub while HF_HUB_OFFLINE is set"
     if "xet-write-token" in reason:
         return f"the Hub failed on {name} ({reason}): one without Xet storage needs HF_HUB_DISABLE_XET=1"
     return f"the Hub failed on {name} ({reason})"
