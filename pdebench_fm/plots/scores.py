@@ -138,7 +138,7 @@ def _comparable(found: Sequence[Found], notes: list[str]) -> list[Found]:
 
 
 def _one_each(found: Sequence[Found], notes: list[str]) -> list[Found]:
-    """Return one result for each model, way of adapting and task: the union of those that can be one, else the newest."""
+    """Return one result for each model, method and task: the union of those that can be one, else the newest."""
     groups: dict[tuple[object, ...], list[Found]] = defaultdict(list)
     for each in sorted(found, key=lambda each: each.result.date, reverse=True):
         groups[*_identity(each.result), each.result.task].append(each)
