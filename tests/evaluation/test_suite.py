@@ -10,15 +10,20 @@ from pdebench_fm.evaluation import cell as cells_module
 from pdebench_fm.evaluation import orders
 from pdebench_fm.evaluation import run as running
 from pdebench_fm.evaluation.cache import CellCache
-from pdebench_fm.evaluation.cell import cell_key
+from pdebench_fm.evaluation.cell import Cell, cell_key
 from pdebench_fm.evaluation.evaluate import evaluate_suite
+from pdebench_fm.evaluation.held import HeldTask
 from pdebench_fm.evaluation.progress import Pace
 from pdebench_fm.evaluation.run import run_suite
+from pdebench_fm.evaluation.scoring import adapted
+from pdebench_fm.evaluation.settings import settings_of
 from pdebench_fm.evaluation.suite import plan
 from pdebench_fm.folders import default_cache_folder
 from pdebench_fm.models import load_model
 from pdebench_fm.models.candidate import Candidate
 from pdebench_fm.models.candidates import candidate_of
+from pdebench_fm.models.prediction import predict
+from pdebench_fm.models.references import open_candidate
 from pdebench_fm.protocol.names import shots_list, split_list, task_names
 from pdebench_fm.protocol.task import load_task
 from pdebench_fm.results.merging import may_merge
@@ -392,3 +397,43 @@ def test_what_cannot_be_an_argument_is_a_usage_error(small_task, wrong, message)
     given = {"models": ["zero"], "tasks": [small_task()], "track": "lite", **wrong}
     with pytest.raises(UsageError, match=message):
         evaluate_suite(given.pop("models"), given.pop("tasks"), **given)
+
+
+ADAPTING = """
+import torch
+from torch import nn
+import sharing_helper as helper
+
+class Louder(nn.Module):
+    def __init__(self, module):
+        super().__init__()
+        self.module = module
+
+    def forward(self, source, coefficients):
+        import sharing_helper as late
+        return 10.0 * helper.GAIN * late.GAIN * self.module(source, coefficients)
+
+def adapt(module, support, seed):
+    import sharing_helper as late
+    late.GAIN = 2.0
+    return Louder(module)
+
+adapt.zero_shot = True
+"""
+
+
+@pytest.mark.parametrize("model", ["plain", "changing"])
+def test_an_adaptation_and_a_model_change_no_module_of_each_other(sharing, small_task, model):
+    method = sharing.with_name("adapting.py")
+    method.write_text(ADAPTING)
+    candidate = open_candidate(f"{sharing}:{model}")
+    before = candidate.fingerprint
+    settings = settings_of([0], track="lite", adaptation=str(method))
+    task = small_task()
+    cell = Cell(candidate, task, settings, "pretrained", 0, 0)
+    rows = HeldTask(task, "lite", candidate.device)
+    found = predict(adapted(cell, rows), rows.test())
+    gain = {"plain": 1.0, "changing": 3.0}[model]
+    assert torch.allclose(found, 10.0 * 2.0 * 2.0 * gain * rows.test().source)
+    assert candidate.identify().fingerprint == before
+    assert torch.allclose(predict(candidate, rows.test()), gain * rows.test().source)
