@@ -9,6 +9,9 @@ from pathlib import Path
 from types import FrameType
 
 from accelerate import Accelerator
+from torch import distributed
+from torch.distributed.distributed_c10d import PrefixStore
+from torch.distributed.rendezvous import rendezvous
 
 from pdebench_fm.errors import PdefmError, UsageError
 from pdebench_fm.files import folder_lock, is_unused
@@ -164,7 +167,25 @@ def _processes(device: str, batch_size: int) -> Accelerator | None:
         return None
     if batch_size % world:
         raise UsageError(f"a batch of {batch_size} cannot be shared by {world} processes: choose a multiple")
+    if os.environ.get("LOCAL_WORLD_SIZE") == str(world):  # one machine, whose processes are all started again at once
+        _meet_anew("gloo" if device == "cpu" else None)
     return Accelerator(cpu=device == "cpu")
+
+
+def _meet_anew(backend: str | None) -> None:
+    """Join the processes that `torchrun` started together, apart from those of its earlier attempts.
+
+    All attempts share one store, in which the addresses of processes that were killed as they met stay: new ones would
+    wait for those for half an hour.
+
+    Args:
+        backend: of the communication; None for PyTorch's choice by device.
+    """
+    attempt = os.environ.get("TORCHELASTIC_RESTART_COUNT")
+    if attempt is None or distributed.is_initialized():
+        return
+    store, rank, world = next(rendezvous("env://"))
+    distributed.init_process_group(backend, store=PrefixStore(f"attempt {attempt}", store), rank=rank, world_size=world)
 
 
 def _save_model(run: Pretraining, folder: Path) -> None:

@@ -13,14 +13,25 @@ from pdebench_fm.files import folder_lock
 from pdebench_fm.models import load_model
 from pdebench_fm.training.checkpoint import read_checkpoint
 
+KILLED_AS_IT_MEETS = """
+import os
+if os.environ.get("TORCHELASTIC_RESTART_COUNT") == "0" and os.environ.get("RANK") == "1":
+    from torch import distributed
+
+    meet = distributed.init_process_group
+    distributed.init_process_group = lambda *given, **named: (meet(*given, **named), os.kill(os.getpid(), 9))
+"""
+"""For the start of every process: in the first attempt, one ends when the addresses of all are known."""
+
 RUN = ["pretrain", "--family", "mixed", "--size", "64k", "--batch-size", "6", "--device", "cpu", "--out"]
 
 
-def launch(processes, arguments):
+def launch(processes, arguments, *, restarts=0, **variables):
     """Run `pdefm` as `torchrun` does, and return what it printed."""
-    starter = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes), "-m", "pdebench_fm"]
-    command = [sys.executable, *(starter if processes > 1 else ["-m", "pdebench_fm"]), *arguments]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    starter = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)]
+    starter += ["--max-restarts", str(restarts)]
+    command = [sys.executable, *(starter if processes > 1 else []), "-m", "pdebench_fm", *arguments]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", **variables}
     return subprocess.run(command, capture_output=True, text=True, timeout=90, check=False, env=environment)
 
 
@@ -48,6 +59,15 @@ def test_a_run_goes_on_in_another_number_of_processes(alone, tmp_path):
     resumed = load_model(tmp_path / "fno-mixed-64k").state_dict()
     expected = load_model(alone / "fno-mixed-64k").state_dict()
     assert all(torch.equal(resumed[name], tensor) for name, tensor in expected.items())
+
+
+def test_processes_that_are_started_again_do_not_wait_for_those_that_were_killed(tmp_path):
+    (tmp_path / "sitecustomize.py").write_text(KILLED_AS_IT_MEETS)
+    path = os.pathsep.join([str(tmp_path), *filter(None, [os.environ.get("PYTHONPATH")])])
+    done = launch(2, [*RUN, str(tmp_path / "two"), "--steps", "6"], restarts=1, PYTHONPATH=path)
+    assert done.returncode == 0, done.stderr
+    assert "-9" in done.stderr  # one was killed
+    assert read_checkpoint(tmp_path / "two" / "checkpoint.safetensors").state.step == 6
 
 
 def start_two(out, steps):
