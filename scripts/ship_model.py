@@ -64,7 +64,7 @@ def main() -> None:
         score([f"{system}/pretrain" for system in FAMILIES[family]], [0])
     score(list(TASKS), shots)
     if not options.baseline:
-        description = describe(home, evaluations)
+        description = describe(home, evaluations, shots)
         write_atomically(home / CARD_NAME, model_card(description))
         pin_shipped(home, description.weights_sha256)
         print(f"shipped {home}")

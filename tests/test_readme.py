@@ -7,6 +7,13 @@ from pathlib import Path
 import pytest
 
 from pdebench_fm.cli import main
+from pdebench_fm.cli.console import short
+from pdebench_fm.data.catalogue import FAMILIES
+from pdebench_fm.models import zoo_names
+from pdebench_fm.models.loading import zoo_directory
+from pdebench_fm.models.sources import read_config
+from pdebench_fm.training.record import read_training_record
+from pdebench_fm.zoo.stated_scores import stated_scores
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -30,6 +37,38 @@ def test_commands_exist(command, capsys):
 def test_linked_files_exist():
     for target in re.findall(r"\]\((?!https?://)([^)#]+)\)", README):
         assert (ROOT / target).exists(), target
+
+
+def zero_shot(name, task):
+    """A shipped model's error on a task, as its card states it."""
+    (error,) = [s.error for s in stated_scores(zoo_directory() / name) if (s.task, s.shots) == (task, 0)]
+    return error
+
+
+def test_the_readmes_table_of_models_is_what_their_cards_state():
+    rows = {
+        (name, system): cells.split(" | ")
+        for name, system, cells in re.findall(r"^\| `(fno-\S+)` \| (\S+) \| (.+) \|$", README, re.MULTILINE)
+    }
+    regimes = ("{}/pretrain", "{}/in-domain", "{}-ood/mild", "{}-ood/medium", "{}-ood/hard")
+    assert rows == {
+        (name, system): [short(zero_shot(name, regime.format(system))) for regime in regimes]
+        for name in zoo_names()
+        for system in FAMILIES[read_config(zoo_directory() / name).family]
+    }
+
+
+def test_the_table_of_trainings_is_what_cards_and_records_state():
+    text = (ROOT / "docs" / "zoo-training.md").read_text(encoding="utf-8").partition("\n## Results\n")[2]
+    rows = re.findall(r"^\| `(fno-\S+)` \| (.+) \| (\S+) \| (\S+) \|$", text.partition("\n## ")[0], re.MULTILINE)
+    assert sorted(name for name, *_ in rows) == zoo_names()
+    for name, cells, samples, hours in rows:
+        record = read_training_record(zoo_directory() / name)
+        assert (samples, hours) == (f"{record.samples:,}", f"{record.hours:.2f}")
+        errors = dict(zip(FAMILIES["mixed"], (cell.split(" ")[0] for cell in cells.split(" | ")), strict=True))
+        assert {system: error for system, error in errors.items() if error != "—"} == {
+            system: f"{zero_shot(name, f'{system}/pretrain'):.4f}" for system in FAMILIES[record.config.family]
+        }
 
 
 @pytest.mark.parametrize("script", ["quickstart.sh", "test.sh", "environment.sh"])

@@ -17,8 +17,8 @@ from pdebench_fm.results.evaluation import Evaluation
 from pdebench_fm.templates import as_code, as_text, card_templates
 from pdebench_fm.training.config import PretrainConfig
 from pdebench_fm.training.record import TrainingRecord, read_training_record
-from pdebench_fm.zoo.evidence import keep_results, scores_of_evaluations, vouched_scores
-from pdebench_fm.zoo.stated_scores import DIGEST_KEY, StatedScore, check_complete, evaluation_entries
+from pdebench_fm.zoo.evidence import is_shipped, keep_results, scores_of_evaluations, vouched_scores
+from pdebench_fm.zoo.stated_scores import CARD_SHOTS, DIGEST_KEY, StatedScore, check_complete, evaluation_entries
 
 PACKAGE = "pdebench-fm"
 
@@ -88,13 +88,17 @@ class _Row:
     cells: dict[int, str]
 
 
-def describe(folder: Path, evaluations: Sequence[Evaluation] | None = None) -> ModelDescription:
+def describe(
+    folder: Path, evaluations: Sequence[Evaluation] | None = None, shots: Sequence[int] | None = None
+) -> ModelDescription:
     """Return the description of the model in a folder.
 
     Args:
         folder: with its configuration, weights and training record.
         evaluations: of these weights; None for the results that lie beside the folder's card (see `zoo.evidence`).
             Those on other tasks than the benchmark's and the family's pretraining distributions are left aside.
+        shots: that there have to be scores with, on each task; None for `CARD_SHOTS`, or zero-shot ones alone where
+            the weights are the package's own.
 
     Raises:
         UsageError: if a result is of other weights, or scores are missing.
@@ -108,7 +112,7 @@ def describe(folder: Path, evaluations: Sequence[Evaluation] | None = None) -> M
         scores = scores_of_evaluations(_shown(evaluations, training), digest)
     order = {task: place for place, task in enumerate(shown_tasks(training.config.family))}
     scores = tuple(sorted((s for s in scores if s.task in order), key=lambda s: (order[s.task], s.shots)))
-    check_complete(scores, training.config.family)
+    check_complete(scores, training.config.family, shots or ((0,) if is_shipped(digest) else CARD_SHOTS))
     return ModelDescription(config, training, digest, scores)
 
 

@@ -11,10 +11,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pdebench_fm.errors import PdefmError, UsageError
-from pdebench_fm.files import write_atomically
+from pdebench_fm.files import sha256_of, write_atomically
 from pdebench_fm.limits import RECORD_BYTES, read_limited
 from pdebench_fm.models.loading import zoo_directory
 from pdebench_fm.models.sources import CARD_NAME
+from pdebench_fm.models.weights import WEIGHTS_NAME
 from pdebench_fm.results.evaluation import Evaluation, read_evaluation
 from pdebench_fm.results.remarks import rows_remark
 from pdebench_fm.results.result import write_result
@@ -80,6 +81,11 @@ def vouched_scores(folder: Path, weights_sha256: str) -> tuple[StatedScore, ...]
     return scores
 
 
+def is_shipped(weights_sha256: str) -> bool:
+    """Return whether these weights come with this package, and the scores in their card are known."""
+    return weights_sha256 in _shipped()
+
+
 def check_stated(folder: Path, scores: Sequence[StatedScore]) -> None:
     """Raise a `PdefmError` if the card in a folder states other scores than these."""
     stated, due = ({(score.task, score.shots): score for score in some} for some in (stated_scores(folder), scores))
@@ -94,8 +100,13 @@ def check_stated(folder: Path, scores: Sequence[StatedScore]) -> None:
 
 
 def pin_shipped(folder: Path, weights_sha256: str) -> None:
-    """Record the scores in the card of a model that comes with this package as those of its weights."""
+    """Record the scores in the card of a model that comes with this package as those of its weights.
+
+    Those of weights that the package no longer holds are dropped.
+    """
+    held = {sha256_of(weights) for weights in zoo_directory().glob(f"*/{WEIGHTS_NAME}")}
     pins = _shipped() | {weights_sha256: _digest(stated_scores(folder))}
+    pins = {digest: scores for digest, scores in pins.items() if digest in held}
     write_atomically(zoo_directory() / _SHIPPED_NAME, json.dumps(dict(sorted(pins.items())), indent=2) + "\n")
 
 

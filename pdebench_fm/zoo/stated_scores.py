@@ -19,7 +19,7 @@ from pdebench_fm.results.fields import Count, NonNegative, Positive, Version
 from pdebench_fm.results.result import Result
 
 CARD_SHOTS = (0, 32)
-"""Shots that every card has, on each of the benchmark's tasks."""
+"""Shots that a card made from results has, on each of the benchmark's tasks."""
 
 METRIC_TYPE = "relative_l2"
 DIGEST_KEY = "weights_sha256"
@@ -73,25 +73,30 @@ def scores_of(results: Iterable[Result]) -> tuple[StatedScore, ...]:
     )
 
 
-def check_complete(scores: Sequence[StatedScore], family: str) -> None:
+def check_complete(scores: Sequence[StatedScore], family: str, shots: Sequence[int] = CARD_SHOTS) -> None:
     """Refuse scores that do not make a card.
+
+    Args:
+        scores: that the card would state.
+        family: of the model.
+        shots: that each of the benchmark's tasks has to have.
 
     Raises:
         UsageError: for an unknown family, and unless the scores are of one track and one protocol and cover the
-            family's pretraining distributions zero-shot and the twelve tasks with `CARD_SHOTS`.
+            family's pretraining distributions zero-shot and the twelve tasks with `shots`.
     """
     if len({(score.track, score.protocol) for score in scores}) > 1:
         raise UsageError("a model card shows scores of one track and one protocol version, and these are of several")
     own = [f"{system}/pretrain" for system in find_family(family)]
-    wanted = [*((task, 0) for task in own), *((task, shots) for task in TASKS for shots in CARD_SHOTS)]
+    wanted = [*((task, 0) for task in own), *((task, number) for task in TASKS for number in shots)]
     present = {(score.task, score.shots) for score in scores}
-    lacking = list(dict.fromkeys(task for task, shots in wanted if (task, shots) not in present))
+    lacking = list(dict.fromkeys(task for task, number in wanted if (task, number) not in present))
     if lacking:
         rest = len(lacking) - _SHOWN
         named = ", ".join(lacking[:_SHOWN]) + (f" and {rest} more" if rest > 0 else "")
-        shots = ",".join(map(str, CARD_SHOTS))
+        numbers = ",".join(map(str, shots))
         raise UsageError(
-            f"scores are missing for a model card, on {named}: it takes `pdefm eval --shots {shots}` on the twelve "
+            f"scores are missing for a model card, on {named}: it takes `pdefm eval --shots {numbers}` on the twelve "
             f"tasks, and `--shots 0` on {', '.join(own)}, on one track"
         )
 

@@ -15,9 +15,11 @@ from payloads import PAYLOADS, structure_of
 
 from pdebench_fm.data.catalogue import TASKS
 from pdebench_fm.errors import PdefmError, UsageError
-from pdebench_fm.models import NeuralOperator, zoo_names
+from pdebench_fm.files import sha256_of
+from pdebench_fm.models import DiffusionNormaliser, NeuralOperator, zoo_names
 from pdebench_fm.models.loading import zoo_directory
 from pdebench_fm.training.config import PretrainConfig
+from pdebench_fm.zoo import evidence
 from pdebench_fm.zoo.card import ModelDescription, describe, model_card, write_model_card
 from pdebench_fm.zoo.stated_scores import stated_scores
 
@@ -86,6 +88,20 @@ def test_cards_in_the_package_are_what_is_rendered_now(name):
     assert text_of(zoo_directory() / name) == model_card(describe(zoo_directory() / name))
 
 
+def test_scores_are_vouched_for_of_the_packages_weights_and_no_others():
+    weights = {sha256_of(zoo_directory() / name / "model.safetensors") for name in zoo_names()}
+    assert set(json.loads((zoo_directory() / "scores.json").read_text())) == weights
+
+
+def test_scores_of_weights_that_were_replaced_are_forgotten(tmp_path, monkeypatch):
+    monkeypatch.setattr(evidence, "zoo_directory", lambda: tmp_path)
+    for seed in (1, 2):
+        folder = make_pretrained(tmp_path / "fno-mixed-tiny", seed=seed)
+        write_model_card(folder, results_of(folder))
+        evidence.pin_shipped(folder, sha256_of(folder / "model.safetensors"))
+    assert set(json.loads((tmp_path / "scores.json").read_text())) == {sha256_of(folder / "model.safetensors")}
+
+
 def test_a_card_says_how_the_model_was_trained(folder):
     description = describe(folder, results_of(folder))
     text = model_card(description)
@@ -133,8 +149,11 @@ def test_a_card_says_what_is_built_in_and_by_which_rows_settings_were_chosen(fol
     config = description.training.config.model_copy(update=settings)
     errors = {"poisson": 0.04321, "helmholtz": 1.25}
     training = description.training.model_copy(update={"config": config, "selection_errors": errors})
-    text = model_card(ModelDescription(description.config, training, "0" * 64, description.scores))
+    scales = DiffusionNormaliser(coefficient_scales=(1.0,) * 6, velocity_share=0.5, omega_share=2.0)
+    network = description.config.model_copy(update={"normaliser": scales, "frame": "lattice"})
+    text = model_card(ModelDescription(network, training, "0" * 64, description.scores))
     for words in (
+        "each coefficient's term, relative to the size of the operator (below), is divided by its root\n",
         "divided by s = 4π² √det K + 0.5 · 2π‖v‖ + 2 · ω,",
         "| coordinates | frame `lattice`: each problem is seen mirrored",
         "AdamW with weight decay 0.1, peak learning rate",
@@ -144,7 +163,9 @@ def test_a_card_says_what_is_built_in_and_by_which_rows_settings_were_chosen(fol
         assert words in text
     assert "other settings" not in text
     plain = model_card(description)
-    assert not any(words in plain for words in ("AdamW", "built in", "chosen by", "coordinates |", "over the last"))
+    assert "each coefficient is divided by its root mean square" in plain
+    absent = ("relative to", "AdamW", "built in", "chosen by", "coordinates |", "over the last")
+    assert not any(words in plain for words in absent)
 
 
 def test_settings_that_the_card_has_no_words_for_are_listed_by_name(folder):
@@ -175,6 +196,21 @@ def test_missing_scores_are_named(folder):
         describe(folder, results_of(folder, shots=(0,)))
     with pytest.raises(UsageError, match="on helmholtz/pretrain:"):
         describe(folder, [result for result in results_of(folder) if result.result.task != "helmholtz/pretrain"])
+
+
+def test_the_packages_own_cards_may_be_zero_shot_alone(folder, tmp_path, monkeypatch):
+    monkeypatch.setattr(evidence, "zoo_directory", lambda: tmp_path)
+    results = results_of(folder, shots=(0,))
+    description = describe(folder, results, (0,))
+    assert len(description.scores) == 3 + 12
+    (folder / "README.md").write_text(model_card(description), encoding="utf-8")
+    with pytest.raises(PdefmError, match="nothing vouches"):
+        describe(folder)
+    evidence.pin_shipped(folder, description.weights_sha256)
+    assert describe(folder).scores == description.scores
+    assert "| task | zero-shot |\n|---|---|\n| `poisson/in-domain` |" in model_card(describe(folder))
+    with pytest.raises(UsageError, match=r"on poisson-ood/hard: .* --shots 0` on"):
+        describe(folder, [result for result in results if result.result.task != "poisson-ood/hard"])
 
 
 def test_scores_of_two_tracks_are_not_mixed(folder):
