@@ -22,7 +22,8 @@ COMMANDS = sorted({" ".join(words.split()[:3]) for words in re.findall(r"^(pdefm
 
 
 @pytest.mark.parametrize("code", PYTHON)
-def test_python_examples_run(code, capsys):
+def test_python_examples_run(code, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     exec(compile(code, "README.md", "exec"), {})  # noqa: S102 (our own README)
     capsys.readouterr()
 
