@@ -108,6 +108,14 @@ def model_with_card(tmp_path):
     return folder
 
 
+@pytest.fixture
+def bare_names_are_shipped(monkeypatch):
+    """Take every model that is not named `organisation/name` for one of this package's own."""
+    from pdebench_fm.leaderboard import submission
+
+    monkeypatch.setattr(submission, "is_official", lambda model: "/" not in model.model_id)
+
+
 @pytest.fixture(scope="module")
 def browser():
     """A real headless browser, with nothing that reaches for the network."""

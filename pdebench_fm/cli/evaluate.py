@@ -136,7 +136,7 @@ def _cell_cache(folder: Path | None) -> "CellCache | None":
 
 def _submit_hint(results: "Iterable[Result]", path: Path) -> str:
     """Return what to do with result files at `path`, if a leaderboard can rank them all."""
-    from pdebench_fm.leaderboard.store import check_rankable
+    from pdebench_fm.leaderboard.submission import check_rankable
 
     try:
         for result in results:

@@ -1,4 +1,4 @@
-"""`pdefm submit` and `pdefm leaderboard`: rows in, a page out."""
+"""`pdefm leaderboard`: rows verified, a page out."""
 
 from pathlib import Path
 from typing import Annotated
@@ -8,19 +8,6 @@ import typer
 from pdebench_fm.cli.console import aside, say
 
 app = typer.Typer(help="Build the leaderboard's page.", no_args_is_help=True)
-
-
-def submit(
-    results: Annotated[list[Path], typer.Argument(help="Result files, or folders of them.")],
-    to: Annotated[Path, typer.Option(help="The leaderboard's folder.")] = Path("leaderboard"),
-    organisation: Annotated[str, typer.Option(help="Who sends models that are not named org/name.")] = "pdebench-fm",
-    replace: Annotated[bool, typer.Option(help="Replace a row of the same model, task and revision.")] = False,
-) -> None:
-    """Check result files and put them on a leaderboard: all of them, or none."""
-    from pdebench_fm.leaderboard.store import submit as submit_results
-
-    for path in submit_results(results, to, organisation, replace=replace):
-        say("on the leaderboard: ", (path, "bold"))
 
 
 @app.command()

@@ -2,9 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 
+from torch import nn
+
 from pdebench_fm.data.training_manifest import stated_range
 from pdebench_fm.evaluation.cell import Cell, Failed, Outcome, Scored
 from pdebench_fm.models.candidate import Candidate
+from pdebench_fm.models.tensors import tensors_digest
 from pdebench_fm.protocol.task import EvaluationTask
 from pdebench_fm.protocol.tracks import PROTOCOL_VERSION, Track, find_track
 from pdebench_fm.results.evaluation import Evaluation
@@ -112,8 +115,16 @@ def model_record(candidate: Candidate, *, known: bool = True) -> ModelRecord:
         revision=candidate.revision,
         weights_sha256=candidate.weights_sha256,
         fingerprint=candidate.fingerprint if known else None,
+        tensors_sha256=_tensors_sha256(candidate),
         parameters=candidate.parameters or None,
         family=candidate.family,
         size=candidate.size,
         training=candidate.training,
     )
+
+
+def _tensors_sha256(candidate: Candidate) -> str | None:
+    """Return the digest of the weights of a model without a file of them; random ones follow from each cell's seed."""
+    if candidate.weights_sha256 is not None or not candidate.pretrained:
+        return None
+    return tensors_digest(candidate.operator) if isinstance(candidate.operator, nn.Module) else None

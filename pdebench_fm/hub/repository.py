@@ -368,6 +368,18 @@ class Repository:
 
         self._call(lambda: self.api.create_tag(self.name, tag=name, revision=commit, repo_type=self.kind), look)
 
+    def retried(self, action: Callable[[], T], look: Callable[[], T | None] | None = None) -> T:
+        """Return what a call of the client returns, which is tried again while its failure may pass.
+
+        Args:
+            action: one call of the client.
+            look: finds out whether a failed action happened all the same, and returns its result if so.
+
+        Raises:
+            HubError: with the client's error as its cause.
+        """
+        return self._call(action, look)
+
     def _call(self, action: Callable[[], T], look: Callable[[], T | None] | None = None) -> T:
         """Return what an action returns, trying again while the failure may pass.
 

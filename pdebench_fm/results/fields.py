@@ -38,6 +38,8 @@ _INTERVAL_ENDS = (1e-150, 1e150)
 _LONGEST_TEXT = 300
 _DIGEST = f"^{SHA256_PATTERN}$"
 _VERSION = f"^{VERSION_PATTERN}$"
+_ADDRESS = r"https://[A-Za-z0-9][A-Za-z0-9.-]{0,252}(:[0-9]{1,5})?(/[A-Za-z0-9._~/%+,;=:@!$&?#-]{0,200})?"
+_HUB_REVISION = r"[A-Za-z0-9][A-Za-z0-9_.-]{0,95}/[A-Za-z0-9][A-Za-z0-9_.-]{0,95}@[0-9a-f]{40}"
 _Value = TypeVar("_Value")
 
 
@@ -65,6 +67,23 @@ def _shown(text: str, info: ValidationInfo) -> str:
     return shown if len(shown) <= _LONGEST_TEXT else shown[: _LONGEST_TEXT - 1] + "…"
 
 
+def _web_address(text: str) -> str:
+    if not re.fullmatch(_ADDRESS, text):
+        raise ValueError(
+            f"should be an address such as https://host/page, without spaces, quotes or brackets, not {text!r:.80}"
+        )
+    return text
+
+
+def _hub_revision(text: str) -> str:
+    if not re.fullmatch(_HUB_REVISION, text) or ".." in text:
+        raise ValueError(
+            "should be organisation/name@commit, with the 40 hexadecimal digits of a commit, as tags and branches can "
+            f"be moved, not {text!r:.80}"
+        )
+    return text
+
+
 def _zero_or_within(bounds: tuple[float, float]) -> AfterValidator:
     def check(value: float) -> float:
         if value and not bounds[0] <= value <= bounds[1]:
@@ -84,6 +103,8 @@ def _utc(moment: datetime) -> datetime:
 Text = Annotated[str, StringConstraints(min_length=1, max_length=_LONGEST_TEXT), AfterValidator(_shown)]
 Digest = Annotated[str, AfterValidator(_hexadecimal_digest), Field(json_schema_extra={"pattern": _DIGEST})]
 Version = Annotated[str, AfterValidator(_semantic_version), Field(json_schema_extra={"pattern": _VERSION})]
+WebAddress = Annotated[str, AfterValidator(_web_address), Field(json_schema_extra={"pattern": f"^{_ADDRESS}$"})]
+HubRevision = Annotated[str, AfterValidator(_hub_revision), Field(json_schema_extra={"pattern": f"^{_HUB_REVISION}$"})]
 Moment = Annotated[AwareDatetime, AfterValidator(_utc)]
 NonNegative = Annotated[FiniteFloat, Field(ge=0)]
 Seconds = Annotated[FiniteFloat, Field(ge=0, le=1e12)]

@@ -13,6 +13,9 @@ from pdebench_fm.results.merging import fingerprint
 from pdebench_fm.results.result import Result
 
 HOME_ORGANISATION = "pdebench-fm"
+ROWS = "results"
+"""The folder of a leaderboard that holds its rows."""
+
 _SUFFIXES = (".json", ".parquet", ".part", ".git")
 _DEVICES = frozenset({"con", "prn", "aux", "nul", *(f"{port}{i}" for port in ("com", "lpt") for i in range(1, 10))})
 _SAFE_NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,94}[A-Za-z0-9])?")
@@ -28,6 +31,13 @@ def row_path(result: Result, organisation: str = HOME_ORGANISATION) -> Path:
     """
     owner, slash, name = result.model.model_id.rpartition("/")
     owner = owner if slash else organisation
+    check_names(owner, name)
+    task = result.task.replace("/", "--")
+    return Path(ROWS, owner, name, f"{task}-{result.track}-{fingerprint(result)}.json")
+
+
+def check_names(owner: str, name: str) -> None:
+    """Raise a `UsageError` unless an organisation and a model can have folders of these names on a leaderboard."""
     for kind, text in (("organisation", owner), ("model", name)):
         if not _SAFE_NAME.fullmatch(text) or ".." in text or "--" in text:
             raise UsageError(
@@ -39,5 +49,3 @@ def row_path(result: Result, organisation: str = HOME_ORGANISATION) -> Path:
                 f"{kind} name {text!r} cannot be a folder on the leaderboard: programs take it for something else; "
                 f"it should not end in {' or '.join(_SUFFIXES)}, nor be the name of a device such as 'con'"
             )
-    task = result.task.replace("/", "--")
-    return Path("results", owner, name, f"{task}-{result.track}-{fingerprint(result)}.json")

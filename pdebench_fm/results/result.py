@@ -28,6 +28,7 @@ from pdebench_fm.results.fields import (
     Count,
     Digest,
     Error,
+    HubRevision,
     IntervalEnd,
     Moment,
     Parameter,
@@ -37,6 +38,7 @@ from pdebench_fm.results.fields import (
     Seconds,
     Text,
     Version,
+    WebAddress,
     duplicates,
     in_plain_words,
 )
@@ -186,18 +188,23 @@ class Run(Record):
 class ModelRecord(Record):
     """Which model was scored.
 
-    `weights_sha256` is None for a model that has no file of weights; `fingerprint`, the digest of everything that its
-    outputs depend on, where that cannot be known. `training` states which rows the model was trained on before any
-    adaptation; it is None where that is not known.
+    `weights_sha256` is None for a model that has no file of weights of this package's; a module of any other code has
+    `tensors_sha256` instead (`models.tensors.tensors_digest`), unless its weights are random ones. `fingerprint`, the
+    digest of everything that its outputs depend on, is None where that cannot be known. `code_url` and `weights_at`
+    say where its code and weights are, as whoever submitted it states. `training` states which rows the model was
+    trained on before any adaptation; it is None where that is not known.
     """
 
     model_id: Text
     revision: Text | None
     weights_sha256: Digest | None
     fingerprint: Digest | None
+    tensors_sha256: Digest | None = None
     parameters: Positive | None
     family: Text | None = None
     size: Text | None = None
+    code_url: WebAddress | None = None
+    weights_at: HubRevision | None = None
     training: TrainingManifest | None = None
 
 

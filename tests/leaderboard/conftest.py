@@ -1,9 +1,7 @@
 """A small leaderboard on disk: two tracks, several starts and shots, and one model of another organisation."""
 
 import pytest
-from factories import make_model, make_result, make_run, write_made
-
-from pdebench_fm.leaderboard.store import submit
+from factories import make_model, make_result, make_run, put_on, write_made
 
 
 @pytest.fixture
@@ -19,7 +17,7 @@ def write(tmp_path):
 
 
 @pytest.fixture
-def root(tmp_path, write):
+def root(tmp_path, write, bare_names_are_shipped):  # noqa: ARG001 (which holds while it is made)
     """The leaderboard's folder."""
     small = make_model("fno-poisson-64k", parameters=70_000, size="64k")
     runs = [
@@ -36,5 +34,5 @@ def root(tmp_path, write):
         make_result("poisson/in-domain", make_model("acme/solver", parameters=None), [make_run((0.03,), shots=0)]),
         make_result("poisson/in-domain", runs=[make_run((0.25,), shots=0)], track="full"),
     )
-    submit([folder], tmp_path / "board")
+    put_on([folder], tmp_path / "board")
     return tmp_path / "board"

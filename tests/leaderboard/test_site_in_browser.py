@@ -1,12 +1,12 @@
 """The page in a real browser, opened from disk: sorting, filtering, tracks, provenance, phone width."""
 
 import pytest
-from factories import make_environment, make_result
+from factories import make_environment, make_result, put_on
 
 from pdebench_fm.leaderboard.site import build_site
-from pdebench_fm.leaderboard.store import submit
 
-pytestmark = pytest.mark.browser
+
+pytestmark = [pytest.mark.browser, pytest.mark.usefixtures("bare_names_are_shipped")]
 
 ATTACK = "</script><img src=x onerror=\"document.title='attacked'\">"
 
@@ -167,7 +167,7 @@ def test_dark_mode_is_dark(show):
 
 def test_what_a_submitter_wrote_stays_text_when_opened(show, root, write):
     hostile = make_result(model="acme/hostile", method=ATTACK, environment=make_environment(device=ATTACK))
-    submit([write(hostile, folder="hostile")], root)
+    put_on([write(hostile, folder="hostile")], root)
     page = show()
     page.get_by_role("button", name="Lite track 64², open division").click()  # each method has a table of its own
     page.get_by_label("Filter").fill("hostile")

@@ -4,13 +4,15 @@ import os
 from pathlib import Path
 
 import pytest
-from factories import make_result, make_run
+from factories import make_result, make_run, put_on
 from killing import killed_at
 
 from pdebench_fm.errors import PdefmError
 from pdebench_fm.leaderboard import staging
 from pdebench_fm.leaderboard.staging import submission, undisturbed
-from pdebench_fm.leaderboard.store import load, submit
+from pdebench_fm.leaderboard.store import load
+
+pytestmark = pytest.mark.usefixtures("bare_names_are_shipped")
 
 TASKS = ("poisson/in-domain", "poisson-ood/mild", "poisson-ood/hard", "helmholtz-ood/hard")
 
@@ -25,7 +27,7 @@ def files_of(folder: Path) -> list[str]:
 
 
 def load_of(sent, board):
-    submit(sent, board)
+    put_on(sent, board)
     return load(board)
 
 
@@ -35,17 +37,17 @@ def test_a_submission_killed_at_any_write_is_there_whole_or_not_at_all(tmp_path,
     before = write(*(make_result(task, runs=others) for task in TASKS), folder="before")
     old = {True: load_of([before], tmp_path / "old"), False: []}[replacing]
     undisturbed_board = tmp_path / "undisturbed"
-    submit([sent], undisturbed_board)
+    put_on([sent], undisturbed_board)
     whole, counts = load(undisturbed_board), set()
     for writes in (*range(1, 130, 3), 10_000):
         board = tmp_path / f"board-{writes}"
         if replacing:
-            submit([before], board)
-        killed = killed_at(writes, board, lambda board=board: submit([sent], board, replace=True))
+            put_on([before], board)
+        killed = killed_at(writes, board, lambda board=board: put_on([sent], board, replace=True))
         found = load(board)
         assert found in (old, whole)
         counts.add((killed, found == whole))
-        submit([sent], board, replace=True)
+        put_on([sent], board, replace=True)
         assert load(board) == whole
         assert files_of(board) == files_of(undisturbed_board)
     assert counts == {(True, False), (True, True), (False, True)}
@@ -59,7 +61,7 @@ def test_a_reader_sees_all_of_a_submission_that_comes_while_it_reads(tmp_path, s
     def read():
         found = files_of(board)
         if not readings:
-            submit([sent], board)
+            put_on([sent], board)
         readings.append(found)
         return found
 

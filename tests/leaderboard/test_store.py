@@ -4,13 +4,15 @@ import os
 from pathlib import Path
 
 import pytest
-from factories import make_dataset, make_model, make_result, make_run, write_made
+from factories import make_dataset, make_model, make_result, make_run, put_on, write_made
 
 from pdebench_fm.errors import PdefmError, UsageError
-from pdebench_fm.leaderboard.store import Entry, load, row_path, submit
+from pdebench_fm.leaderboard.store import Entry, load, row_path
 from pdebench_fm.results.evaluation import read_evaluation
 from pdebench_fm.results.result import read_result
 from pdebench_fm.results.samples import samples_path
+
+pytestmark = pytest.mark.usefixtures("bare_names_are_shipped")
 
 
 def files_of(folder: Path) -> list[Path]:
@@ -19,7 +21,7 @@ def files_of(folder: Path) -> list[Path]:
 
 def test_a_submitted_result_becomes_a_row(tmp_path, write):
     result = make_result("helmholtz-ood/medium", model="fno-helmholtz-1m")
-    [row] = submit([write(result)], tmp_path / "board")
+    [row] = put_on([write(result)], tmp_path / "board")
     assert row.parent == tmp_path / "board" / "results" / "pdebench-fm" / "fno-helmholtz-1m"
     assert row.name.startswith("helmholtz-ood--medium-lite-")
     assert read_result(row) == result
@@ -27,12 +29,12 @@ def test_a_submitted_result_becomes_a_row(tmp_path, write):
 
 
 def test_a_hub_model_belongs_to_its_own_organisation(tmp_path, write):
-    [row] = submit([write(make_result(model="acme/solver"))], tmp_path / "board", "somebody-else")
+    [row] = put_on([write(make_result(model="acme/solver"))], tmp_path / "board", "somebody-else")
     assert row.parts[-3:-1] == ("acme", "solver")
 
 
 def test_any_other_model_belongs_to_the_named_organisation(tmp_path, write):
-    [row] = submit([write(make_result(model="solver"))], tmp_path / "board", "acme")
+    [row] = put_on([write(make_result(model="solver"))], tmp_path / "board", "acme")
     assert row.parts[-3:-1] == ("acme", "solver")
     assert [entry.organisation for entry in load(tmp_path / "board")] == ["acme"]
 
@@ -40,7 +42,7 @@ def test_any_other_model_belongs_to_the_named_organisation(tmp_path, write):
 def test_folders_are_searched_to_the_bottom(tmp_path):
     for i, task in enumerate(("poisson/in-domain", "poisson-ood/mild", "poisson-ood/hard")):
         write_made(make_result(task), tmp_path / "runs" / ("deeper/" * i) / "result.json")
-    assert len(submit([tmp_path / "runs"], tmp_path / "board")) == 3
+    assert len(put_on([tmp_path / "runs"], tmp_path / "board")) == 3
 
 
 @pytest.mark.parametrize(
@@ -56,7 +58,7 @@ def test_folders_are_searched_to_the_bottom(tmp_path):
     ],
 )
 def test_results_of_different_things_never_collide(tmp_path, write, other):
-    submit([write(make_result(), other)], tmp_path / "board")
+    put_on([write(make_result(), other)], tmp_path / "board")
     assert {entry.result.model_dump_json() for entry in load(tmp_path / "board")} == {
         make_result().model_dump_json(),
         other.model_dump_json(),
@@ -65,35 +67,35 @@ def test_results_of_different_things_never_collide(tmp_path, write, other):
 
 def test_submitting_again_changes_nothing(tmp_path, write):
     folder = write(make_result())
-    [row] = submit([folder], tmp_path / "board")
+    [row] = put_on([folder], tmp_path / "board")
     before = row.stat()
-    assert submit([folder, folder], tmp_path / "board") == [row]
+    assert put_on([folder, folder], tmp_path / "board") == [row]
     assert row.stat().st_mtime_ns == before.st_mtime_ns
     assert row.stat().st_ino == before.st_ino
 
 
 def test_a_row_gets_the_cells_that_it_lacks(tmp_path, write):
-    [row] = submit([write(make_result(runs=[make_run((0.2,), shots=0)]))], tmp_path / "board")
+    [row] = put_on([write(make_result(runs=[make_run((0.2,), shots=0)]))], tmp_path / "board")
     more = make_result(runs=[make_run((0.1, 0.11)), make_run((0.5,), start="scratch")])
-    assert submit([write(more, folder="more")], tmp_path / "board") == [row]
+    assert put_on([write(more, folder="more")], tmp_path / "board") == [row]
     settings = [(run.start, run.shots, run.seeds) for run in read_evaluation(row).runs]
     assert settings == [("pretrained", 0, (0,)), ("pretrained", 8, (0, 1)), ("scratch", 8, (0,))]
 
 
 def test_other_scores_for_a_row_are_refused_unless_asked_for(tmp_path, write):
-    [row] = submit([write(make_result())], tmp_path / "board")
+    [row] = put_on([write(make_result())], tmp_path / "board")
     changed = write(make_result(runs=[make_run((0.2,), shots=0), make_run((0.1, 0.12, 0.12))]), folder="again")
     with pytest.raises(UsageError, match=r"fno-poisson-1m at v1\.0\.0 on poisson/in-domain \(lite\) is on .* seed 1\)"):
-        submit([changed], tmp_path / "board")
+        put_on([changed], tmp_path / "board")
     assert read_result(row) == make_result()
-    assert submit([changed], tmp_path / "board", replace=True) == [row]
+    assert put_on([changed], tmp_path / "board", replace=True) == [row]
     assert [cell.metrics.relative_l2_mean for cell in read_evaluation(row).result.cells] == [0.2, 0.1, 0.12, 0.12]
 
 
 def test_two_results_with_other_scores_for_one_row_are_refused(tmp_path, write):
     folder = write(make_result(), make_result(runs=[make_run((0.5,))]))
     with pytest.raises(UsageError, match=r"01\.json and another file submitted with it"):
-        submit([folder], tmp_path / "board", replace=True)
+        put_on([folder], tmp_path / "board", replace=True)
     assert not (tmp_path / "board").exists()
 
 
@@ -101,7 +103,7 @@ def test_results_without_their_per_sample_scores_are_refused(tmp_path, write):
     folder = write(make_result())
     samples_path(folder / "00.json").unlink()
     with pytest.raises(UsageError, match=r"no per-sample scores at .*00\.samples\.parquet"):
-        submit([folder], tmp_path / "board")
+        put_on([folder], tmp_path / "board")
     assert not (tmp_path / "board").exists()
 
 
@@ -109,14 +111,14 @@ def test_one_bad_file_means_nothing_is_written(tmp_path, write):
     folder = write(make_result(), make_result("poisson-ood/mild"))
     (folder / "zz.json").write_text("{}")
     with pytest.raises(PdefmError, match=r"zz\.json is not a valid result"):
-        submit([folder], tmp_path / "board")
+        put_on([folder], tmp_path / "board")
     assert not (tmp_path / "board").exists()
 
 
 def test_an_unknown_task_is_refused_with_the_nearest_one(tmp_path, write):
     folder = write(make_result("helmholz/in-domain"))
     with pytest.raises(UsageError, match=r"00\.json: unknown task 'helmholz/in-domain': did you mean 'helmholtz/in"):
-        submit([folder], tmp_path / "board")
+        put_on([folder], tmp_path / "board")
 
 
 @pytest.mark.parametrize(
@@ -124,30 +126,30 @@ def test_an_unknown_task_is_refused_with_the_nearest_one(tmp_path, write):
 )
 def test_a_name_that_cannot_be_a_folder_is_refused(tmp_path, write, model_id):
     with pytest.raises(UsageError, match="cannot be a folder on the leaderboard"):
-        submit([write(make_result(model=model_id))], tmp_path / "board")
+        put_on([write(make_result(model=model_id))], tmp_path / "board")
     assert not (tmp_path / "board").exists()
 
 
 def test_an_organisation_that_cannot_be_a_folder_is_refused(tmp_path, write):
     with pytest.raises(UsageError, match=r"organisation name '\.\./up' cannot be"):
-        submit([write(make_result())], tmp_path / "board", "../up")
+        put_on([write(make_result())], tmp_path / "board", "../up")
 
 
 def test_weights_that_nobody_can_name_are_refused(tmp_path, write):
     path = write(make_result(model=make_model("unsaved", revision=None, weights_sha256=None)))
     with pytest.raises(UsageError, match="never saved"):
-        submit([path], tmp_path / "board")
+        put_on([path], tmp_path / "board")
     assert not (tmp_path / "board").exists()
 
 
 def test_a_pretraining_distribution_is_not_ranked(tmp_path, write):
     with pytest.raises(UsageError, match="pretraining distribution"):
-        submit([write(make_result("poisson/pretrain"))], tmp_path / "board")
+        put_on([write(make_result("poisson/pretrain"))], tmp_path / "board")
 
 
 def test_the_papers_recipe_is_not_ranked(tmp_path, write):
     with pytest.raises(UsageError, match=r"00\.json: its models were adapted by the recipe 'paper'"):
-        submit([write(make_result(method="paper"))], tmp_path / "board")
+        put_on([write(make_result(method="paper"))], tmp_path / "board")
     result = make_result(method="paper")
     write_made(result, tmp_path / row_path(result))
     with pytest.raises(PdefmError, match="ranks what looks at the support set alone"):
@@ -157,11 +159,11 @@ def test_the_papers_recipe_is_not_ranked(tmp_path, write):
 def test_nothing_to_submit_is_the_callers_mistake(tmp_path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(UsageError, match="no result files"):
-        submit([tmp_path / "empty"], tmp_path / "board")
+        put_on([tmp_path / "empty"], tmp_path / "board")
     with pytest.raises(UsageError, match="nothing to submit"):
-        submit([], tmp_path / "board")
+        put_on([], tmp_path / "board")
     with pytest.raises(UsageError, match="no result file at"):
-        submit([tmp_path / "gone.json"], tmp_path / "board")
+        put_on([tmp_path / "gone.json"], tmp_path / "board")
 
 
 def fail_on_write(monkeypatch, number):
@@ -183,18 +185,18 @@ def test_a_disk_that_fills_up_leaves_no_part_of_a_submission(tmp_path, write, mo
     (tmp_path / "kept").mkdir()
     fail_on_write(monkeypatch, 5)
     with pytest.raises(PdefmError, match="No space left"):
-        submit([folder], tmp_path / "kept")
+        put_on([folder], tmp_path / "kept")
     assert list((tmp_path / "kept").iterdir()) == []
 
 
 def test_a_failed_replacement_puts_the_old_rows_back(tmp_path, write, monkeypatch):
     results = [make_result(), make_result("poisson-ood/mild")]
-    rows = submit([write(*results)], tmp_path / "board")
+    rows = put_on([write(*results)], tmp_path / "board")
     others = [make_result(task, runs=[make_run((0.3,), shots=0)]) for task in ("poisson/in-domain", "poisson-ood/mild")]
     folder = write(*others, folder="again")
     fail_on_write(monkeypatch, 4)
     with pytest.raises(PdefmError, match="No space left"):
-        submit([folder], tmp_path / "board", replace=True)
+        put_on([folder], tmp_path / "board", replace=True)
     assert [read_result(row) for row in rows] == results
     assert files_of(tmp_path / "board") == sorted([*rows, *map(samples_path, rows)])
 

@@ -9,16 +9,17 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from factories import make_evaluation, make_model, make_result, make_run, write_made
+from factories import make_evaluation, make_model, make_result, make_run, put_on, write_made
 
 from pdebench_fm.errors import PdefmError, UsageError
 from pdebench_fm.leaderboard.site import build_site
-from pdebench_fm.leaderboard.store import submit
 from pdebench_fm.plots.draw import draw
 from pdebench_fm.results.compare import compare
 from pdebench_fm.results.evaluation import Evaluation, read_evaluation
 from pdebench_fm.results.result import ModelRecord, read_result, result_text
 from pdebench_fm.results.samples import samples_digest, samples_path
+
+pytestmark = pytest.mark.usefixtures("bare_names_are_shipped")
 
 
 def document(**changes):
@@ -108,9 +109,9 @@ def test_a_hostile_result_is_refused_and_page_and_plot_go_on_without_it(kind, tm
     assert words in str(refused.value)
     assert len(str(refused.value)) < 1000
     with pytest.raises(PdefmError, match=r"bad\.json"):
-        submit([bad], tmp_path / "board")
+        put_on([bad], tmp_path / "board")
     assert not (tmp_path / "board").exists()
-    (row,) = submit([good], tmp_path / "board")
+    (row,) = put_on([good], tmp_path / "board")
     row.with_name("bad.json").write_bytes(bad.read_bytes())
     notes = []
     assert "fno-poisson-1m" in build_site(tmp_path / "board", tmp_path / "site", notes.append).read_text()
@@ -131,7 +132,7 @@ def test_scores_within_the_bounds_can_be_compared_ranked_and_drawn(error, tmp_pa
     write_made(
         make_result(model=small, runs=[make_run((1.0,), shots=0), make_run((0.5,))]), tmp_path / "in" / "two.json"
     )
-    rows = submit([tmp_path / "in"], tmp_path / "board")
+    rows = put_on([tmp_path / "in"], tmp_path / "board")
     build_site(tmp_path / "board", tmp_path / "site")
     for difference in compare(*rows).differences:
         assert all(map(math.isfinite, (difference.low, difference.high)))
@@ -144,7 +145,7 @@ def test_scores_within_the_bounds_can_be_compared_ranked_and_drawn(error, tmp_pa
 def test_a_model_named_like_something_else_is_refused(name, tmp_path):
     write_made(make_result(model=name), tmp_path / "in.json")
     with pytest.raises(UsageError, match="programs take it for something else"):
-        submit([tmp_path / "in.json"], tmp_path / "board")
+        put_on([tmp_path / "in.json"], tmp_path / "board")
     assert not (tmp_path / "board").exists()
 
 
@@ -153,11 +154,11 @@ def test_names_that_differ_by_case_alone_are_refused(names, tmp_path):
     for i, name in enumerate(names):
         write_made(make_result(model=name), tmp_path / "in" / f"{i}.json")
     with pytest.raises(UsageError, match="differ in upper and lower case alone"):
-        submit([tmp_path / "in"], tmp_path / "board")
+        put_on([tmp_path / "in"], tmp_path / "board")
     assert not (tmp_path / "board").exists()
-    submit([tmp_path / "in" / "0.json"], tmp_path / "board")
+    put_on([tmp_path / "in" / "0.json"], tmp_path / "board")
     with pytest.raises(UsageError, match="differ in upper and lower case alone"):
-        submit([tmp_path / "in" / "1.json"], tmp_path / "board")
+        put_on([tmp_path / "in" / "1.json"], tmp_path / "board")
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,31 @@
+"""Which models are this package's own: those that it ships, known by what they are and not by what they are called."""
+
+from functools import cache
+
+from pdebench_fm.errors import PdefmError
+from pdebench_fm.models.baselines import BASELINES
+from pdebench_fm.models.candidate import Candidate
+from pdebench_fm.models.loading import zoo_names
+from pdebench_fm.models.references import open_candidate
+from pdebench_fm.results.result import ModelRecord
+
+
+def is_official(model: ModelRecord) -> bool:
+    """Tell whether a result is of a model of this package: weights or a baseline of its name, unchanged."""
+    shipped = shipped_model(model.model_id)
+    return (
+        shipped is not None
+        and model.fingerprint == shipped.fingerprint
+        and model.weights_sha256 == shipped.weights_sha256
+    )
+
+
+@cache
+def shipped_model(name: str) -> Candidate | None:
+    """Return the model of this package that has this name; None if there is none, or if it cannot be had here."""
+    if name not in zoo_names() and name not in BASELINES:
+        return None
+    try:
+        return open_candidate(name)
+    except PdefmError:
+        return None
