@@ -158,9 +158,9 @@ def named(evaluation: Evaluation, submitter: Submitter) -> Evaluation:
         if submitter.weights_at is not None or submitter.code_url is not None:
             raise UsageError(f"{model.model_id} comes with the package: code and weights of it are known")
         return evaluation
-    owner, slash, name = wanted.rpartition("/")
-    owner = owner if slash else submitter.organisation or ""
-    if not owner:
+    said, slash, name = wanted.rpartition("/")
+    owner = said if slash else submitter.organisation
+    if owner is None:
         raise UsageError(
             f"{wanted} is not a model of this package: say whose it is, --organisation NAME (your name on the Hub, or "
             "your organisation's)"

@@ -148,7 +148,7 @@ def _is_bad(command, bad):
 @pytest.fixture(scope="module")
 def places(tmp_path_factory):
     folder = tmp_path_factory.mktemp("good")
-    write_made(make_result("poisson/in-domain"), folder / "result.json")
+    write_made(make_result("poisson/in-domain", "acme/solver"), folder / "result.json")
     (folder / "board").mkdir()
     return {
         "result": folder / "result.json",

@@ -5,7 +5,6 @@ from factories import make_environment, make_result, put_on
 
 from pdebench_fm.leaderboard.site import build_site
 
-
 pytestmark = [pytest.mark.browser, pytest.mark.usefixtures("bare_names_are_shipped")]
 
 ATTACK = "</script><img src=x onerror=\"document.title='attacked'\">"
