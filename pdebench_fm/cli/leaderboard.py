@@ -6,8 +6,10 @@ from typing import Annotated
 import typer
 
 from pdebench_fm.cli.console import aside, say
+from pdebench_fm.cli.leaderboard_verify import verify
 
-app = typer.Typer(help="Build the leaderboard's page.", no_args_is_help=True)
+app = typer.Typer(help="Verify a leaderboard's rows, and build its page.", no_args_is_help=True)
+app.command()(verify)
 
 
 @app.command()

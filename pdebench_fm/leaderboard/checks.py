@@ -1,0 +1,173 @@
+"""What every row of a leaderboard is held to by itself, in seconds: nothing is downloaded and no model is run."""
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from pdebench_fm.errors import PdefmError
+from pdebench_fm.leaderboard.official import is_official
+from pdebench_fm.leaderboard.submission import check_rankable
+from pdebench_fm.physics import draw
+from pdebench_fm.protocol.standard_rows import STANDARD_TEST_ROWS, STANDARD_TRAIN_ROWS, is_standard
+from pdebench_fm.protocol.task import load_task
+from pdebench_fm.protocol.tracks import PROTOCOL_VERSION, find_track
+from pdebench_fm.results.evaluation import read_evaluation
+from pdebench_fm.results.paths import HOME_ORGANISATION, row_path
+from pdebench_fm.results.result import Result
+
+BAND_TOLERANCE = 1e-9
+"""Relative: by Parseval the squares of a sample's bands add up to that of its error; measured, to 2e-15."""
+
+PARAMETER_ROWS = 64
+"""Rows whose parameter is drawn anew, spread over all that were scored: a Helmholtz row takes several solves."""
+
+_COMMIT = re.compile(r"[0-9a-f]{40}")
+_CHECKED = "content", "name and place", "can be ranked", "pinned", "standard rows", "samples"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """The outcome of one check.
+
+    Attributes:
+        check: its name.
+        passed: whether the row may go on.
+        detail: what is wrong; "" where nothing is.
+    """
+
+    check: str
+    passed: bool
+    detail: str = ""
+
+
+def check_row(path: Path, place: Path | None) -> tuple[list[Finding], Result | None]:
+    """Check one row, up to the first thing that is wrong with it.
+
+    Args:
+        path: of its result file.
+        place: where that is on the leaderboard, relative to its root; None for a file that is on none.
+
+    Returns:
+        What was found, and the row's result if nothing is wrong.
+    """
+    findings: list[Finding] = []
+    try:
+        if path.is_symlink() or path.with_suffix(".samples.parquet").is_symlink():
+            raise PdefmError(f"{path} is a link, which may lead anywhere")
+        evaluation = read_evaluation(path)
+        findings.append(Finding(_CHECKED[0], passed=True))
+        result = evaluation.result
+        rest: tuple[Callable[[], None], ...] = (
+            lambda: check_place(result, place),
+            lambda: check_rankable(result),
+            lambda: check_pinned(result),
+            lambda: check_standard(result),
+            lambda: check_samples(result, evaluation.samples),
+        )
+        for name, check in zip(_CHECKED[1:], rest, strict=True):
+            check()
+            findings.append(Finding(name, passed=True))
+    except PdefmError as error:
+        findings.append(Finding(_CHECKED[len(findings)], passed=False, detail=str(error)))
+        return findings, None
+    return findings, result
+
+
+def check_place(result: Result, place: Path | None) -> None:
+    """Hold a row to the place that its content says, and its organisation to what the model is.
+
+    Raises:
+        PdefmError: if it is elsewhere, or passes itself off as this package's.
+    """
+    due = row_path(result)
+    if place is not None and place != due:
+        raise PdefmError(f"{place.as_posix()} is misplaced: by its content it belongs at {due.as_posix()}")
+    model = result.model
+    if due.parts[1].lower() != HOME_ORGANISATION or is_official(model):
+        return
+    published = f"{model.model_id}@{model.revision}"
+    if model.weights_at is None or model.weights_at != published:
+        raise PdefmError(
+            f"{model.model_id} is under the name of {HOME_ORGANISATION} and is no model of this package by its digest"
+        )
+
+
+def check_pinned(result: Result) -> None:
+    """Raise a `PdefmError` unless everything that a row depends on is named so that it cannot become another."""
+    if result.protocol_version != PROTOCOL_VERSION:
+        raise PdefmError(f"protocol {result.protocol_version} is not known here: this package has {PROTOCOL_VERSION}")
+    model, dataset = result.model, result.dataset
+    if result.resolution != find_track(result.track).resolution:
+        raise PdefmError(f"resolution is {result.resolution}, and the {result.track} track's is another")
+    if "/" in model.model_id and model.weights_sha256 and model.revision and not _COMMIT.fullmatch(model.revision):
+        raise PdefmError(f"its revision {model.revision!r} can be moved: a model of the Hub is named by its commit")
+    if dataset.location and "/" in dataset.location and not _COMMIT.fullmatch(dataset.revision or ""):
+        raise PdefmError(f"the revision of {dataset.location}, {dataset.revision!r}, can be moved: name its commit")
+
+
+def check_standard(result: Result) -> None:
+    """Raise a `PdefmError` unless a row was scored on the standard rows of its task, and adapted to standard ones."""
+    data = result.dataset
+    if not is_standard(result.task, result.track, data.version, result.test_rows, data.recipe_digest):
+        due = STANDARD_TEST_ROWS[result.track]
+        what = f"{result.test_rows} rows" if result.test_rows != due else f"other rows ({data.recipe_digest:.12}…)"
+        raise PdefmError(f"it was scored on {what}, not on the {due} standard ones of {result.task} ({result.track})")
+    if data.train_rows != STANDARD_TRAIN_ROWS and any(cell.shots for cell in result.cells):
+        raise PdefmError(
+            f"its support sets are from a train split of {data.train_rows} rows: the standard one has "
+            f"{STANDARD_TRAIN_ROWS}"
+        )
+
+
+def check_samples(result: Result, samples: pa.Table) -> None:
+    """Raise a `PdefmError` for per-sample scores that no evaluation of the task's rows can give."""
+    if not result.cells:
+        return
+    columns = {name: samples.column(name).to_numpy() for name in samples.column_names if name != "start"}
+    whole = np.square(columns["relative_l2"])
+    bands = sum(np.square(columns[f"band_{name}"]) for name in ("low", "mid", "high"))
+    wrong = np.flatnonzero(np.abs(bands - whole) > BAND_TOLERANCE * whole + 1e-150)
+    if len(wrong):
+        raise PdefmError(
+            f"the bands of row {columns['index'][wrong[0]]} do not add up to its error: {float(bands[wrong[0]])!r} is "
+            f"not the square of {float(columns['relative_l2'][wrong[0]])!r}"
+        )
+    scored = columns["parameter"].reshape(-1, result.test_rows)
+    if (scored != scored[0]).any():
+        raise PdefmError("its cells do not have the same parameters, though they were scored on the same rows")
+    key = load_task(result.task, version=result.dataset.version).test.key
+    rows = np.unique(np.linspace(0, result.test_rows - 1, PARAMETER_ROWS).astype(int)).tolist()
+    drawn = np.array([float(value) for value in draw(key, rows).parameter])
+    other = np.flatnonzero(~np.isclose(scored[0][rows], drawn, rtol=1e-9, atol=0.0))
+    if len(other):
+        row = rows[other[0]]
+        raise PdefmError(f"the parameter of row {row} is {drawn[other[0]]!r}, not {float(scored[0][row])!r}")
+
+
+def check_unlike(rows: Mapping[str, Result]) -> dict[str, str]:
+    """Return what is wrong with rows that have, to the last digit, the scores of other weights.
+
+    Args:
+        rows: by their names.
+    """
+    first: dict[tuple[str, str], tuple[str, Result]] = {}
+    wrong: dict[str, str] = {}
+    for name, result in rows.items():
+        for cell in result.cells:
+            if cell.start != "pretrained":  # architectures trained from scratch do not depend on the weights
+                continue
+            other, theirs = first.setdefault((result.task, cell.samples_sha256), (name, result))
+            weights = {each.model.weights_sha256 or each.model.tensors_sha256 for each in (result, theirs)}
+            if len(weights) > 1:
+                wrong[name] = f"its scores are, to the last digit, those of {other}, which has other weights"
+                break
+    return wrong
+
+
+def refused(findings: Iterable[Finding]) -> Finding | None:
+    """Return the first check that a row did not pass."""
+    return next((finding for finding in findings if not finding.passed), None)

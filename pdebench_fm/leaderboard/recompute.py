@@ -1,0 +1,209 @@
+"""Running a row's model again: on the rows that it was scored on, and on fresh ones that nobody has seen.
+
+Nothing of a submission is executed. What runs are this package's own models and architectures: weights are fetched by a
+commit of the Hub and read as safetensors, and what they are is told by their digest.
+"""
+
+import math
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from pdebench_fm.data.catalogue import find_task
+from pdebench_fm.errors import PdefmError
+from pdebench_fm.evaluation.evaluate import evaluate
+from pdebench_fm.evaluation.progress import SuiteProgress
+from pdebench_fm.leaderboard.official import is_official, shipped_model
+from pdebench_fm.leaderboard.records import PrivateScore, Rerun, relative
+from pdebench_fm.models.candidate import Candidate
+from pdebench_fm.models.candidates import candidate_of
+from pdebench_fm.models.operator import NeuralOperator
+from pdebench_fm.models.sources import source_on_hub
+from pdebench_fm.protocol.recipes import PROTOCOL_RECIPE
+from pdebench_fm.protocol.task import EvaluationTask, load_task
+from pdebench_fm.results.evaluation import Evaluation
+from pdebench_fm.results.result import CellRecord, Result, Run
+from pdebench_fm.results.samples import errors_of
+from pdebench_fm.version import __version__
+
+_LEAST_STANDARD_ERROR = 1e-6  # of models whose error is the same on every row, such as predicting zero
+
+OnProgress = Callable[[SuiteProgress], None]
+
+
+class NotRunError(PdefmError):
+    """A model that cannot be run by a verifier: no fault of the submission, whose row stays self-reported."""
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Which rows a model is run on.
+
+    Attributes:
+        public: as the row says.
+        private: the public train split, so that models are adapted to the same support sets, and fresh test rows; None
+            without a private seed.
+    """
+
+    public: EvaluationTask
+    private: EvaluationTask | None
+
+
+def rows_of(result: Result, private_seed: int | None) -> Rows:
+    """Return the rows that a model is run on, made from their recipes."""
+    public = load_task(result.task, version=result.dataset.version)
+    if private_seed is None:
+        return Rows(public, None)
+    fresh = load_task(result.task, version=result.dataset.version, seed=private_seed)
+    return Rows(public, EvaluationTask(find_task(result.task), public.train, fresh.test))
+
+
+def open_submitted(result: Result) -> Candidate:
+    """Return the model of a row, held to what the row says of it.
+
+    Raises:
+        NotRunError: if it is none of this package's architectures, or does not say where its weights are.
+        PdefmError: if what is there is not what was scored.
+    """
+    model = result.model
+    if is_official(model):
+        candidate = shipped_model(model.model_id)
+        assert candidate is not None  # noqa: S101 (which makes it official)
+        return candidate
+    if model.weights_sha256 is None:
+        raise NotRunError("its code is none of this package's architectures, and nobody else's code is run")
+    if model.weights_at is None:
+        raise NotRunError("it does not say where its weights are on the Hub (pdefm submit --weights ORG/REPO@COMMIT)")
+    name, _, commit = model.weights_at.partition("@")
+    found = candidate_of(NeuralOperator.from_source(source_on_hub(name, commit, token=False), "cpu"))
+    for what, scored, held in (
+        ("weights (SHA-256)", model.weights_sha256, found.weights_sha256),
+        ("configuration and weights (fingerprint)", model.fingerprint, found.fingerprint),
+    ):
+        if scored != held:
+            raise PdefmError(f"{model.weights_at} has other {what}, {held!s:.12}…, than were scored, {scored!s:.12}…")
+    return replace(found, name=model.model_id)
+
+
+def rerun(
+    submitted: Evaluation,
+    candidate: Candidate,
+    rows: Rows,
+    shots: Collection[int] | None = None,
+    on_progress: OnProgress = lambda _: None,
+) -> tuple[tuple[Rerun, ...], tuple[PrivateScore, ...]]:
+    """Compute the cells of a row anew.
+
+    Args:
+        submitted: the row with its per-sample scores.
+        candidate: its model, as `open_submitted` returns it.
+        rows: see `rows_of`.
+        shots: the numbers of shots that are computed; by default all that the row has.
+        on_progress: called as `evaluate` says.
+
+    Returns:
+        What was found for each cell, and, with private rows, for each run.
+
+    Raises:
+        NotRunError: if the row has no such shots, or its models were adapted by a method that is not the protocol's.
+        PdefmError: if a cell fails here that did not fail there.
+    """
+    result = submitted.result
+    wanted = [cell for cell in result.cells if shots is None or cell.shots in shots]
+    if not wanted:
+        raise NotRunError("it has no cell with these shots")
+    if result.method != PROTOCOL_RECIPE:
+        raise NotRunError(f"its models were adapted by {result.method!r}, which is not run here")
+    public = _scores(result, candidate, rows.public, wanted, on_progress)
+    reruns = tuple(_compared(cell, submitted.samples, public.samples) for cell in wanted)
+    if rows.private is None:
+        return reruns, ()
+    private = _scores(result, candidate, rows.private, wanted, on_progress)
+    runs = [run for run in result.runs if shots is None or run.shots in shots]
+    return reruns, tuple(_private_score(result, run, submitted.samples, private) for run in runs)
+
+
+def _scores(
+    result: Result,
+    candidate: Candidate,
+    task: EvaluationTask,
+    wanted: Collection[CellRecord],
+    on_progress: OnProgress,
+) -> Evaluation:
+    found = evaluate(
+        candidate,
+        task,
+        sorted({cell.shots for cell in wanted}),
+        track=result.track,
+        seeds=max(cell.seed for cell in wanted) + 1,
+        scratch=any(cell.start == "scratch" for cell in wanted),
+        recipe=result.method,
+        deterministic=result.deterministic,
+        on_progress=on_progress,
+    )
+    have = {cell.key for cell in found.result.cells}
+    for cell in wanted:
+        if cell.key not in have:
+            reasons = [failure.reason for failure in found.failures if failure.key == cell.key]
+            why = reasons[0] if reasons else "there is no such cell of this model"
+            raise PdefmError(f"{_words(cell)} gives no score when it is run again: {why}")
+    return found
+
+
+def _compared(cell: CellRecord, submitted: pa.Table, found: pa.Table) -> Rerun:
+    there, here = (errors_of(table, [cell.key])[0] for table in (submitted, found))
+    gap = float(np.abs(here - there).mean()) if cell.shots == 0 else abs(float(here.mean() - there.mean()))
+    return Rerun(
+        start=cell.start,
+        shots=cell.shots,
+        seed=cell.seed,
+        samples_sha256=cell.samples_sha256,
+        mean=float(here.mean()),
+        difference=min(relative(gap, float(there.mean())), 1e100),
+        package_version=__version__,
+        date=datetime.now(UTC),
+    )
+
+
+def _private_score(result: Result, run: Run, submitted: pa.Table, private: Evaluation) -> PrivateScore:
+    cells = result.cells_of(run)
+    keys = [cell.key for cell in cells]
+    there, here = (errors_of(table, keys).mean(axis=0) for table in (submitted, private.samples))
+    gap, standard_error = gap_between(there, here)
+    return PrivateScore(
+        start=run.start,
+        shots=run.shots,
+        samples_sha256=tuple(cell.samples_sha256 for cell in cells),
+        rows=len(here),
+        recipe_digest=private.result.dataset.recipe_digest,
+        public_mean=float(there.mean()),
+        private_mean=float(here.mean()),
+        gap=gap,
+        standard_error=standard_error,
+        package_version=__version__,
+        date=datetime.now(UTC),
+    )
+
+
+def gap_between(public: NDArray[np.float64], private: NDArray[np.float64]) -> tuple[float, float]:
+    """Return log(mean private / mean public) and its standard error over new draws of both test splits.
+
+    The seeds are the same on both sides and count as fixed; Var(log ȳ) ≈ Var(ȳ)/ȳ² (delta method).
+
+    Args:
+        public: the errors of the rows that everybody has, (rows,), averaged over seeds.
+        private: the same of the fresh ones.
+    """
+    means = [float(errors.mean()) for errors in (public, private)]
+    if min(means) <= 0.0:
+        return (0.0 if max(means) <= 0.0 else math.copysign(1e3, means[1] - means[0])), _LEAST_STANDARD_ERROR
+    parts = [errors.var(ddof=1) / len(errors) / mean**2 for errors, mean in zip((public, private), means, strict=True)]
+    return math.log(means[1] / means[0]), max(math.sqrt(sum(parts)), _LEAST_STANDARD_ERROR)
+
+
+def _words(cell: CellRecord) -> str:
+    return "zero-shot" if cell.shots == 0 else f"{cell.start}, {cell.shots} shots, seed {cell.seed}"

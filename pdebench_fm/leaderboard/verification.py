@@ -1,0 +1,339 @@
+"""Verifying rows: cheap checks of each, and on request its model is run again; what was seen goes into a record."""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from pdebench_fm.errors import PdefmError, UsageError
+from pdebench_fm.leaderboard.checks import Finding, check_row, check_unlike, refused
+from pdebench_fm.leaderboard.on_hub import check_owner
+from pdebench_fm.leaderboard.pull_request import Fetched, fetched, split_pull_request
+from pdebench_fm.leaderboard.recompute import NotRunError, open_submitted, rerun, rows_of
+from pdebench_fm.leaderboard.records import (
+    PrivateScore,
+    Rerun,
+    VerificationRecord,
+    badge_of,
+    identity_digest,
+    tolerance,
+    write_record,
+)
+from pdebench_fm.leaderboard.submission import Spellings
+from pdebench_fm.models.candidate import Candidate
+from pdebench_fm.results.evaluation import read_evaluation
+from pdebench_fm.results.merging import conflicts
+from pdebench_fm.results.paths import ROWS, row_path
+from pdebench_fm.results.result import Result, result_files_under
+
+
+@dataclass(frozen=True)
+class Depth:
+    """How much of a row is verified beyond the cheap checks.
+
+    Attributes:
+        recompute: whether its model is run on the rows that it was scored on.
+        private_seed: of fresh test rows that it is run on as well; None for none.
+        shots: the numbers of shots that are run; None for all.
+    """
+
+    recompute: bool = False
+    private_seed: int | None = None
+    shots: frozenset[int] | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse the seed of the public rows."""
+        if self.private_seed == 0:
+            raise UsageError("a private seed is any whole number but 0, which is that of the public rows")
+
+    @property
+    def runs(self) -> bool:
+        """Whether models are run."""
+        return self.recompute or self.private_seed is not None
+
+
+@dataclass(frozen=True)
+class RowReport:
+    """What was found of one row.
+
+    Attributes:
+        row: its place on a leaderboard, or its file where its content gives none.
+        findings: of the checks in their order, up to the first that it did not pass.
+        reruns: cells that were computed anew.
+        private: runs on fresh rows.
+        note: why its model was not run, where that was asked for.
+        badges: what is known of each run by this verification, in words.
+    """
+
+    row: str
+    findings: tuple[Finding, ...]
+    reruns: tuple[Rerun, ...] = ()
+    private: tuple[PrivateScore, ...] = ()
+    note: str = ""
+    badges: tuple[str, ...] = ()
+
+    @property
+    def refusal(self) -> str:
+        """What is wrong with it, "" if nothing is."""
+        found = refused(self.findings)
+        return f"{found.check}: {found.detail}" if found else ""
+
+
+@dataclass(frozen=True)
+class Verification:
+    """What was found of all rows.
+
+    Attributes:
+        source: what was verified, as it was named.
+        rows: in the order of their paths.
+        records: the files that were written.
+    """
+
+    source: str
+    rows: tuple[RowReport, ...]
+    records: tuple[Path, ...] = ()
+
+    @property
+    def refused(self) -> tuple[RowReport, ...]:
+        """The rows with which something is wrong."""
+        return tuple(row for row in self.rows if row.refusal)
+
+
+@dataclass(frozen=True)
+class _Given:
+    """Rows to verify.
+
+    Attributes:
+        files: the result file and the place of each; no place where it is on no leaderboard.
+        root: of the leaderboard that they are on, if it is a folder.
+        request: the pull request that they come with.
+    """
+
+    files: tuple[tuple[Path, Path | None], ...]
+    root: Path | None = None
+    request: Fetched | None = None
+
+
+@dataclass
+class _Looked:
+    """A row at work; `result` is None once something is wrong with it."""
+
+    path: Path
+    place: Path | None
+    findings: list[Finding]
+    result: Result | None
+    name: str = ""
+    reruns: tuple[Rerun, ...] = ()
+    private: tuple[PrivateScore, ...] = ()
+    note: str = ""
+    badges: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Name it by its place, else by where its content says that it belongs, else by its file."""
+        if self.place is not None:
+            self.name = self.place.as_posix()
+        else:
+            self.name = row_path(self.result).as_posix() if self.result else str(self.path)
+
+    def refuse(self, check: str, detail: str) -> None:
+        self.findings.append(Finding(check, passed=False, detail=detail))
+        self.result = None
+
+    def report(self) -> RowReport:
+        return RowReport(self.name, tuple(self.findings), self.reruns, self.private, self.note, self.badges)
+
+
+def verify(
+    sources: Sequence[str],
+    depth: Depth | None = None,
+    *,
+    records_to: Path | None = None,
+    token: str | bool | None = None,
+    endpoint: str | None = None,
+    on_row: Callable[[str], None] = lambda _: None,
+    on_wait: Callable[[str], None] = lambda _: None,
+    sleep: Callable[[float], None] = time.sleep,
+) -> Verification:
+    """Verify rows.
+
+    Args:
+        sources: result files, or one folder (a leaderboard's, or one of result files), or one `ORG/REPO#PR`.
+        depth: what is done beyond the cheap checks.
+        records_to: the leaderboard's folder that gets records of what models scored when they were run; by default that
+            which is verified, if it is one.
+        token: of the Hub; False for none.
+        endpoint: the Hub's address.
+        on_row: called with each row before its model is run.
+        on_wait: told why and how long the Hub is waited for.
+        sleep: waits, in seconds, between attempts.
+
+    Raises:
+        UsageError: if there is nothing to verify.
+        PdefmError: if a folder cannot be read, or a pull request is none that is looked at.
+    """
+    asked = depth or Depth()
+    with _given(sources, token, endpoint, on_wait, sleep) as given:
+        looked = [_Looked(path, place, *check_row(path, place)) for path, place in given.files]
+        _check_names(looked, given)
+        if given.request is not None:
+            _check_request(looked, given.request)
+        _check_unlike(looked)
+        written = []
+        root = records_to if records_to is not None else given.root
+        opened: dict[tuple[object, ...], Candidate | PdefmError] = {}
+        for row in looked:
+            if row.result is None or not asked.runs:
+                continue
+            on_row(row.name)
+            record = _run(row, asked, opened)
+            if record is not None and root is not None:
+                written.append(write_record(root, record))
+    return Verification(" ".join(sources), tuple(row.report() for row in looked), tuple(written))
+
+
+@contextmanager
+def _given(
+    sources: Sequence[str],
+    token: str | bool | None,
+    endpoint: str | None,
+    on_wait: Callable[[str], None],
+    sleep: Callable[[float], None],
+) -> Iterator[_Given]:
+    """Yield the rows that are meant."""
+    if not sources:
+        raise UsageError("nothing to verify: name result files, a folder, or a pull request, ORG/REPO#PR")
+    request = split_pull_request(sources[0]) if not Path(sources[0]).exists() else None
+    if request is not None and len(sources) == 1:
+        with fetched(*request, token=token, endpoint=endpoint, on_wait=on_wait, sleep=sleep) as found:
+            yield _Given(tuple((found.folder / place, place) for place in found.places), request=found)
+        return
+    paths = [Path(source) for source in sources]
+    if len(paths) == 1 and (paths[0] / ROWS).is_dir():
+        root = paths[0]
+        files = [(path, path.relative_to(root)) for path in result_files_under(root / ROWS)]
+        if not files:
+            raise UsageError(f"{root} has no rows")
+        yield _Given(tuple(files), root)
+        return
+    found_files: list[tuple[Path, Path | None]] = []
+    for path in paths:
+        below = result_files_under(path) if path.is_dir() else [path]
+        if not below:
+            raise UsageError(f"no result files (*.json) under {path}")
+        found_files += [(each, None) for each in below]
+    yield _Given(tuple(found_files))
+
+
+def _check_names(looked: Sequence[_Looked], given: _Given) -> None:
+    """Refuse rows whose organisation or model differs in upper and lower case alone from another one."""
+    spelled = Spellings(given.request.names if given.request is not None else ())
+    for row in looked:
+        if row.result is None:
+            continue
+        try:
+            spelled.check(row_path(row.result).parts[1:3])
+        except UsageError as error:
+            row.refuse("name and place", str(error))
+
+
+def _check_request(looked: Sequence[_Looked], request: Fetched) -> None:
+    """Hold rows to who sends them, and to what is on the leaderboard already, of which nothing may be lost."""
+    for row in looked:
+        if row.result is None or row.place is None:
+            continue
+        try:
+            check_owner(row.place.parts[1], request.author, request.leaderboard)
+        except UsageError as error:
+            row.refuse("organisation", str(error))
+            continue
+        if not (request.before / row.place).exists():
+            continue
+        try:
+            before = read_evaluation(request.before / row.place).result
+        except PdefmError as error:
+            row.refuse("what is there", f"the row that is there cannot be read: {error}")
+            continue
+        result = row.result
+        missing = {cell.key for cell in before.cells} - {cell.key for cell in result.cells}
+        if missing or conflicts(before, result):
+            what = "lacks cells" if missing else "has other scores for cells"
+            row.refuse(
+                "what is there", f"it {what} of the row that is on the leaderboard: nobody's scores are replaced"
+            )
+
+
+def _check_unlike(looked: Sequence[_Looked]) -> None:
+    wrong = check_unlike({row.name: row.result for row in looked if row.result is not None})
+    for row in looked:
+        if row.result is not None and row.name in wrong:
+            row.refuse("samples", wrong[row.name])
+
+
+def _run(
+    row: _Looked, asked: Depth, opened: dict[tuple[object, ...], Candidate | PdefmError]
+) -> VerificationRecord | None:
+    """Run a row's model, and return the record of it; None where nothing is to be recorded."""
+    result = row.result
+    assert result is not None  # noqa: S101 (the caller has looked)
+    try:
+        candidate = _opened(result, opened)
+        reruns, private = rerun(read_evaluation(row.path), candidate, rows_of(result, asked.private_seed), asked.shots)
+    except NotRunError as error:
+        row.note = f"not run: {error}"
+        return None
+    except PdefmError as error:
+        row.refuse("recomputed", str(error))
+        return None
+    row.reruns, row.private = reruns, private
+    for cell, found in zip((cell for cell in result.cells if _is_asked(cell.shots, asked)), reruns, strict=True):
+        if not found.agrees:
+            row.refuse(
+                "recomputed",
+                f"{found.start}, {found.shots} shots, seed {found.seed}: {found.mean:.6g} instead of "
+                f"{cell.metrics.relative_l2_mean:.6g}, which is {found.difference:.2g} away and may be "
+                f"{tolerance(found.shots):g}",
+            )
+            return None
+    row.findings.append(Finding("recomputed", passed=True))
+    record = VerificationRecord(row=row.name, identity_sha256=identity_digest(result), reruns=reruns, private=private)
+    row.badges = tuple(f"{run.start}, {run.shots} shots: {badge_of(result, run, record)}" for run in result.runs)
+    for score in private:
+        if score.agreement != "agrees":
+            row.refuse("private split", _words(score))
+            return record
+    if private:
+        row.findings.append(Finding("private split", passed=True))
+    return record
+
+
+def _is_asked(shots: int, asked: Depth) -> bool:
+    return asked.shots is None or shots in asked.shots
+
+
+def _opened(result: Result, opened: dict[tuple[object, ...], Candidate | PdefmError]) -> Candidate:
+    """Return a row's model, which is opened once for all its rows."""
+    model = result.model
+    key = (model.model_id, model.revision, model.weights_at, model.weights_sha256, model.fingerprint)
+    if key not in opened:
+        try:
+            opened[key] = open_submitted(result)
+        except PdefmError as error:
+            opened[key] = error
+    found = opened[key]
+    if isinstance(found, PdefmError):
+        raise found
+    return found
+
+
+def _words(score: PrivateScore) -> str:
+    """Return what a private score means, in a line."""
+    meaning = {
+        "contamination": "contamination: it does worse on rows that nobody has seen",
+        "disagrees": "it does better on rows that nobody has seen, which sampling does not explain",
+    }[score.agreement]
+    errors = abs(score.gap) / score.standard_error
+    return (
+        f"{score.start}, {score.shots} shots: {meaning}: {score.private_mean:.4g} instead of "
+        f"{score.public_mean:.4g}, {errors:.1f} standard errors apart"
+    )
