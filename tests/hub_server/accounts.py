@@ -56,6 +56,10 @@ class Accounts:
         self._by_token[token] = account
         return account
 
+    def named(self, name: str) -> Account | None:
+        """The user of this name, by the first of their tokens; ``None`` if there is none."""
+        return next((account for account in self._by_token.values() if account.name == name), None)
+
     def authenticate(self, authorization: str | None) -> Account | None:
         """The account of an ``Authorization`` header, ``None`` without one.
 

@@ -15,6 +15,17 @@ def whoami(_: Context, request: Request) -> Answer:
     return json_answer(signed_in(request).as_whoami())
 
 
+def overview(context: Context, request: Request) -> Answer:
+    """GET /api/users/{name}/overview: what everybody may know of a user."""
+    account = context.accounts.named(request.captures["name"])
+    if account is None:
+        raise Refusal(404, "This user does not exist")
+    names = account.organizations
+    organizations = [{"name": name, "fullname": name, "avatarUrl": f"/avatars/{name}.svg"} for name in names]
+    known = {"user": account.name, "fullname": account.name, "avatarUrl": f"/avatars/{account.name}.svg"}
+    return json_answer({**known, "type": "user", "orgs": organizations})
+
+
 def _named(request: Request) -> tuple[str, str, str]:
     """Kind, namespace and name from the body of a create or delete request."""
     payload = request.json()
@@ -154,6 +165,7 @@ def _sibling(path: str, blob: Blob, *, blobs: bool) -> dict[str, Any]:
 
 ROUTES: list[Route] = [
     route("GET", "/api/whoami-v2", whoami),
+    route("GET", "/api/users/{name}/overview", overview),
     route("POST", "/api/repos/create", create),
     route("DELETE", "/api/repos/delete", delete),
     route("GET", "/api/{kind}", listing),

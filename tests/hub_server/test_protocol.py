@@ -69,6 +69,13 @@ def test_only_a_write_token_of_the_namespace_writes(hub: HubServer) -> None:
     assert HfApi(endpoint=hub.url, token=CAROL).repo_info("lab/net").author == "lab"
 
 
+def test_everybody_may_know_the_organisations_of_a_user(hub: HubServer) -> None:
+    hub.add_user("bob", token=BOB, organizations=("lab",))
+    user = HfApi(endpoint=hub.url, token=False).get_user_overview("bob")
+    assert (user.username, [organisation.name for organisation in user.orgs]) == ("bob", ["lab"])
+    assert status_of(lambda: HfApi(endpoint=hub.url, token=False).get_user_overview("nobody")) == 404
+
+
 def test_repository_info_describes_the_files_and_the_card(hub: HubServer, api: HfApi) -> None:
     card = "---\nlicense: mit\ntags: [pde, operator]\nlibrary_name: neural\nmodel-index:\n- name: net\n---\n# Net\n"
     first = add(api, "README.md", card)

@@ -1,0 +1,346 @@
+"""Verification: true rows pass, and every false or altered one is refused with its reason; records bind to digests."""
+
+import json
+import re
+import shutil
+
+import numpy as np
+import pytest
+import torch
+from falsified import changed, improved, modelled, put, with_scores
+
+from pdebench_fm.cli import main
+from pdebench_fm.errors import PdefmError, UsageError
+from pdebench_fm.evaluation.evaluate import evaluate
+from pdebench_fm.leaderboard import recompute, verification
+from pdebench_fm.leaderboard.recompute import gap_between
+from pdebench_fm.leaderboard.records import (
+    SAMPLING_LIMIT,
+    badge_of,
+    private_of,
+    read_record,
+    record_path,
+    write_record,
+)
+from pdebench_fm.leaderboard.store import load
+from pdebench_fm.leaderboard.submission import Submitter, named
+from pdebench_fm.leaderboard.verification import Depth, verify
+from pdebench_fm.models import load_model
+from pdebench_fm.models.baselines import ExactSolver
+from pdebench_fm.models.candidates import candidate_of
+from pdebench_fm.models.sources import source_in
+from pdebench_fm.protocol.task import load_task
+from pdebench_fm.results.evaluation import read_evaluation
+from pdebench_fm.results.paths import row_path
+from pdebench_fm.results.samples import samples_path
+
+TASK = "poisson-ood/hard"
+WEIGHTS = "acme/solver@" + "0123456789" * 4
+
+
+@pytest.fixture(scope="module")
+def scored(model_folder):
+    """A small model of `acme`, zero-shot on the standard rows of a task."""
+    found = evaluate(load_model(model_folder), TASK, track="lite", device="cpu")
+    return named(found, Submitter("acme", "acme/solver", weights_at=WEIGHTS))
+
+
+@pytest.fixture(scope="module")
+def shipped():
+    """A baseline of the package."""
+    return evaluate("zero", TASK, track="lite", device="cpu")
+
+
+@pytest.fixture
+def weights(model_folder, monkeypatch):
+    """Let the Hub have the small model where the row says that it is."""
+
+    def on_hub(name, commit, token):
+        assert (f"{name}@{commit}", token) == (WEIGHTS, False)
+        return source_in(model_folder, name, commit)
+
+    monkeypatch.setattr(recompute, "source_on_hub", on_hub)
+
+
+def board_of(tmp_path, *evaluations):
+    for evaluation in evaluations:
+        put(evaluation, tmp_path / "board" / row_path(evaluation.result))
+    return tmp_path / "board"
+
+
+def refusal(path, **options):
+    """What is wrong with the only row that something is wrong with."""
+    (row,) = verify([str(path)], **options).refused
+    return row.refusal
+
+
+def test_true_rows_pass_and_text_and_json_say_so(tmp_path, scored, shipped, capsys):
+    board = board_of(tmp_path, scored, shipped)
+    assert main(["leaderboard", "verify", str(board)]) == 0
+    assert capsys.readouterr().out.count("passed") == 2
+    assert main(["leaderboard", "verify", "--json", str(board / row_path(scored.result))]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["passed"] is True
+    assert [each["check"] for each in found["rows"][0]["findings"]] == [
+        "content",
+        "name and place",
+        "can be ranked",
+        "pinned",
+        "standard rows",
+        "samples",
+    ]
+    assert not (board / "verified").exists()
+
+
+def _alone_in_json(path):
+    text = path.read_text()
+    score = read_evaluation(path).result.cells[0].metrics.relative_l2_mean
+    path.write_text(text.replace(repr(score), repr(0.9 * score)))
+
+
+def _alone_in_parquet(path, scored):
+    put(improved(scored), path.with_name("other.json"))
+    samples_path(path.with_name("other.json")).rename(samples_path(path))
+    path.with_name("other.json").unlink()
+
+
+def _of_another_model(path, shipped):
+    put(shipped, path.with_name("other.json"))
+    samples_path(path.with_name("other.json")).rename(samples_path(path))
+    path.with_name("other.json").unlink()
+
+
+ALTERED = {
+    "a score improved in the JSON alone": (lambda path, *_: _alone_in_json(path), "content: .*is not a valid result"),
+    "in the Parquet alone": (lambda path, scored, _: _alone_in_parquet(path, scored), "content: .*does not hold the"),
+    "samples of another model": (lambda path, _, shipped: _of_another_model(path, shipped), "content: .*does not hold"),
+    "no samples": (lambda path, *_: samples_path(path).unlink(), "content: no per-sample scores"),
+    "no JSON": (lambda path, *_: path.write_text("{" * 9), "content: .*is not a valid result: not JSON"),
+    "deep JSON": (lambda path, *_: path.write_text("[" * 100_000), "content: .*is not a valid result"),
+    "a link": (
+        lambda path, *_: (shutil.move(path, path.with_suffix(".x")), path.symlink_to(path.with_suffix(".x"))),
+        "content: .*is a link",
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", ALTERED)
+def test_an_altered_file_is_refused(kind, tmp_path, scored, shipped, capsys):
+    change, words = ALTERED[kind]
+    board = board_of(tmp_path, scored)
+    (path,) = board.rglob("*.json")
+    change(path, scored, shipped)
+    assert re.match(words, refusal(board, depth=Depth(recompute=True)))
+    assert main(["leaderboard", "verify", str(board)]) == 1
+    assert "1 of 1 rows are refused; the first: results/acme/solver/" in capsys.readouterr().err
+    assert not (board / "verified").exists()
+
+
+def _swap(values, one=0, other=1):
+    values = values.copy()
+    values[[one, other]] = values[[other, one]]
+    return values
+
+
+FALSE = {
+    "bands that don't add up": (
+        lambda e: with_scores(e, lambda name, values: 0.5 * values if name == "band_high" else values),
+        "samples: the bands of row 0 do not add up to its error",
+    ),
+    "an error below its bands": (
+        lambda e: with_scores(e, lambda name, values: 0.9 * values if name == "relative_l2" else values),
+        "samples: the bands of row 0",
+    ),
+    "parameters of other rows": (
+        lambda e: with_scores(e, lambda name, values: _swap(values) if name == "parameter" else values),
+        "samples: the parameter of row 0 is",
+    ),
+    "other rows": (
+        lambda e: changed(e, dataset=e.result.dataset.model_copy(update={"recipe_digest": "ab" * 32})),
+        r"standard rows: it was scored on other rows \(abababababab…\)",
+    ),
+    "private rows": (
+        lambda e: changed(
+            e, dataset=e.result.dataset.model_copy(update={"recipe_digest": "ab" * 32, "sampling_seed": 7})
+        ),
+        "standard rows: it was scored on other rows",
+    ),
+    "another protocol": (lambda e: changed(e, protocol_version=2), "pinned: protocol 2 is not known here"),
+    "another resolution": (lambda e: changed(e, resolution=32), "pinned: resolution is 32"),
+    "validation rows": (
+        lambda e: changed(e, method="paper", division="unranked"),
+        "can be ranked: its models were adapted by the recipe 'paper'",
+    ),
+    "a revision that can be moved": (lambda e: modelled(e, revision="v1.0.0"), r"pinned: its revision 'v1\.0\.0' can"),
+    "the package's name": (
+        lambda e: modelled(e, model_id="fno-mixed-64k", revision="package"),
+        "name and place: fno-mixed-64k is under the name of pdebench-fm and is no model of this package",
+    ),
+    "the project's organisation": (
+        lambda e: modelled(e, model_id="pdebench-fm/fno-mixed-1m"),
+        "name and place: pdebench-fm/fno-mixed-1m is under the name of pdebench-fm",
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", FALSE)
+def test_a_false_row_is_refused_by_cheap_checks(kind, tmp_path, scored):
+    change, words = FALSE[kind]
+    assert re.match(words, refusal(board_of(tmp_path, change(scored))))
+
+
+def test_a_row_elsewhere_than_its_content_says_is_refused(tmp_path, scored):
+    board = board_of(tmp_path, scored)
+    (path,) = board.rglob("*.json")
+    (board / "results" / "bob").mkdir()
+    shutil.move(path.parent, board / "results" / "bob" / "solver")
+    assert "is misplaced: by its content it belongs at results/acme/solver/" in refusal(board)
+
+
+def test_names_that_differ_in_case_alone_and_scores_of_other_weights_are_refused(tmp_path, scored):
+    board = board_of(tmp_path, scored, modelled(scored, model_id="acme/Solver"))
+    assert "differ in upper and lower case alone" in refusal(board)
+    shutil.rmtree(board)
+    board = board_of(tmp_path, scored, modelled(scored, model_id="bob/mine", weights_sha256="ab" * 32))
+    assert "are, to the last digit, those of results/acme/solver" in refusal(board)
+
+
+def test_a_row_is_reproduced_and_badges_follow_from_the_record_alone(tmp_path, scored, shipped, weights):  # noqa: ARG001
+    board = board_of(tmp_path, scored, shipped)
+    found = verify([str(board)], Depth(recompute=True))
+    assert not found.refused
+    assert sorted(found.records) == sorted(board / record_path(row_path(e.result)) for e in (scored, shipped))
+    row, result = row_path(scored.result), scored.result
+    record = read_record(board, row)
+    (rerun,) = record.reruns
+    assert (rerun.difference, rerun.mean) == (0.0, result.cells[0].metrics.relative_l2_mean)
+    assert badge_of(result, result.runs[0], record) == "reproduced"
+    assert badge_of(result, result.runs[0], None) == "self-reported"
+    better = improved(scored).result
+    assert badge_of(better, better.runs[0], record) == "self-reported"  # other scores have no record
+    other = modelled(scored, fingerprint="ab" * 32).result
+    assert badge_of(other, other.runs[0], record) == "self-reported"
+    (board / record_path(row)).write_text(record.model_dump_json().replace("acme/solver", "acme/other"))
+    with pytest.raises(PdefmError, match="is misplaced: it is the record of results/acme/other"):
+        read_record(board, row)
+    assert len(load(board)) == 2  # records are no rows
+
+
+@pytest.mark.parametrize("falsified", [improved, lambda e: modelled(e, weights_sha256="ab" * 32, fingerprint=None)])
+def test_scores_that_the_weights_do_not_give_are_refused_and_leave_no_record(falsified, tmp_path, scored, weights):  # noqa: ARG001
+    board = board_of(tmp_path, falsified(scored))
+    assert not verify([str(board)]).refused  # nothing tells without running it
+    words = refusal(board, depth=Depth(recompute=True))
+    assert words.startswith("recomputed: ")
+    assert "instead of" in words or "has other weights (SHA-256)" in words
+    assert not (board / "verified").exists()
+
+
+def test_code_that_is_not_this_packages_is_never_run(tmp_path, scored, weights):  # noqa: ARG001
+    for changes, words in (
+        ({"weights_sha256": None, "tensors_sha256": "ab" * 32}, "none of this package's architectures"),
+        ({"weights_at": None}, "does not say where its weights are"),
+    ):
+        board = board_of(tmp_path, modelled(scored, **changes))
+        (row,) = verify([str(board)], Depth(recompute=True)).rows
+        assert not row.refusal
+        assert words in row.note
+        shutil.rmtree(board)
+
+
+def test_fresh_rows_confirm_an_honest_model(tmp_path, scored, weights):  # noqa: ARG001
+    board = board_of(tmp_path, scored)
+    assert not verify([str(board)], Depth(private_seed=20_261_125)).refused
+    row, result = row_path(scored.result), scored.result
+    record = read_record(board, row)
+    assert badge_of(result, result.runs[0], record) == "reproduced on a private split"
+    score = private_of(result, result.runs[0], record)
+    assert score.recipe_digest == load_task(TASK, seed=20_261_125).recipe_digest("lite")
+    assert score.rows == 512
+    assert "20261125" not in (board / record_path(row)).read_text()
+
+
+def test_a_model_that_knows_the_public_rows_is_named(tmp_path, scored, monkeypatch, capsys):
+    """It solves what it has seen exactly, up to a tenth, and does otherwise what the honest one does not: nothing."""
+    known = load_task(TASK).test_batch("lite").coefficients.numpy().tobytes()
+    exact = ExactSolver()
+
+    def memorised(source, coefficients):
+        seen = torch.tensor([row.numpy().tobytes() in known for row in coefficients])
+        return torch.where(seen[:, None, None], 0.9 * exact(source, coefficients), torch.zeros_like(source))
+
+    candidate = candidate_of(memorised, "acme/solver", fingerprint="ab" * 32)
+    monkeypatch.setattr(verification, "open_submitted", lambda _result: candidate)
+    board = board_of(tmp_path, evaluate(candidate, TASK, track="lite"))
+    assert main(["leaderboard", "verify", str(board), "--private-seed", "5"]) == 1
+    assert (
+        "private split: pretrained, 0 shots: contamination: it does worse on rows that nobody has seen: 1 instead "
+        in (capsys.readouterr().err)
+    )
+    (entry,) = load(board)
+    record = read_record(board, entry.path)
+    assert private_of(entry.result, entry.result.runs[0], record).agreement == "contamination"
+    assert badge_of(entry.result, entry.result.runs[0], record) == "reproduced"
+
+
+def test_adapted_models_are_run_again_on_the_same_support_sets(tmp_path, model_folder, weights, quick_recipes):  # noqa: ARG001
+    found = evaluate(load_model(model_folder), TASK, (0, 8), track="lite", device="cpu", seeds=1)
+    scored = named(found, Submitter("acme", "acme/solver", weights_at=WEIGHTS))
+    board = board_of(tmp_path, scored)
+    (row,) = verify([str(board)], Depth(private_seed=5)).rows
+    assert not row.refusal
+    assert {(each.start, each.shots): each.difference for each in row.reruns} == {
+        ("pretrained", 0): 0.0,
+        ("pretrained", 8): 0.0,
+        ("scratch", 8): 0.0,
+    }
+    assert [badge.partition(": ")[2] for badge in row.badges] == ["reproduced on a private split"] * 3
+
+
+def test_records_grow_and_the_newer_of_two_is_kept(tmp_path, scored, weights):  # noqa: ARG001
+    board = board_of(tmp_path, scored)
+    verify([str(board)], Depth(private_seed=5))
+    row = row_path(scored.result)
+    before = read_record(board, row)
+    verify([str(board)], Depth(recompute=True))
+    after = read_record(board, row)
+    assert after.private == before.private
+    assert after.reruns[0].date > before.reruns[0].date
+    write_record(board, before)
+    assert read_record(board, row) == after
+
+
+def test_honest_models_are_seldom_accused_and_a_leak_is_found():
+    """10,000 honest pairs of splits with skewed errors, and as many of which the public one is 30 % too good."""
+    random = np.random.default_rng(7)
+    verdicts = {"agrees": 0, "contamination": 0, "disagrees": 0}
+    found = 0
+    for _ in range(10_000):
+        public, private = random.lognormal(-2.0, 0.8, (2, 512))
+        for errors, leaked in ((public, False), (0.7 * public, True)):
+            gap, error = gap_between(errors, private)
+            inside = abs(gap) <= SAMPLING_LIMIT * error
+            if leaked:
+                found += gap > 0 and not inside
+            else:
+                verdicts["agrees" if inside else "contamination" if gap > 0 else "disagrees"] += 1
+    assert verdicts["contamination"] + verdicts["disagrees"] <= 5  # 0.6 in expectation, were the errors normal
+    assert found > 9_900
+
+
+def test_equal_scores_and_no_errors_at_all_have_no_gap():
+    assert gap_between(np.ones(8), np.ones(8))[0] == 0.0
+    assert gap_between(np.zeros(8), np.zeros(8))[0] == 0.0
+    assert gap_between(np.zeros(8), np.full(8, 0.1))[0] > 0.0
+
+
+def test_what_cannot_be_verified_is_a_mistake(tmp_path):
+    for words, message in (
+        ([], "nothing to verify"),
+        ([str(tmp_path)], "no result files"),
+    ):
+        with pytest.raises(UsageError, match=message):
+            verify(words)
+    with pytest.raises(UsageError, match="any whole number but 0"):
+        Depth(private_seed=0)
+    assert refusal(tmp_path / "gone.json").startswith("content: no result file at")
