@@ -20,6 +20,7 @@ from pdebench_fm.leaderboard.board import (
     make_boards,
 )
 from pdebench_fm.leaderboard.efficiency import Needed, comparisons
+from pdebench_fm.leaderboard.records import badge_of, private_of
 from pdebench_fm.leaderboard.store import Entry, Skipped, load
 from pdebench_fm.memory import no_garbage_sought
 from pdebench_fm.models.sizes import rounded_count
@@ -254,7 +255,10 @@ def _model_facts(row: Row) -> list[tuple[str, str]]:
         "Model": model.model_id,
         "Organisation": row.organisation,
         "Revision": model.revision,
-        "Weights SHA-256": model.weights_sha256 or "no weights",
+        "Weights SHA-256": model.weights_sha256 or ("no file of weights" if model.tensors_sha256 else "no weights"),
+        "Tensors SHA-256": model.tensors_sha256,
+        "Code": model.code_url or ("not stated" if "/" in model.model_id else None),
+        "Weights at": model.weights_at or ("not stated" if "/" in model.model_id else None),
         "Parameters": f"{model.parameters:,}" if model.parameters else None,
         "Family": model.family,
         "Size": model.size,
@@ -262,6 +266,18 @@ def _model_facts(row: Row) -> list[tuple[str, str]]:
         "Method's fingerprint": row.result.method_fingerprint,
     }
     return [(name, fact) for name, fact in facts.items() if fact]
+
+
+def _verification(entry: Entry) -> str:
+    """Return what is known of each run by the record of verification, in a line."""
+    lines = []
+    for run in entry.result.runs:
+        words = f"{run.start}, {run.shots} shots: {badge_of(entry.result, run, entry.record)}"
+        private = private_of(entry.result, run, entry.record)
+        if private is not None and private.agreement != "agrees":
+            words += f" ({private.agreement}: {number(private.private_mean, 4)} on rows that nobody had seen)"
+        lines.append(words)
+    return "; ".join(lines)
 
 
 def _facts(entry: Entry) -> list[tuple[str, str]]:
@@ -276,6 +292,7 @@ def _facts(entry: Entry) -> list[tuple[str, str]]:
         "Content digest": dataset.content_digest,
         "Pretraining": _training(result),
         "Protocol": f"v{result.protocol_version}, method {result.method}, {result.division} division",
+        "Verification": _verification(entry),
         "Computed with": "; ".join(map(_environment, result.environments)),
         "Computing time": f"{result.seconds:.1f} s",
         "Date": f"{result.date:%Y-%m-%d %H:%M} UTC",

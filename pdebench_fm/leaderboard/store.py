@@ -5,10 +5,11 @@ Results of one identity are one row, the union of their cells; a new revision of
 
 import os
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pdebench_fm.errors import PdefmError, UsageError
+from pdebench_fm.leaderboard.records import VerificationRecord, read_record, record_path
 from pdebench_fm.leaderboard.staging import submission, undisturbed
 from pdebench_fm.leaderboard.submission import (
     Spellings,
@@ -26,11 +27,12 @@ from pdebench_fm.results.samples import samples_path, write_samples
 
 @dataclass(frozen=True)
 class Entry:
-    """One row of the leaderboard: a result, who sent it, and its file relative to the leaderboard's root."""
+    """One row of the leaderboard: a result, who sent it, its file relative to the root, and what verifiers recorded."""
 
     path: Path
     organisation: str
     result: Result
+    record: VerificationRecord | None = None
 
 
 @dataclass(frozen=True)
@@ -118,9 +120,15 @@ def _load(root: Path) -> tuple[list[Entry], list[Skipped]]:
     for path in result_files_under(results):
         place = path.relative_to(root)
         try:
-            entries.append(_entry(path, place, spelled))
+            entry = _entry(path, place, spelled)
         except PdefmError as error:
             skipped.append(Skipped(place, str(error)))
+            continue
+        try:
+            entries.append(replace(entry, record=read_record(root, place)))
+        except PdefmError as error:  # the row stays, without a badge
+            entries.append(entry)
+            skipped.append(Skipped(record_path(place), str(error)))
     return entries, skipped
 
 

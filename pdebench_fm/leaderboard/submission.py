@@ -154,7 +154,7 @@ def named(evaluation: Evaluation, submitter: Submitter) -> Evaluation:
     wanted = submitter.name or model.model_id
     if wanted == _UNNAMED:
         raise UsageError("its model was never saved and has no name: give it one, --name NAME")
-    if official and submitter.name is None and submitter.organisation in (None, HOME_ORGANISATION):
+    if official and submitter.name is None:
         if submitter.weights_at is not None or submitter.code_url is not None:
             raise UsageError(f"{model.model_id} comes with the package: code and weights of it are known")
         return evaluation

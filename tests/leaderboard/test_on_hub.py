@@ -1,4 +1,4 @@
-"""A leaderboard on the Hub: one pull request for a submission whatever goes wrong, and what a pull request is held to."""
+"""A leaderboard on the Hub: one pull request for a submission whatever goes wrong, and what that is held to."""
 
 import re
 import shutil
@@ -160,7 +160,7 @@ def test_nobodys_scores_are_replaced_or_removed(board, send, check, hub, tmp_pat
     number = propose(hub, rows(other, tmp_path))
     assert "has other scores for cells of the row that is on the leaderboard" in check(number).rows[0].refusal
     number = propose(hub, [CommitOperationDelete(sorted(files_of(board))[0])])
-    with pytest.raises(PdefmError, match="removes 'results/bob/fno-tiny/.*: a row is never removed"):
+    with pytest.raises(PdefmError, match=r"removes 'results/bob/fno-tiny/.*: a row is never removed"):
         check(number)
 
 
@@ -180,7 +180,7 @@ def test_nobodys_scores_are_replaced_or_removed(board, send, check, hub, tmp_pat
     ],
 )
 def test_a_pull_request_has_nothing_but_rows(path):
-    with pytest.raises(PdefmError, match="changes .*: a submission has nothing but results/<organisation>"):
+    with pytest.raises(PdefmError, match=r"changes .*: a submission has nothing but results/<organisation>"):
         changed_paths({}, {path: "1"}, "a pull request")
 
 
@@ -188,7 +188,7 @@ def test_a_pull_request_is_bounded_and_whole():
     row = {"results/bob/s/a.json": "1", "results/bob/s/a.samples.parquet": "2"}
     assert changed_paths({"README.md": "3"}, {"README.md": "3", **row}, "it") == sorted(row)
     for path in row:
-        with pytest.raises(PdefmError, match="alone: a row is a .json and a .samples.parquet beside it"):
+        with pytest.raises(PdefmError, match=r"alone: a row is a \.json and a \.samples\.parquet beside it"):
             changed_paths({}, {path: "1"}, "it")
     with pytest.raises(PdefmError, match="changes nothing"):
         changed_paths(row, row, "it")
@@ -208,7 +208,7 @@ def test_what_is_no_open_pull_request_is_said(board, check):
 def test_a_file_that_is_too_large_is_not_downloaded(board, check, hub, monkeypatch, tmp_path, scored):  # noqa: ARG001
     number = propose(hub, rows(named(scored, Submitter("bob")), tmp_path))
     monkeypatch.setattr("pdebench_fm.leaderboard.pull_request.RESULT_BYTES", 100)
-    with pytest.raises(PdefmError, match="is not downloaded: .* and should have at most 100 bytes"):
+    with pytest.raises(PdefmError, match=r"is not downloaded: .* and should have at most 100 bytes"):
         check(number)
     assert hub.requests_to("/resolve/", "GET") == []
 
@@ -246,9 +246,10 @@ WRONG_WEIGHTS = {
 }
 
 
+@pytest.mark.usefixtures("board")
 @pytest.mark.parametrize("kind", WRONG_WEIGHTS)
 def test_weights_are_fetched_by_their_commit_and_held_to_the_row(
-    kind, board, hub, tmp_path, scored, model_folder, monkeypatch
+    kind, hub, tmp_path, scored, model_folder, monkeypatch
 ):
     spoil, words = WRONG_WEIGHTS[kind]
     monkeypatch.setattr(constants, "ENDPOINT", hub.url)

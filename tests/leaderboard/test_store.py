@@ -33,12 +33,6 @@ def test_a_hub_model_belongs_to_its_own_organisation(tmp_path, write):
     assert row.parts[-3:-1] == ("acme", "solver")
 
 
-def test_any_other_model_belongs_to_the_named_organisation(tmp_path, write):
-    [row] = put_on([write(make_result(model="solver"))], tmp_path / "board", "acme")
-    assert row.parts[-3:-1] == ("acme", "solver")
-    assert [entry.organisation for entry in load(tmp_path / "board")] == ["acme"]
-
-
 def test_folders_are_searched_to_the_bottom(tmp_path):
     for i, task in enumerate(("poisson/in-domain", "poisson-ood/mild", "poisson-ood/hard")):
         write_made(make_result(task), tmp_path / "runs" / ("deeper/" * i) / "result.json")
@@ -128,11 +122,6 @@ def test_a_name_that_cannot_be_a_folder_is_refused(tmp_path, write, model_id):
     with pytest.raises(UsageError, match="cannot be a folder on the leaderboard"):
         put_on([write(make_result(model=model_id))], tmp_path / "board")
     assert not (tmp_path / "board").exists()
-
-
-def test_an_organisation_that_cannot_be_a_folder_is_refused(tmp_path, write):
-    with pytest.raises(UsageError, match=r"organisation name '\.\./up' cannot be"):
-        put_on([write(make_result())], tmp_path / "board", "../up")
 
 
 def test_weights_that_nobody_can_name_are_refused(tmp_path, write):

@@ -22,6 +22,7 @@ from pdebench_fm.leaderboard.records import (
     record_path,
     write_record,
 )
+from pdebench_fm.leaderboard.site import build_site
 from pdebench_fm.leaderboard.store import load
 from pdebench_fm.leaderboard.submission import Submitter, named
 from pdebench_fm.leaderboard.verification import Depth, verify
@@ -220,10 +221,16 @@ def test_a_row_is_reproduced_and_badges_follow_from_the_record_alone(tmp_path, s
     assert badge_of(better, better.runs[0], record) == "self-reported"  # other scores have no record
     other = modelled(scored, fingerprint="ab" * 32).result
     assert badge_of(other, other.runs[0], record) == "self-reported"
+    page = build_site(board, tmp_path / "site").read_text()
+    assert "pretrained, 0 shots: reproduced" in page
+    assert f'["Code", "not stated"], ["Weights at", "{WEIGHTS}"]' in page
     (board / record_path(row)).write_text(record.model_dump_json().replace("acme/solver", "acme/other"))
     with pytest.raises(PdefmError, match="is misplaced: it is the record of results/acme/other"):
         read_record(board, row)
-    assert len(load(board)) == 2  # records are no rows
+    notes = []
+    assert len(load(board, notes.append)) == 2  # records are no rows, and a damaged one costs a badge alone
+    assert [note.path for note in notes] == [record_path(row)]
+    assert [entry.record is None for entry in load(board, notes.append)] == [True, False]
 
 
 @pytest.mark.parametrize("falsified", [improved, lambda e: modelled(e, weights_sha256="ab" * 32, fingerprint=None)])
