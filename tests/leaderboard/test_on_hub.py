@@ -31,6 +31,15 @@ def scored(model_folder):
 
 
 @pytest.fixture
+def here(hub, tmp_path, monkeypatch):
+    """Let this process talk to the tests' Hub where no address is given, with an empty cache."""
+    monkeypatch.setattr(constants, "ENDPOINT", hub.url)
+    template = f"{hub.url}/{{repo_id}}/resolve/{{revision}}/{{filename}}"
+    monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
+
+
+@pytest.fixture
 def board(hub, api):
     """An empty leaderboard of a laboratory, and Bob, who has no rights there."""
     hub.add_user("bob", token=BOB)
@@ -124,8 +133,8 @@ def test_a_dry_run_sends_nothing_and_lists_what_would_be(board, send, hub):
     assert hub.requests_to("/commit/") == []
 
 
-def test_the_command_prints_the_address(board, send, hub, tmp_path, scored, monkeypatch, capsys):  # noqa: ARG001
-    monkeypatch.setattr(constants, "ENDPOINT", hub.url)
+@pytest.mark.usefixtures("board", "here")
+def test_the_command_prints_the_address(hub, tmp_path, scored, monkeypatch, capsys):
     monkeypatch.setenv("HF_TOKEN", BOB)
     monkeypatch.chdir(tmp_path)
     put(scored, tmp_path / "in" / "result.json")
@@ -246,14 +255,10 @@ WRONG_WEIGHTS = {
 }
 
 
-@pytest.mark.usefixtures("board")
+@pytest.mark.usefixtures("board", "here")
 @pytest.mark.parametrize("kind", WRONG_WEIGHTS)
-def test_weights_are_fetched_by_their_commit_and_held_to_the_row(
-    kind, hub, tmp_path, scored, model_folder, monkeypatch
-):
+def test_weights_are_fetched_by_their_commit_and_held_to_the_row(kind, hub, tmp_path, scored, model_folder):
     spoil, words = WRONG_WEIGHTS[kind]
-    monkeypatch.setattr(constants, "ENDPOINT", hub.url)
-    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
     folder = shutil.copytree(model_folder, tmp_path / "weights")
     spoil(folder)
     bob = HfApi(endpoint=hub.url, token=BOB)
