@@ -23,6 +23,7 @@ from pdebench_fm.models.candidate import Candidate
 from pdebench_fm.models.candidates import candidate_of
 from pdebench_fm.models.operator import NeuralOperator
 from pdebench_fm.models.sources import source_on_hub
+from pdebench_fm.protocol.methods import OWN_METHODS
 from pdebench_fm.protocol.recipes import PROTOCOL_RECIPE
 from pdebench_fm.protocol.task import EvaluationTask, load_task
 from pdebench_fm.results.evaluation import Evaluation
@@ -116,8 +117,8 @@ def rerun(
     wanted = [cell for cell in result.cells if shots is None or cell.shots in shots]
     if not wanted:
         raise NotRunError("it has no cell with these shots")
-    if result.method != PROTOCOL_RECIPE:
-        raise NotRunError(f"its models were adapted by {result.method!r}, which is not run here")
+    if result.method not in (PROTOCOL_RECIPE, *OWN_METHODS):
+        raise NotRunError(f"its models were adapted by {result.method!r}, which is no method of this package")
     public = _scores(result, candidate, rows.public, wanted, on_progress)
     reruns = tuple(_compared(cell, submitted.samples, public.samples) for cell in wanted)
     if rows.private is None:
@@ -141,10 +142,13 @@ def _scores(
         track=result.track,
         seeds=max(cell.seed for cell in wanted) + 1,
         scratch=any(cell.start == "scratch" for cell in wanted),
-        recipe=result.method,
+        recipe=result.method if result.method == PROTOCOL_RECIPE else None,
+        adaptation=None if result.method == PROTOCOL_RECIPE else result.method,
         deterministic=result.deterministic,
         on_progress=on_progress,
     )
+    if found.result.method_fingerprint != result.method_fingerprint:
+        raise PdefmError(f"its method {result.method!r} is not this package's of that name, by its fingerprint")
     have = {cell.key for cell in found.result.cells}
     for cell in wanted:
         if cell.key not in have:
