@@ -75,7 +75,7 @@ def submit(
         return plan_submission(paths, submitter or Submitter(), present, _names_at(to), replaces=replace)
 
     first = planned()  # before anything is made or waited for
-    if dry_run or not first.changes:
+    if dry_run:
         return first
     with submission(to) as staged:
         found = planned()  # somebody else may have come before

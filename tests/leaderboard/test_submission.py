@@ -139,10 +139,10 @@ def test_what_is_said_of_a_model_is_held_to_its_form(tmp_path, said, words):
     assert not (tmp_path / "board").exists()
 
 
-def test_what_is_true_of_one_model_is_not_said_of_two(tmp_path, bare_names_are_shipped):  # noqa: ARG001
-    write_made(make_result(), tmp_path / "in" / "a.json")
-    write_made(make_result(model=make_model("other", weights_sha256="ab" * 32)), tmp_path / "in" / "b.json")
-    for said in ({"name": "acme/x"}, {"code_url": CODE, "organisation": "acme"}):
+def test_what_is_true_of_one_model_is_not_said_of_two(tmp_path):
+    write_made(make_result(model="acme/solver"), tmp_path / "in" / "a.json")
+    write_made(make_result(model=make_model("acme/other", weights_sha256="ab" * 32)), tmp_path / "in" / "b.json")
+    for said in ({"name": "acme/x"}, {"code_url": CODE}):
         with pytest.raises(UsageError, match=r"is of one model, and the results are of 2: submit them one by one"):
             submit([tmp_path / "in"], tmp_path / "board", Submitter(**said))
 
