@@ -136,11 +136,14 @@ def _cell_cache(folder: Path | None) -> "CellCache | None":
 
 def _submit_hint(results: "Iterable[Result]", path: Path) -> str:
     """Return what to do with result files at `path`, if a leaderboard can rank them all."""
+    from pdebench_fm.leaderboard.official import is_official
     from pdebench_fm.leaderboard.submission import check_rankable
 
+    own = False
     try:
         for result in results:
             check_rankable(result)
+            own = own or not is_official(result.model)
     except UsageError:
         return ""
-    return f"; for a leaderboard: pdefm submit {path} --to leaderboard/"
+    return f"; for a leaderboard: pdefm submit {path} --to leaderboard/{' --organisation YOURS' if own else ''}"

@@ -10,7 +10,7 @@ import torch
 from pdebench_fm.results.result import Environment, Provenance
 from pdebench_fm.version import __version__
 
-_LIBRARIES = ("datasets", "huggingface_hub", "numpy", "pydantic", "safetensors", "scipy", "torch")
+_LIBRARIES = ("datasets", "huggingface_hub", "numpy", "pydantic", "safetensors", "scipy")
 
 
 def current_environment(device: torch.device) -> Environment:
@@ -34,4 +34,5 @@ def provenance_here(device: torch.device, seconds: float) -> Provenance:
 
 @lru_cache(maxsize=1)
 def _library_versions() -> dict[str, str]:
-    return {library: library_version(library) for library in _LIBRARIES}
+    # PyTorch's own word says which build it is, where the installed package's may not: 2.13.0+cpu, 2.13.0+cu130
+    return {library: library_version(library) for library in _LIBRARIES} | {"torch": str(torch.__version__)}

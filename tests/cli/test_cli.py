@@ -128,6 +128,15 @@ def test_only_a_result_that_can_be_ranked_is_offered_to_a_leaderboard(task, rank
     assert ("pdefm submit" in capsys.readouterr().out) == ranked
 
 
+@pytest.mark.parametrize("own", [False, True])
+def test_the_way_to_a_leaderboard_asks_for_an_organisation_for_models_of_ones_own(model_folder, tmp_path, capsys, own):
+    models = f"zero,{model_folder}" if own else "zero"
+    main([*EVAL, "--model", models, "--task", "poisson-ood/hard", "--out", str(tmp_path / "results")])
+    said = capsys.readouterr().out
+    assert "--to leaderboard/" in said
+    assert ("--organisation YOURS" in said) == own
+
+
 def test_failed_runs_end_with_exit_code_1_after_everything_else_is_written(model_folder, tmp_path, capsys):
     model = load_model(model_folder)
     with torch.no_grad():
