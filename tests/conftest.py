@@ -60,6 +60,17 @@ def registry(monkeypatch):
 
 
 @pytest.fixture
+def write(tmp_path):
+    """Write a file of a user's; returns its path."""
+
+    def write(text, name="mine.py"):
+        (tmp_path / name).write_text(text)
+        return str(tmp_path / name)
+
+    return write
+
+
+@pytest.fixture
 def plugin(tmp_path, monkeypatch, registry):  # noqa: ARG001 (which is put back)
     """Write a plug-in and name it in the environment; returns its path."""
     from drums import DRUM

@@ -3,14 +3,15 @@
 import platform
 from datetime import UTC, datetime
 from functools import lru_cache
-from importlib.metadata import version as library_version
+from importlib.metadata import version
 
 import torch
 
+from pdebench_fm.evaluation.machinery import library_versions
 from pdebench_fm.results.result import Environment, Provenance
 from pdebench_fm.version import __version__
 
-_LIBRARIES = ("datasets", "huggingface_hub", "numpy", "pydantic", "safetensors", "scipy")
+_OTHERS = ("datasets", "huggingface_hub", "pydantic", "safetensors")  # beside those that do the arithmetic
 
 
 def current_environment(device: torch.device) -> Environment:
@@ -34,5 +35,4 @@ def provenance_here(device: torch.device, seconds: float) -> Provenance:
 
 @lru_cache(maxsize=1)
 def _library_versions() -> dict[str, str]:
-    # PyTorch's own word says which build it is, where the installed package's may not: 2.13.0+cpu, 2.13.0+cu130
-    return {library: library_version(library) for library in _LIBRARIES} | {"torch": str(torch.__version__)}
+    return library_versions() | {library: version(library) for library in _OTHERS}

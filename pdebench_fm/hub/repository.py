@@ -152,12 +152,12 @@ class Repository:
             self.api.create_repo(self.name, repo_type=self.kind, private=wanted)
             return True
 
-        self._call(attempt, lambda: None if self.snapshot() is None else True)
+        self.retried(attempt, lambda: None if self.snapshot() is None else True)
 
     def snapshot(self, revision: str = "main") -> Snapshot | None:
         """Return its state at a revision, None if there is no such repository or revision (or none to be seen)."""
         try:
-            info = self._call(lambda: self._info(revision))
+            info = self.retried(lambda: self._info(revision))
         except HubError as error:
             cause = error.__cause__
             missing = isinstance(cause, RepositoryNotFoundError) and not isinstance(cause, GatedRepoError)
@@ -169,7 +169,7 @@ class Repository:
 
     def tags(self) -> dict[str, str]:
         """Return the commit of each tag."""
-        refs = self._call(lambda: self.api.list_repo_refs(self.name, repo_type=self.kind))
+        refs = self.retried(lambda: self.api.list_repo_refs(self.name, repo_type=self.kind))
         return {tag.name: tag.target_commit for tag in refs.tags}
 
     def read(self, path: str, commit: str) -> bytes:
@@ -180,7 +180,7 @@ class Repository:
                 found = self.api.hf_hub_download(self.name, path, repo_type=self.kind, revision=commit, cache_dir=cache)
                 return Path(found).read_bytes()
 
-        return self._call(download)
+        return self.retried(download)
 
     def download(
         self,
@@ -250,7 +250,7 @@ class Repository:
             why = "HF_HUB_OFFLINE is set" if constants.HF_HUB_OFFLINE else "the network is not to be used"
             return self._held(fetch, files, wanted, why)
         try:
-            folder = self._call(attempt)
+            folder = self.retried(attempt)
         except HubError as error:
             if error.__cause__ is None or not is_temporary(error.__cause__):
                 raise
@@ -319,7 +319,7 @@ class Repository:
             self.api.preupload_lfs_files(self.name, [addition], repo_type=self.kind, free_memory=False)
             return addition
 
-        return self._call(upload)
+        return self.retried(upload)
 
     def commit(
         self,
@@ -355,7 +355,7 @@ class Repository:
                 return head.commit
             raise HubError(f"{self.name} was changed by somebody else in the meantime")
 
-        return self._call(attempt, look)
+        return self.retried(attempt, look)
 
     def tag(self, name: str, commit: str) -> None:
         """Tag a commit; a tag that is already elsewhere stays there and is an error."""
@@ -366,22 +366,10 @@ class Repository:
                 raise HubError(f"{self.name} got a tag {name} in the meantime, at other contents")
             return None if held is None else True
 
-        self._call(lambda: self.api.create_tag(self.name, tag=name, revision=commit, repo_type=self.kind), look)
+        self.retried(lambda: self.api.create_tag(self.name, tag=name, revision=commit, repo_type=self.kind), look)
 
     def retried(self, action: Callable[[], T], look: Callable[[], T | None] | None = None) -> T:
         """Return what a call of the client returns, which is tried again while its failure may pass.
-
-        Args:
-            action: one call of the client.
-            look: finds out whether a failed action happened all the same, and returns its result if so.
-
-        Raises:
-            HubError: with the client's error as its cause.
-        """
-        return self._call(action, look)
-
-    def _call(self, action: Callable[[], T], look: Callable[[], T | None] | None = None) -> T:
-        """Return what an action returns, trying again while the failure may pass.
 
         Args:
             action: one call of the client.

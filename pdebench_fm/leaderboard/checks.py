@@ -18,6 +18,7 @@ from pdebench_fm.protocol.tracks import PROTOCOL_VERSION, find_track
 from pdebench_fm.results.evaluation import read_evaluation
 from pdebench_fm.results.paths import HOME_ORGANISATION, row_path
 from pdebench_fm.results.result import Result
+from pdebench_fm.results.samples import samples_path
 
 BAND_TOLERANCE = 1e-9
 """Relative: by Parseval the squares of a sample's bands add up to that of its error; measured, to 2e-15."""
@@ -56,7 +57,7 @@ def check_row(path: Path, place: Path | None) -> tuple[list[Finding], Result | N
     """
     findings: list[Finding] = []
     try:
-        if path.is_symlink() or path.with_suffix(".samples.parquet").is_symlink():
+        if path.is_symlink() or samples_path(path).is_symlink():
             raise PdefmError(f"{path} is a link, which may lead anywhere")
         evaluation = read_evaluation(path)
         findings.append(Finding(_CHECKED[0], passed=True))

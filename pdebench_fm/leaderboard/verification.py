@@ -286,8 +286,10 @@ def _run(
         row.refuse("recomputed", str(error))
         return None
     row.reruns, row.private = reruns, private
-    for cell, found in zip((cell for cell in result.cells if _is_asked(cell.shots, asked)), reruns, strict=True):
+    cells = {cell.key: cell for cell in result.cells}
+    for found in reruns:
         if not found.agrees:
+            cell = cells[found.start, found.shots, found.seed]
             row.refuse(
                 "recomputed",
                 f"{found.start}, {found.shots} shots, seed {found.seed}: {found.mean:.6g} instead of "
@@ -305,10 +307,6 @@ def _run(
     if private:
         row.findings.append(Finding("private split", passed=True))
     return record
-
-
-def _is_asked(shots: int, asked: Depth) -> bool:
-    return asked.shots is None or shots in asked.shots
 
 
 def _opened(result: Result, opened: dict[tuple[object, ...], Candidate | PdefmError]) -> Candidate:

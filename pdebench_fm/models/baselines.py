@@ -11,8 +11,7 @@ from torch.nn.parameter import is_lazy
 from pdebench_fm.data.batches import batch_of
 from pdebench_fm.data.training_manifest import TrainingManifest, stream_of
 from pdebench_fm.errors import UsageError
-from pdebench_fm.models.candidate import Candidate, Operator, parameters_of
-from pdebench_fm.models.candidates import known_as, module_device
+from pdebench_fm.models.candidate import Candidate, Operator, known_as, module_device, parameters_of
 from pdebench_fm.models.channels import ChannelOperator
 from pdebench_fm.models.identity import identity_of, structure_of
 from pdebench_fm.models.neuraloperator import neuraloperator_fno

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
@@ -82,3 +82,18 @@ def parameters_of(module: nn.Module) -> list[nn.Parameter]:
             held += [parameter for parameter in part["_parameters"].values() if parameter is not None]
             parts += [child for child in part["_modules"].values() if child is not None]
         return held
+
+
+def module_device(module: nn.Module) -> torch.device:
+    """Return where a module's parameters and buffers lie; the CPU if it has none, or if its own code does not say."""
+    try:
+        tensors = [*parameters_of(module), *module.buffers()]
+    except Exception:  # noqa: BLE001 (the module's own code, whose failure is told when it is evaluated)
+        tensors = []
+    return tensors[0].device if tensors else torch.device("cpu")
+
+
+def known_as(candidate: Candidate, identify: Callable[[], Identity]) -> Candidate:
+    """Return a candidate with what it is known by, now and, by the same function, later."""
+    identity = identify()
+    return replace(candidate, fingerprint=identity.fingerprint, unknown=identity.unknown, identify=identify)

@@ -15,7 +15,8 @@ from torch import Tensor, nn
 from pdebench_fm.data.training_manifest import TrainingManifest, read_manifest
 from pdebench_fm.errors import UsageError
 from pdebench_fm.extensions.local_files import loaded_files
-from pdebench_fm.models.candidate import Candidate, Operator, parameters_of
+from pdebench_fm.models.baselines import untrained
+from pdebench_fm.models.candidate import Candidate, Operator, known_as, module_device
 from pdebench_fm.models.config import ModelConfig
 from pdebench_fm.models.fresh import fresh_by_reset, initialised
 from pdebench_fm.models.identity import Identity, identity_of, structure_of
@@ -81,8 +82,6 @@ def _candidate_of(
     if type(model) is NeuralOperator:
         return _of_neural_operator(model, name)
     if isinstance(model, nn.Module):
-        from pdebench_fm.models.baselines import untrained  # which makes candidates, with what is in here
-
         found = untrained(model)
         if found is not None and not found.altered and fingerprint is None:
             candidate = found.baseline.untrained(model)
@@ -121,21 +120,6 @@ def check_name(name: str) -> None:
             f"a model cannot be called {name!r}: use letters, digits and single '-', '_' or '.' between them, "
             "as in 'my-model' or 'organisation/my-model'"
         )
-
-
-def module_device(module: nn.Module) -> torch.device:
-    """Return where a module's parameters and buffers lie; the CPU if it has none, or if its own code does not say."""
-    try:
-        tensors = [*parameters_of(module), *module.buffers()]
-    except Exception:  # noqa: BLE001 (the module's own code, whose failure is told when it is evaluated)
-        tensors = []
-    return tensors[0].device if tensors else torch.device("cpu")
-
-
-def known_as(candidate: Candidate, identify: Callable[[], Identity]) -> Candidate:
-    """Return a candidate with what it is known by, now and, by the same function, later."""
-    identity = identify()
-    return replace(candidate, fingerprint=identity.fingerprint, unknown=identity.unknown, identify=identify)
 
 
 def as_it_is_now(candidate: Candidate) -> Candidate:

@@ -42,15 +42,6 @@ def adapt(module, support, seed):
 
 
 @pytest.fixture
-def write(tmp_path):
-    def write(text, name="mine.py"):
-        (tmp_path / name).write_text(text)
-        return str(tmp_path / name)
-
-    return write
-
-
-@pytest.fixture
 def quick_symmetric(monkeypatch):
     table = (MethodRow(1, AdaptationRecipe(1e-3, steps=3, batch_size=4)),)
     monkeypatch.setitem(methods.OWN_METHODS, "symmetric", Symmetric(table))

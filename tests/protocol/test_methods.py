@@ -15,15 +15,6 @@ from pdebench_fm.protocol.methods import PROTOCOL_METHOD, known_method, method_o
 ADAPT = "def adapt(module, support, seed):\n    return module\n"
 
 
-@pytest.fixture
-def write(tmp_path):
-    def write(text, name="mine.py"):
-        (tmp_path / name).write_text(text)
-        return str(tmp_path / name)
-
-    return write
-
-
 def test_recipes_and_own_methods_go_by_their_names():
     assert method_of() is PROTOCOL_METHOD is method_of(recipe="v1") is open_method("v1")
     assert [(method_of(recipe=name).name, method_of(recipe=name).division) for name in ("v1", "paper")] == [
