@@ -1,5 +1,7 @@
 """Predictions averaged over a system's symmetries: the mean is equivariant, as the operator is, whatever the model."""
 
+from collections.abc import Iterator
+
 import torch
 from torch import Tensor, nn
 
@@ -26,27 +28,41 @@ class SymmetryAveraged(nn.Module):
 
     def forward(self, source: Tensor, coefficients: Tensor) -> Tensor:
         """Map (B, n, n) and (B, 6) to (B, n, n)."""
-        symmetries = self._that_matter(coefficients)
-        at_once = max(1, _POINTS_AT_ONCE // source.numel())
+        matter = self._that_matter(coefficients)
         total = torch.zeros_like(source)
-        for first in range(0, len(symmetries), at_once):
-            some = symmetries[first : first + at_once]
-            sources = torch.cat([symmetry.of_field(source) for symmetry in some])
-            predicted = self.module(sources, torch.cat([symmetry.of_coefficients(coefficients) for symmetry in some]))
-            for symmetry, prediction in zip(some, predicted.split(len(source)), strict=True):
-                total += symmetry.element.inverse.of_field(prediction)
-        return total / len(symmetries)
+        for problems in self._in_parts(matter, source.shape[-1] ** 2):
+            predicted = self.module(
+                torch.cat([symmetry.of_field(source[rows]) for symmetry, rows in problems]),
+                torch.cat([symmetry.of_coefficients(coefficients[rows]) for symmetry, rows in problems]),
+            )
+            parts = predicted.split([len(rows) for _, rows in problems])
+            for (symmetry, rows), prediction in zip(problems, parts, strict=True):
+                total[rows] += symmetry.element.inverse.of_field(prediction)
+        return total / matter.sum(dim=0)[:, None, None]
 
-    def _that_matter(self, coefficients: Tensor) -> list[Symmetry]:
-        """Return the symmetries by which the mean is what it is over all.
+    def _that_matter(self, coefficients: Tensor) -> Tensor:
+        """Return the symmetries by which each problem's mean is what it is over all: (symmetries, B) bool.
 
         A model that sees each problem in coordinates of its own choice (`models.frames`) predicts the same under all
         symmetries that give different coefficients. Only those are left that change none, by which it cannot choose.
         """
         if not (type(self.module) is NeuralOperator and self.module.config.frame != "given"):
-            return list(self._symmetries)
-        return [
-            symmetry
-            for symmetry in self._symmetries
-            if bool((symmetry.of_coefficients(coefficients) == coefficients).all(dim=1).any())
-        ]
+            shape = len(self._symmetries), len(coefficients)
+            return torch.ones(shape, dtype=torch.bool, device=coefficients.device)
+        return torch.stack(
+            [(symmetry.of_coefficients(coefficients) == coefficients).all(dim=1) for symmetry in self._symmetries]
+        )
+
+    def _in_parts(self, matter: Tensor, points: int) -> Iterator[list[tuple[Symmetry, Tensor]]]:
+        """Yield the symmetries with the rows that each matters for, as many together as one call of the model takes."""
+        part: list[tuple[Symmetry, Tensor]] = []
+        held = 0
+        for symmetry, rows in zip(self._symmetries, (each.nonzero()[:, 0] for each in matter), strict=True):
+            if part and held + len(rows) * points > _POINTS_AT_ONCE:
+                yield part
+                part, held = [], 0
+            if len(rows):
+                part.append((symmetry, rows))
+                held += len(rows) * points
+        if part:
+            yield part

@@ -103,6 +103,14 @@ def test_of_mixed_problems_each_has_its_own_average():
 
 
 @torch.no_grad()
+def test_tensors_that_different_symmetries_leave_alone_do_not_weigh_on_each_other():
+    model, batch = operator("square"), rows("poisson", 2)
+    batch.coefficients[:, :3] = torch.tensor([[0.04, 0.02, 0.0], [0.03, 0.03, 0.01]])  # along the axes; the diagonal
+    found = SymmetryAveraged(model, GROUP)(batch.source, batch.coefficients)
+    torch.testing.assert_close(found, average_one_by_one(model, batch), atol=1e-5, rtol=1e-5)
+
+
+@torch.no_grad()
 def test_a_subclass_may_do_anything_so_nothing_is_left_out():
     class Otherwise(NeuralOperator):
         def forward(self, source, coefficients):
