@@ -22,6 +22,7 @@ from pdebench_fm.results.result import Metrics, Provenance
 from pdebench_fm.results.samples import summarise
 from pdebench_fm.surroundings import is_deterministic
 from pdebench_fm.training.adapt import AdaptationRecipe
+from pdebench_fm.training.interpolation import InterpolationRecipe
 from pdebench_fm.training.search import SearchRecipe
 
 
@@ -67,7 +68,7 @@ class Cell:
         return self.settings.threads if self.candidate.device.type == "cpu" else None
 
     @property
-    def recipe(self) -> AdaptationRecipe | SearchRecipe | None:
+    def recipe(self) -> AdaptationRecipe | InterpolationRecipe | SearchRecipe | None:
         """How the model is trained; None where it is not, or as a user's method likes."""
         if not self.shots:
             return None
@@ -82,7 +83,7 @@ class Cell:
         recipe = self.recipe
         if recipe is None:
             return 0
-        return recipe.steps if isinstance(recipe, AdaptationRecipe) else recipe.steps(self.shots)
+        return recipe.steps(self.shots) if isinstance(recipe, SearchRecipe) else recipe.steps
 
     @property
     def work(self) -> int:
@@ -91,6 +92,10 @@ class Cell:
         recipe = self.recipe
         if recipe is None:
             return test_rows
+        if isinstance(recipe, InterpolationRecipe):
+            folds = [(recipe.whole, self.shots), (recipe.half, self.shots // 2), (recipe.half, self.shots // 2)]
+            trained = sum(each.steps * min(each.batch_size, rows) for each, rows in folds)
+            return 3 * trained + len(recipe.shares) * self.shots + test_rows
         training = 3 * self.steps * min(recipe.batch_size, self.shots)
         validations = len(recipe.learning_rates) * recipe.epochs if isinstance(recipe, SearchRecipe) else 0
         return training + (1 + validations) * test_rows

@@ -24,6 +24,7 @@ from pdebench_fm.protocol.metrics import Errors, sample_errors
 from pdebench_fm.results.fields import SAMPLE_ERRORS
 from pdebench_fm.surroundings import process_kept, seeded, standard
 from pdebench_fm.training.adapt import AdaptationRecipe, adapt
+from pdebench_fm.training.interpolation import InterpolationRecipe, adapt_by_interpolation
 from pdebench_fm.training.search import SearchRecipe, adapt_by_search
 
 BATCH = 32
@@ -129,6 +130,8 @@ def adapted(cell: Cell, rows: HeldTask, on_step: OnStep = lambda _step, _loss: N
         support = rows.support(cell.shots, cell.seed)
         if isinstance(recipe, AdaptationRecipe):
             operator = adapt(start, support, recipe, cell.seed, on_step)
+        elif isinstance(recipe, InterpolationRecipe):
+            operator = adapt_by_interpolation(start, support, recipe, cell.seed, on_step)
         else:
             assert recipe is not None  # noqa: S101 (every recipe trains)
             operator = adapt_by_search(start, support, rows.validation(), recipe, cell.seed, on_step)

@@ -6,6 +6,7 @@ from pdebench_fm.errors import unknown_name
 from pdebench_fm.protocol.divisions import PAPER_METHOD
 from pdebench_fm.protocol.tracks import PROTOCOL_VERSION, Start
 from pdebench_fm.training.adapt import AdaptationRecipe
+from pdebench_fm.training.interpolation import InterpolationRecipe
 from pdebench_fm.training.methods.table import MethodRow
 from pdebench_fm.training.search import SearchRecipe
 
@@ -86,10 +87,19 @@ def find_recipe(name: str) -> str:
     return name
 
 
-def adaptation_recipe(start: Start, shots: int, name: str = PROTOCOL_RECIPE) -> AdaptationRecipe | SearchRecipe:
+def adaptation_recipe(
+    start: Start, shots: int, name: str = PROTOCOL_RECIPE
+) -> AdaptationRecipe | InterpolationRecipe | SearchRecipe:
     """Return the recipe for a support set of `shots` ≥ 1 rows, for a pretrained or a fresh ("scratch") start."""
     if name == PAPER_RECIPE:
         return SearchRecipe()
+    whole = _trained(start, shots)
+    if start == "scratch" or shots == 1:  # random weights are no place to stay near; one row has no halves
+        return whole
+    return InterpolationRecipe(whole, half=_trained(start, (shots + 1) // 2))
+
+
+def _trained(start: Start, shots: int) -> AdaptationRecipe:
     row = max((row for row in PROTOCOL_TABLE if row.shots <= shots), key=lambda row: row.shots)
     training = row.pretrained if start == "pretrained" else row.scratch
     return AdaptationRecipe(training.learning_rate, training.steps, row.batch_size)

@@ -12,6 +12,7 @@ from pdebench_fm.protocol.tracks import (
     find_track,
     support_indices,
 )
+from pdebench_fm.training.adapt import AdaptationRecipe
 from pdebench_fm.training.search import SearchRecipe
 
 
@@ -46,7 +47,7 @@ def test_unknown_track_names_the_nearest_one():
 def test_a_row_of_the_recipe_table_holds_up_to_the_next():
     for row, following in pairwise(PROTOCOL_TABLE):
         assert adaptation_recipe("scratch", following.shots - 1) == adaptation_recipe("scratch", row.shots)
-        assert adaptation_recipe("pretrained", row.shots).steps == row.pretrained.steps
+        assert adaptation_recipe("pretrained", row.shots + 1).whole.steps == row.pretrained.steps
 
 
 def test_the_papers_recipe_is_the_same_for_all():
@@ -58,6 +59,16 @@ def test_the_papers_recipe_is_the_same_for_all():
 def test_every_standard_number_of_shots_has_a_recipe_for_both_starts():
     for shots in (8, 32, 128, 512, 2048, 8192, 32768):
         pretrained, scratch = (adaptation_recipe(start, shots) for start in ("pretrained", "scratch"))
-        assert scratch.steps > pretrained.steps
-        assert scratch.learning_rate > pretrained.learning_rate
-        assert pretrained.batch_size == scratch.batch_size
+        assert scratch.steps > pretrained.whole.steps
+        assert scratch.learning_rate > pretrained.whole.learning_rate
+        assert pretrained.whole.batch_size == scratch.batch_size
+
+
+def test_either_half_of_a_support_set_is_adapted_to_by_the_settings_for_its_size():
+    recipe = adaptation_recipe("pretrained", 33)
+    assert (recipe.whole, recipe.half) == (
+        adaptation_recipe("pretrained", 32).whole,
+        adaptation_recipe("pretrained", 17).whole,
+    )
+    assert recipe.half != recipe.whole
+    assert isinstance(adaptation_recipe("pretrained", 1), AdaptationRecipe)  # which has no halves

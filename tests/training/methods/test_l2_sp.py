@@ -71,6 +71,6 @@ def test_the_loss_that_is_told_is_that_of_the_examples(support):
 
 def test_its_settings_are_the_protocols_for_a_pretrained_start():
     for row in PROTOCOL_TABLE:
-        own = OWN_METHODS["l2-sp"].row(row.shots)
-        assert own.recipe == adaptation_recipe("pretrained", row.shots)
+        own = OWN_METHODS["l2-sp"].row(row.shots + 1)
+        assert own.recipe == adaptation_recipe("pretrained", row.shots + 1).whole
         assert own.anchor > 0.0

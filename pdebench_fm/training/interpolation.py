@@ -1,0 +1,120 @@
+"""How far to go: weights between those before and after fine-tuning, the share chosen within the support set.
+
+A few examples help a model that is far off, and make one worse that knows the task already. Weights on the straight
+line between the two (Wortsman et al. 2022, arXiv 2109.01903) have the better of both where the share fits. The share is
+chosen by two-fold cross-validation: the model is fine-tuned on either half of the support set, and the share taken that
+does best on the other halves. Nothing but the support set is looked at.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from pdebench_fm.extensions.calling import user_code
+from pdebench_fm.models.fresh import copied
+from pdebench_fm.models.prediction import ModelOutputError
+from pdebench_fm.training.adapt import AdaptationRecipe, Rows, adapt
+from pdebench_fm.training.search import mean_error
+
+
+@dataclass(frozen=True)
+class InterpolationRecipe:
+    """Fine-tuning of which the share is kept that does best by cross-validation.
+
+    Attributes:
+        whole: how to fine-tune on the support set.
+        half: how to fine-tune on either half of it.
+        shares: what is tried, of the way from the weights before (0) to those after (1).
+    """
+
+    whole: AdaptationRecipe
+    half: AdaptationRecipe
+    shares: tuple[float, ...] = (0.0, 0.125, 0.25, 0.5, 0.75, 1.0)
+
+    @property
+    def steps(self) -> int:
+        """The optimizer steps of all three."""
+        return self.whole.steps + 2 * self.half.steps
+
+
+def adapt_by_interpolation(
+    module: nn.Module,
+    support: Rows,
+    recipe: InterpolationRecipe,
+    seed: int,
+    on_step: Callable[[int, float], None] = lambda _step, _loss: None,
+) -> nn.Module:
+    """Return a copy of the module, fine-tuned as far as serves, in evaluation mode.
+
+    Args:
+        module: left as it is.
+        support: at least two rows, on the module's device.
+        recipe: how to train, and what to try.
+        seed: of the order in which rows are visited.
+        on_step: called with the steps done, of all fine-tunings together, and the step's loss.
+
+    Raises:
+        ValueError: if there are fewer than two rows.
+        DivergenceError, ModelOutputError: if the training diverges, or the module predicts no solution as it is.
+        UserCodeError: if the module raises.
+    """
+    if len(support) < 2:
+        raise ValueError("a support set of one row has no halves")
+    rows = torch.arange(len(support)).tensor_split(2)
+    steps_before = 0
+
+    def counted(step: int, loss: float) -> None:
+        on_step(steps_before + step, loss)
+
+    totals = [0.0] * len(recipe.shares)
+    for trained, left in (rows, rows[::-1]):
+        tuned = adapt(module, support[trained], recipe.half, seed, counted)
+        steps_before += recipe.half.steps
+        for i, share in enumerate(recipe.shares):
+            totals[i] += len(left) * _error(between(module, tuned, share), support[left])
+    tuned = adapt(module, support, recipe.whole, seed, counted)
+    best = min(zip(totals, recipe.shares, strict=True))  # of equals the one that changes least
+    return between(module, tuned, best[1])
+
+
+def _error(module: nn.Module, rows: Rows) -> float:
+    """Return the mean error, infinite where a module predicts no solution."""
+    batch = rows[torch.arange(len(rows))]
+    try:
+        return mean_error(module, batch)
+    except ModelOutputError:
+        return math.inf
+
+
+def between(before: nn.Module, after: nn.Module, share: float) -> nn.Module:
+    """Return a module whose weights are a share of the way from one module's to another's, in evaluation mode.
+
+    Args:
+        before: a module, left as it is.
+        after: a copy of it that was trained, left as it is.
+        share: 0 for a copy of `before`, 1 for one of `after`.
+
+    Returns:
+        For shares between, a copy of `after` with interpolated parameters and floating-point buffers; what has no
+        value between two, such as counters, is as in `after`.
+
+    Raises:
+        UserCodeError: if a module cannot be copied.
+    """
+    with torch.no_grad(), user_code("copying the model"):
+        if share in (0.0, 1.0):
+            return copied(after if share else before).eval()
+        module = copied(after)
+        first = _tensors(before)
+        for name, tensor in _tensors(module).items():
+            if name in first and (tensor.is_floating_point() or tensor.is_complex()):
+                tensor.copy_(first[name] + share * (tensor - first[name]))
+        return module.eval()
+
+
+def _tensors(module: nn.Module) -> dict[str, Tensor]:
+    """Return parameters and buffers by name."""
+    return {**dict(module.named_parameters()), **dict(module.named_buffers())}
