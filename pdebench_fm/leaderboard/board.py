@@ -161,12 +161,13 @@ def _make_board(key: _BoardKey, entries: Sequence[Entry]) -> Board:
     columns = _columns(entries)
     remarks = _remarks(entries)
     found: dict[tuple[object, ...], dict[int, TableCell]] = defaultdict(dict)
-    # Minor versions of a dataset hold the same bits: of a model's results in one column the newest one is shown.
-    for entry in sorted(entries, key=lambda entry: (_version(entry.result), entry.result.date)):
+    # Minor versions of a dataset hold the same bits: of a model's results in one column the newest one is shown, and
+    # one on the standard rows before any other.
+    for entry in sorted(entries, key=lambda entry: _precedence(entry, remarks[entry.path])):
         column = next(i for i, c in enumerate(columns) if (c.task, c.major) == _column_key(entry))
         for run in complete_runs(entry.result):
             remark = remarks[entry.path] or ("" if run.start == "scratch" else test_rows_remark(entry.result))
-            found[_row_key(entry, run)][column] = TableCell(entry, run, remark)
+            found[row_key(entry, run.start, run.shots)][column] = TableCell(entry, run, remark)
     rows = [
         Row(cell.entry.organisation, cell.entry.result, cell.run.start, cell.run.shots, cells)
         for by_column in found.values()
@@ -226,14 +227,20 @@ def _column_key(entry: Entry) -> tuple[str, int]:
     return entry.result.task, _version(entry.result)[0]
 
 
-def _row_key(entry: Entry, run: Run) -> tuple[object, ...]:
+def _precedence(entry: Entry, remark: str) -> tuple[object, ...]:
+    """Return what the entries that one cell may show are ordered by, of which the last is shown."""
+    return not remark, _version(entry.result), entry.result.date, entry.path.as_posix()
+
+
+def row_key(entry: Entry, start: Start, shots: int) -> tuple[str | int, ...]:
+    """Return what makes scores one row of a board: model and training, method, start and shots; sortable."""
     model = entry.result.model
-    training = None if model.training is None else model.training.digest
-    identity = (entry.organisation, model.model_id, model.revision, model.weights_sha256, training)
-    return (*identity, *entry.result.adaptation, run.start, run.shots)
+    training = "" if model.training is None else model.training.digest
+    digests = (model.revision or "", model.weights_sha256 or "", model.tensors_sha256 or "", training)
+    method, fingerprint = entry.result.adaptation
+    return shots, start, entry.organisation, model.model_id, *digests, method, fingerprint or ""
 
 
-def _row_order(row: Row) -> tuple[object, ...]:
-    model = row.result.model
-    named = (row.organisation, row.name, model.revision or "", model.weights_sha256 or "")
-    return (row.shots, row.start, *named, row.result.method_fingerprint or "")
+def _row_order(row: Row) -> tuple[str | int, ...]:
+    cell = next(cell for cell in row.cells if cell)
+    return row_key(cell.entry, row.start, row.shots)

@@ -4,12 +4,13 @@ Results of one identity are one row, the union of their cells; a new revision of
 """
 
 import os
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from pdebench_fm.errors import PdefmError, UsageError
 from pdebench_fm.leaderboard.records import VerificationRecord, read_record, record_path
+from pdebench_fm.leaderboard.run_scores import RunScores, scores_of
 from pdebench_fm.leaderboard.staging import submission, undisturbed
 from pdebench_fm.leaderboard.submission import (
     Spellings,
@@ -19,6 +20,7 @@ from pdebench_fm.leaderboard.submission import (
     plan_submission,
     present_in,
 )
+from pdebench_fm.protocol.tracks import Start
 from pdebench_fm.results.evaluation import read_evaluation
 from pdebench_fm.results.paths import row_path
 from pdebench_fm.results.result import Result, result_files_under, write_result
@@ -27,12 +29,21 @@ from pdebench_fm.results.samples import samples_path, write_samples
 
 @dataclass(frozen=True)
 class Entry:
-    """One row of the leaderboard: a result, who sent it, its file relative to the root, and what verifiers recorded."""
+    """One row of the leaderboard.
+
+    Attributes:
+        path: its file, relative to the leaderboard's root.
+        organisation: who sent it.
+        result: what the file holds.
+        record: what verifiers recorded, if they did.
+        scores: what ranks are computed from, of the runs all of whose seeds were scored.
+    """
 
     path: Path
     organisation: str
     result: Result
     record: VerificationRecord | None = None
+    scores: Mapping[tuple[Start, int], RunScores] = field(default_factory=dict, compare=False, repr=False)
 
 
 @dataclass(frozen=True)
@@ -134,7 +145,8 @@ def _load(root: Path) -> tuple[list[Entry], list[Skipped]]:
 
 def _entry(path: Path, place: Path, spelled: "Spellings") -> Entry:
     """Return the row in a file; `place` is where that is on the leaderboard."""
-    result = read_evaluation(path).result
+    evaluation = read_evaluation(path)
+    result = evaluation.result
     organisation = place.parts[1]
     try:
         check_rankable(result)
@@ -145,7 +157,7 @@ def _entry(path: Path, place: Path, spelled: "Spellings") -> Entry:
         raise PdefmError(f"{path}: {error}") from error
     if place != expected:
         raise PdefmError(f"{path} is misplaced: by its content it belongs at {expected}")
-    return Entry(place, organisation, result)
+    return Entry(place, organisation, result, scores=scores_of(evaluation))
 
 
 def _names_at(root: Path) -> list[tuple[str, ...]]:

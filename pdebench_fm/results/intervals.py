@@ -31,7 +31,8 @@ from scipy.special import stdtrit  # Student's t, of which the quantile in scipy
 
 LEVEL = 0.95
 _UPPER = 0.5 + LEVEL / 2.0
-_POWER = 1.5
+POWER = 1.5
+"""Of the share g that seeds have in a variance: the weight of their Student's t in its quantile."""
 
 Array = NDArray[np.float64]
 
@@ -87,21 +88,56 @@ def _half_width(sides: Sequence[Array], signs: Sequence[float]) -> Array:
     for side in sides:
         seeds = side.shape[-2]
         if seeds > 1:
-            part = side.mean(axis=-1).var(axis=-1, ddof=1) / seeds
-            excess = np.maximum(part - _interaction(side), 0.0)
-            part = np.where(excess > 0.0, part, 0.0)
+            part, excess = parts_of_seeds(side.mean(axis=-1), interaction(side))
             variance, of_seeds, squares = variance + excess, of_seeds + part, squares + part**2 / (seeds - 1)
+    return half_width(variance, samples, of_seeds, squares)
+
+
+def half_width(variance: Array, samples: int, of_seeds: Array, squares: Array) -> Array:
+    """Return half the width of the 95 % interval of an estimate with this variance.
+
+    Args:
+        variance: (...), of the estimate.
+        samples: test samples, at least two.
+        of_seeds: (...), what the variances of seeds' means add up to in it.
+        squares: (...), the sum of the squares of those variances, each over its degrees of freedom.
+    """
     quantile = np.full_like(variance, stdtrit(samples - 1, _UPPER))
-    varied = squares > 0.0
-    freedom = of_seeds[varied] ** 2 / squares[varied]
-    share = np.minimum(of_seeds[varied] / variance[varied], 1.0)
-    quantile[varied] += (stdtrit(freedom, _UPPER) - quantile[varied]) * share**_POWER
+    freedom, share = freedom_and_share(variance, of_seeds, squares)
+    varied = share > 0.0
+    quantile[varied] += (stdtrit(freedom[varied], _UPPER) - quantile[varied]) * share[varied] ** POWER
     half: Array = np.sqrt(variance) * quantile
     return half
 
 
-def _interaction(side: Array) -> Array:
-    """Return the part of the mean's variance that seeds and samples have only together."""
+def freedom_and_share(variance: Array, of_seeds: Array, squares: Array) -> tuple[Array, Array]:
+    """Return Satterthwaite's degrees of freedom of the seeds' part of a variance, and its share g; see `half_width`.
+
+    Where seeds have no part the share is 0, and the degrees of freedom are 1.
+    """
+    varied = squares > 0.0
+    freedom, share = np.ones_like(variance), np.zeros_like(variance)
+    freedom[varied] = of_seeds[varied] ** 2 / squares[varied]
+    share[varied] = np.minimum(of_seeds[varied] / variance[varied], 1.0)
+    return freedom, share
+
+
+def parts_of_seeds(means: Array, of_both: Array) -> tuple[Array, Array]:
+    """Return the variance of the seeds' mean, A, and by how much it is above the interaction's, A - C.
+
+    Both are 0 where A is no more than C.
+
+    Args:
+        means: (..., seeds), of each seed over the samples; at least two seeds.
+        of_both: (...), C, of `interaction`.
+    """
+    part = means.var(axis=-1, ddof=1) / means.shape[-1]
+    excess = np.maximum(part - of_both, 0.0)
+    return np.where(excess > 0.0, part, 0.0), excess
+
+
+def interaction(side: Array) -> Array:
+    """Return C, the part of the variance of the mean of (..., seeds, samples) that the two have only together."""
     seeds, samples = side.shape[-2:]
     rest = side - side.mean(axis=-1, keepdims=True) - side.mean(axis=-2, keepdims=True)
     rest = rest + side.mean(axis=(-2, -1), keepdims=True)

@@ -1,0 +1,154 @@
+"""Which of many models differ in their overall error, by a bootstrap that is paired by test sample: arrays alone.
+
+The overall error of a model is the geometric mean of its errors over tasks, so its logarithm is the mean over tasks of
+log(mean error). Two models' difference of that has a variance of two parts, as `results.intervals` says:
+
+* of test samples: each task's samples are drawn anew with replacement, the same ones for all models, and the covariance
+  of the models' log(mean error) over such draws is taken (the paired bootstrap: Efron and Tibshirani 1993, An
+  Introduction to the Bootstrap, chapters 6 and 8). Test splits of different tasks are independent, so tasks add up;
+* of seeds, of which few were drawn: their analysis of variance, by the delta method on the logarithm. Seeds of two
+  models are taken as independent, though both may have been given the same support sets, which makes orders more
+  cautious. A seed may be good or bad on all tasks alike (all start with its random weights): the covariance of its
+  effects between tasks is estimated too, and counted where it is above 0.
+
+The difference over its standard error is held to a Student's t. Its tail is the mean of those with the samples' and
+with the seeds' degrees of freedom (Satterthwaite's), by the weight that the quantile of an interval has there.
+
+Of all pairs of one ranking those count as ordered that Holm's procedure rejects (Scandinavian Journal of Statistics 6,
+1979): however many models there are, and whichever of them are equal, the probability that a ranking orders any pair of
+equal models is held to 5 %.
+"""
+
+import hashlib
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import stdtr
+
+from pdebench_fm.leaderboard.records import ROUNDING
+from pdebench_fm.leaderboard.run_scores import RunScores
+from pdebench_fm.results.intervals import LEVEL, POWER, freedom_and_share, parts_of_seeds
+
+DRAWS = 2000
+"""Of each task's samples: a standard error from so many is right to 1.6 %."""
+
+_BLOCK = 2**20  # samples drawn at once
+
+Array = NDArray[np.float64]
+
+
+def log_errors(means: Array) -> Array:
+    """Return the logarithms of mean errors, those below `ROUNDING` as that: they are zero to what a field holds."""
+    logs: Array = np.log(np.maximum(means, ROUNDING))
+    return logs
+
+
+def covariance_over_samples(relative: Array, means: Array, key: str, draws: int = DRAWS) -> Array:
+    """Return the covariance of models' log(mean error) on one task over new test samples.
+
+    Args:
+        relative: (models, samples), errors over their mean, averaged over seeds.
+        means: (models,), the mean errors.
+        key: of the random draws: a digest of the rows that were scored, so that nothing else changes them.
+        draws: of the samples.
+
+    Returns:
+        (models, models).
+    """
+    models, samples = relative.shape
+    relative = np.where((means > ROUNDING)[:, None], relative, 1.0)
+    floors = ROUNDING / np.maximum(means, ROUNDING)
+    seed = int.from_bytes(hashlib.sha256(f"pdebench_fm ranking\x1f{key}".encode()).digest()[:16], "little")
+    generator = np.random.Generator(np.random.Philox(key=seed))
+    logs = np.empty((draws, models))
+    step = max(_BLOCK // samples, 1)
+    for start in range(0, draws, step):
+        count = min(step, draws - start)
+        drawn = generator.integers(samples, size=(count, samples)) + samples * np.arange(count)[:, None]
+        times = np.bincount(drawn.ravel(), minlength=count * samples).reshape(count, samples)
+        logs[start : start + count] = np.log(np.maximum(times / samples @ relative.T, floors))
+    logs -= logs.mean(axis=0)
+    covariance: Array = logs.T @ logs * (samples / (samples - 1) / (draws - 1))  # a bootstrap's divisor is samples
+    return covariance
+
+
+def seeds_parts(runs: Sequence[Sequence[RunScores]], seeds: Sequence[Sequence[int]]) -> tuple[Array, Array, Array]:
+    """Return what seeds add to the variance of the mean log error over tasks, of models with the same seeds.
+
+    Args:
+        runs: (models, tasks), of each model on each task.
+        seeds: (tasks), the numbers of the seeds on each task.
+
+    Returns:
+        Their part of the variance, and of the degrees of freedom the sum and the sum of squares, as
+        `results.intervals.half_width` takes them; each (models,).
+    """
+    excess, part, squares = np.zeros((3, len(runs)))
+    tasks = len(seeds)
+    for task, numbers in enumerate(seeds):
+        if len(numbers) > 1:
+            means = np.stack([of_model[task].seeds for of_model in runs])
+            own, above = parts_of_seeds(means, np.array([of_model[task].interaction for of_model in runs]))
+            excess += above / tasks**2
+            part += own / tasks**2
+            squares += (own / tasks**2) ** 2 / (len(numbers) - 1)
+    common = sorted(set(seeds[0]).intersection(*seeds[1:]))
+    if tasks > 1 and len(common) > 1:
+        places = [[numbers.index(number) for number in common] for numbers in seeds]
+        effects = np.array(
+            [[run.seeds[chosen] for run, chosen in zip(of_model, places, strict=True)] for of_model in runs]
+        )
+        together = effects.mean(axis=1).var(axis=-1, ddof=1)
+        alone = effects.var(axis=-1, ddof=1).sum(axis=1) / tasks**2
+        between = np.maximum(together - alone, 0.0) / len(common)
+        excess += between
+        part += between
+        squares += between**2 / (len(common) - 1)
+    return excess, part, squares
+
+
+def significantly_better(
+    logs: Array, covariance: Array, parts_of_models: tuple[Array, Array, Array], samples: int
+) -> NDArray[np.bool_]:
+    """Return for each pair of models whether the first is better, so that it is hardly chance.
+
+    Args:
+        logs: (models,), mean log errors over tasks.
+        covariance: (models, models), of those over test samples.
+        parts_of_models: of seeds, each (models,), as `seeds_parts` gives them.
+        samples: of the task that has the fewest.
+
+    Returns:
+        (models, models), true at [i, j] where i is better than j.
+    """
+    first, second = np.triu_indices(len(logs), 1)
+    spread = covariance.diagonal()
+    excess, part, squares = (values[first] + values[second] for values in parts_of_models)
+    variance = np.maximum(spread[first] + spread[second] - 2.0 * covariance[first, second], 0.0) + excess
+    variance = np.maximum(variance, ROUNDING**2)  # scores that don't vary differ by their rounding
+    difference = logs[second] - logs[first]
+    rejected = holm(_two_sided(np.abs(difference) / np.sqrt(variance), variance, samples, part, squares))
+    better = np.zeros((len(logs), len(logs)), dtype=np.bool_)
+    better[first, second] = rejected & (difference > 0.0)
+    better[second, first] = rejected & (difference < 0.0)
+    return better
+
+
+def holm(probabilities: Array, level: float = 1.0 - LEVEL) -> NDArray[np.bool_]:
+    """Return which hypotheses Holm's step-down procedure rejects, so that any false one is among them by `level`."""
+    order = np.argsort(probabilities, kind="stable")
+    count = len(order)
+    kept = probabilities[order] > level / (count - np.arange(count))
+    rejected = np.zeros(count, dtype=np.bool_)
+    rejected[order[: int(kept.argmax()) if kept.any() else count]] = True
+    return rejected
+
+
+def _two_sided(statistic: Array, variance: Array, samples: int, part: Array, squares: Array) -> Array:
+    """Return the probability that chance gives a statistic so large."""
+    tail: Array = stdtr(samples - 1, -statistic)
+    freedom, share = freedom_and_share(variance, part, squares)
+    varied = share > 0.0
+    tail[varied] += (stdtr(freedom[varied], -statistic[varied]) - tail[varied]) * share[varied] ** POWER
+    return 2.0 * tail
