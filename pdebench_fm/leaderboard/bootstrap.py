@@ -6,10 +6,9 @@ log(mean error). Two models' difference of that has a variance of two parts, as 
 * of test samples: each task's samples are drawn anew with replacement, the same ones for all models, and the covariance
   of the models' log(mean error) over such draws is taken (the paired bootstrap: Efron and Tibshirani 1993, An
   Introduction to the Bootstrap, chapters 6 and 8). Test splits of different tasks are independent, so tasks add up;
-* of seeds, of which few were drawn: their analysis of variance, by the delta method on the logarithm. Seeds of two
-  models are taken as independent, though both may have been given the same support sets, which makes orders more
-  cautious. A seed may be good or bad on all tasks alike (all start with its random weights): the covariance of its
-  effects between tasks is estimated too, and counted where it is above 0.
+* of seeds, of which few were drawn: their analysis of variance, by the delta method on the logarithm
+  (`leaderboard.seed_variance`). Seeds of two models are taken as independent, though both may have been given the same
+  support sets, which makes orders more cautious.
 
 The difference over its standard error is held to a Student's t. Its tail is the mean of those with the samples' and
 with the seeds' degrees of freedom (Satterthwaite's), by the weight that the quantile of an interval has there.
@@ -20,15 +19,14 @@ equal models is held to 5 %.
 """
 
 import hashlib
-from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import stdtr
 
 from pdebench_fm.leaderboard.records import ROUNDING
-from pdebench_fm.leaderboard.run_scores import RunScores
-from pdebench_fm.results.intervals import LEVEL, POWER, freedom_and_share, parts_of_seeds
+from pdebench_fm.leaderboard.seed_variance import SeedParts
+from pdebench_fm.results.intervals import LEVEL, POWER, freedom_and_share
 
 DRAWS = 2000
 """Of each task's samples: a standard error from so many is right to 1.6 %."""
@@ -73,50 +71,13 @@ def covariance_over_samples(relative: Array, means: Array, key: str, draws: int 
     return covariance
 
 
-def seeds_parts(runs: Sequence[Sequence[RunScores]], seeds: Sequence[Sequence[int]]) -> tuple[Array, Array, Array]:
-    """Return what seeds add to the variance of the mean log error over tasks, of models with the same seeds.
-
-    Args:
-        runs: (models, tasks), of each model on each task.
-        seeds: (tasks), the numbers of the seeds on each task.
-
-    Returns:
-        Their part of the variance, and of the degrees of freedom the sum and the sum of squares, as
-        `results.intervals.half_width` takes them; each (models,).
-    """
-    excess, part, squares = np.zeros((3, len(runs)))
-    tasks = len(seeds)
-    for task, numbers in enumerate(seeds):
-        if len(numbers) > 1:
-            means = np.stack([of_model[task].seeds for of_model in runs])
-            own, above = parts_of_seeds(means, np.array([of_model[task].interaction for of_model in runs]))
-            excess += above / tasks**2
-            part += own / tasks**2
-            squares += (own / tasks**2) ** 2 / (len(numbers) - 1)
-    common = sorted(set(seeds[0]).intersection(*seeds[1:]))
-    if tasks > 1 and len(common) > 1:
-        places = [[numbers.index(number) for number in common] for numbers in seeds]
-        effects = np.array(
-            [[run.seeds[chosen] for run, chosen in zip(of_model, places, strict=True)] for of_model in runs]
-        )
-        together = effects.mean(axis=1).var(axis=-1, ddof=1)
-        alone = effects.var(axis=-1, ddof=1).sum(axis=1) / tasks**2
-        between = np.maximum(together - alone, 0.0) / len(common)
-        excess += between
-        part += between
-        squares += between**2 / (len(common) - 1)
-    return excess, part, squares
-
-
-def significantly_better(
-    logs: Array, covariance: Array, parts_of_models: tuple[Array, Array, Array], samples: int
-) -> NDArray[np.bool_]:
+def significantly_better(logs: Array, covariance: Array, of_seeds: SeedParts, samples: int) -> NDArray[np.bool_]:
     """Return for each pair of models whether the first is better, so that it is hardly chance.
 
     Args:
         logs: (models,), mean log errors over tasks.
         covariance: (models, models), of those over test samples.
-        parts_of_models: of seeds, each (models,), as `seeds_parts` gives them.
+        of_seeds: what seeds add to their variance.
         samples: of the task that has the fewest.
 
     Returns:
@@ -124,7 +85,9 @@ def significantly_better(
     """
     first, second = np.triu_indices(len(logs), 1)
     spread = covariance.diagonal()
-    excess, part, squares = (values[first] + values[second] for values in parts_of_models)
+    excess, part, squares = (
+        values[first] + values[second] for values in (of_seeds.excess, of_seeds.of_seeds, of_seeds.squares)
+    )
     variance = np.maximum(spread[first] + spread[second] - 2.0 * covariance[first, second], 0.0) + excess
     variance = np.maximum(variance, ROUNDING**2)  # scores that don't vary differ by their rounding
     difference = logs[second] - logs[first]

@@ -23,8 +23,8 @@ from numpy.typing import NDArray
 from pdebench_fm.data.catalogue import TASKS
 from pdebench_fm.errors import unknown_name
 from pdebench_fm.leaderboard.board import Board, Row, TableCell, make_boards, row_key
-from pdebench_fm.leaderboard.bootstrap import covariance_over_samples, log_errors, seeds_parts, significantly_better
-from pdebench_fm.leaderboard.run_scores import RunScores
+from pdebench_fm.leaderboard.bootstrap import covariance_over_samples, log_errors, significantly_better
+from pdebench_fm.leaderboard.seed_variance import SeededRun, SeedParts, seed_parts
 from pdebench_fm.leaderboard.store import Entry
 from pdebench_fm.protocol.contamination import Knowledge
 from pdebench_fm.protocol.divisions import Division
@@ -161,10 +161,10 @@ class _Contender:
     def has(self, tasks: Iterable[str]) -> bool:
         return all(task in self.cells for task in tasks)
 
-    def scores(self, task: str) -> RunScores:
+    def run(self, task: str) -> SeededRun:
         cell = self.cells[task]
         try:
-            return cell.entry.scores[cell.run.start, cell.run.shots]
+            return SeededRun(cell.entry.scores[cell.run.start, cell.run.shots], cell.run.seeds)
         except KeyError:
             raise ValueError(f"{cell.entry.path} was not read with the scores that ranks are computed from") from None
 
@@ -251,7 +251,7 @@ def _rankings(
 
 def _covariance(contenders: Sequence[_Contender], task: str) -> Array:
     """Return the covariance of contenders' log errors on a task over its samples."""
-    relative = np.stack([contender.scores(task).samples for contender in contenders]).astype(np.float64)
+    relative = np.stack([contender.run(task).scores.samples for contender in contenders]).astype(np.float64)
     cells = [contender.cells[task] for contender in contenders]
     means = np.array([cell.summary.mean for cell in cells])
     return covariance_over_samples(relative, means, cells[0].entry.result.dataset.recipe_digest)
@@ -263,12 +263,13 @@ def _standings(
     if not contenders:
         return ()
     means = np.array([[contender.cells[task].summary.mean for task in tasks] for contender in contenders])
-    parts = _parts_of_seeds(contenders, tasks)
+    runs = [[contender.run(task) for task in tasks] for contender in contenders]
+    parts = seed_parts(runs, [contender.row.start for contender in contenders])
     better = significantly_better(log_errors(means).mean(axis=1), covariance, parts, samples)
     ranks = 1 + better.sum(axis=0)
     last_ranks = len(contenders) - better.sum(axis=1)
     shared = Counter(ranks.tolist())
-    errors, reaches = _errors(means), _reaches(contenders, tasks, parts)
+    errors, reaches = _errors(means), _reaches(runs, parts)
     found = [
         Standing(
             rank=int(rank),
@@ -293,30 +294,18 @@ def _errors(means: Array) -> list[float]:
         return [float(error) for error in np.exp(np.log(means).mean(axis=1))]
 
 
-def _parts_of_seeds(contenders: Sequence[_Contender], tasks: Sequence[str]) -> tuple[Array, Array, Array]:
-    """Return what seeds add to the variance of each contender's mean log error; see `bootstrap.seeds_parts`."""
-    alike: dict[tuple[tuple[int, ...], ...], list[int]] = defaultdict(list)
-    for i, contender in enumerate(contenders):
-        alike[tuple(contender.cells[task].run.seeds for task in tasks)].append(i)
-    found = np.zeros((3, len(contenders)))
-    for seeds, members in alike.items():
-        found[:, members] = seeds_parts([[contenders[i].scores(task) for task in tasks] for i in members], seeds)
-    return found[0], found[1], found[2]
-
-
-def _reaches(contenders: Sequence[_Contender], tasks: Sequence[str], parts: tuple[Array, Array, Array]) -> list[float]:
-    """Return half the widths of the 95 % intervals of mean log errors.
+def _reaches(runs: Sequence[Sequence[SeededRun]], parts: SeedParts) -> list[float]:
+    """Return half the widths of the 95 % intervals of mean log errors over tasks, of (contenders, tasks) runs.
 
     By the delta method, as those of single results (`results.intervals`), whose variances add up over the tasks.
     """
-    excess, of_seeds, squares = parts
-    variance, samples = excess, sys.maxsize
-    for task in tasks:
-        relative = np.stack([contender.scores(task).samples for contender in contenders])
+    variance, samples = parts.excess, sys.maxsize
+    tasks = len(runs[0])
+    for task in range(tasks):
+        relative = np.stack([of_one[task].scores.samples for of_one in runs])
         samples = min(samples, relative.shape[1])
-        spread = relative.var(axis=1, ddof=1, dtype=np.float64) / relative.shape[1]
-        variance = variance + spread / len(tasks) ** 2
-    return [float(reach) for reach in half_width(variance, samples, of_seeds, squares)]
+        variance = variance + relative.var(axis=1, ddof=1, dtype=np.float64) / relative.shape[1] / tasks**2
+    return [float(reach) for reach in half_width(variance, samples, parts.of_seeds, parts.squares)]
 
 
 def _covers(cells: Iterable[TableCell]) -> Covers:
