@@ -1,4 +1,4 @@
-"""`pdefm leaderboard`: rows verified, a page out."""
+"""`pdefm leaderboard`: rows verified and ranked, a page out."""
 
 from pathlib import Path
 from typing import Annotated
@@ -6,10 +6,12 @@ from typing import Annotated
 import typer
 
 from pdebench_fm.cli.console import aside, say
+from pdebench_fm.cli.leaderboard_rank import rank
 from pdebench_fm.cli.leaderboard_verify import verify
 
-app = typer.Typer(help="Verify a leaderboard's rows, and build its page.", no_args_is_help=True)
+app = typer.Typer(help="Verify and rank a leaderboard's rows, and build its page.", no_args_is_help=True)
 app.command()(verify)
+app.command()(rank)
 
 
 @app.command()

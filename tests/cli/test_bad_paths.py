@@ -34,6 +34,7 @@ COMMANDS = {
     "plot --reference": "plot {result} --kind fields --reference {} --out {new}.svg",
     "submit": "submit {} --to {new}",
     "submit --to": "submit {result} --to {}",
+    "leaderboard rank": "leaderboard rank {}",
     "leaderboard build --from": "leaderboard build --from {} --out {new}",
     "leaderboard build --out": "leaderboard build --from {board} --out {}",
     "zoo card": "zoo card {}",

@@ -1,0 +1,126 @@
+"""`pdefm leaderboard rank`: who is ranked before whom, as tables or JSON."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.table import Table
+
+from pdebench_fm.cli.console import aside, console, say, short
+from pdebench_fm.errors import UsageError, unknown_name
+
+if TYPE_CHECKING:
+    from pdebench_fm.leaderboard.board import Row
+    from pdebench_fm.leaderboard.ranking import Ranking, Standing
+
+
+def rank(
+    source: Annotated[Path, typer.Argument(metavar="FOLDER", help="The leaderboard's folder.")] = Path("leaderboard"),
+    shots: Annotated[int | None, typer.Option(help="Rank with this number of shots alone.")] = None,
+    track: Annotated[str | None, typer.Option(help="Rank on this track alone: full or lite.")] = None,
+    division: Annotated[str | None, typer.Option(help="Rank in this division alone: closed or open.")] = None,
+    system: Annotated[str | None, typer.Option(help="Rank over the four tasks of a system, not over all.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the rankings as JSON.")] = False,
+) -> None:
+    """Rank the models of a leaderboard by their overall error; those that can't be told apart share a rank.
+
+    There is a ranking for each track, way of adapting and number of shots.
+    """
+    from pdebench_fm.leaderboard.ranking import OVERALL, SYSTEM_SCOPES, rankings
+    from pdebench_fm.leaderboard.store import load
+    from pdebench_fm.protocol.tracks import find_track
+
+    if track is not None:
+        find_track(track)
+    for kind, name, known in (("division", division, ("closed", "open")), ("system", system, SYSTEM_SCOPES)):
+        if name is not None and name not in known:
+            raise unknown_name(kind, name, known)
+    entries = load(source, lambda file: say(f"note: left out: {file.reason}", to=aside))
+    every = rankings(entries, [system or OVERALL])
+    found = [
+        ranking
+        for ranking in every
+        if shots in (None, ranking.shots) and track in (None, ranking.track) and division in (None, ranking.division)
+    ]
+    if not found:
+        there = "; ".join(dict.fromkeys(_setting(ranking) for ranking in every))
+        raise UsageError(f"nothing to rank in {source}: it has {f'scores of {there}' if there else 'no scores'}")
+    if as_json:
+        typer.echo(json.dumps([_as_json(ranking) for ranking in found], indent=2))
+        return
+    for ranking in found:
+        _print(ranking)
+
+
+def _setting(ranking: "Ranking") -> str:
+    return f"{ranking.shots} shots, {ranking.track} track, {ranking.division} division ({ranking.method})"
+
+
+def _print(ranking: "Ranking") -> None:
+    title = f"Ranking ({ranking.scope}): {_setting(ranking)}, protocol v{ranking.protocol_version}"
+    table = Table(title=title, title_justify="left")
+    for name in ("rank", "model", "start", "error", "95 % interval", "digits", "missing"):
+        table.add_column(name, justify="left" if name in ("model", "start", "missing") else "right", overflow="fold")
+    for standing in ranking.standings:
+        interval = " to ".join(short(end) for end in standing.interval)
+        digits = "" if standing.digits is None else f"{standing.digits:.2f}"
+        table.add_row(
+            _rank(standing), _name(standing.row), standing.row.start, short(standing.error), interval, digits, ""
+        )
+    for unranked in ranking.unranked:
+        missing = "\n".join(f"{each.task}: {each.reason}" for each in unranked.missing)
+        table.add_row("–", _name(unranked.row), unranked.row.start, "", "", "", missing)
+    console.print(table)
+    if any(standing.tied for standing in ranking.standings):
+        say("=: shares its rank with others, from which it can't be told by these scores")
+
+
+def _rank(standing: "Standing") -> str:
+    return f"= {standing.rank}" if standing.tied else str(standing.rank)
+
+
+def _name(row: "Row") -> str:
+    return f"{row.organisation}/{row.name}"
+
+
+def _as_json(ranking: "Ranking") -> dict[str, Any]:
+    return {
+        "protocol_version": ranking.protocol_version,
+        "track": ranking.track,
+        "division": ranking.division,
+        "method": ranking.method,
+        "shots": ranking.shots,
+        "scope": ranking.scope,
+        "tasks": list(ranking.tasks),
+        "standings": [
+            {
+                "rank": standing.rank,
+                "last_rank": standing.last_rank,
+                "tied": standing.tied,
+                **_contender(standing.row),
+                "error": standing.error,
+                "interval": list(standing.interval),
+                "covers": standing.covers,
+                "digits": standing.digits,
+                "knowledge": dict(standing.knowledge),
+                "errors": {task: cell.summary.mean for task, cell in zip(ranking.tasks, standing.cells, strict=True)},
+            }
+            for standing in ranking.standings
+        ],
+        "unranked": [
+            {**_contender(unranked.row), "missing": {each.task: each.reason for each in unranked.missing}}
+            for unranked in ranking.unranked
+        ],
+    }
+
+
+def _contender(row: "Row") -> dict[str, Any]:
+    model = row.result.model
+    return {
+        "organisation": row.organisation,
+        "model": row.name,
+        "revision": model.revision,
+        "weights_sha256": model.weights_sha256,
+        "start": row.start,
+    }
