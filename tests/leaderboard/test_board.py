@@ -199,3 +199,16 @@ def test_one_model_with_two_manifests_is_two_rows():
     stated = make_model(training=trained_on(("poisson", "pretrain", "train")))
     (board,) = boards_of(zero_shot(0.1), make_result("poisson-ood/hard", stated, [make_run((0.1,), shots=0)]))
     assert len(board.rows) == 2
+
+
+def test_scores_on_the_standard_rows_are_shown_before_newer_ones_on_others():
+    others = zero_shot(0.01, test_rows=16, date=datetime(2026, 6, 1, tzinfo=UTC), dataset=make_dataset(version="1.5.0"))
+    [board] = boards_of(zero_shot(0.2), others)
+    [row] = board.rows
+    assert (row.cells[0].summary.mean, row.cells[0].remark) == (0.2, "")
+
+
+def test_modules_whose_tensors_differ_are_rows_of_their_own():
+    modules = [make_model("acme/m", weights_sha256=None, tensors_sha256=digit * 64) for digit in "ab"]
+    [board] = boards_of(zero_shot(0.1, modules[0]), zero_shot(0.2, modules[1], task="poisson-ood/hard"))
+    assert [[bool(cell) for cell in row.cells] for row in board.rows] == [[True, False], [False, True]]
