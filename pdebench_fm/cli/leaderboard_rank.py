@@ -12,7 +12,7 @@ from pdebench_fm.errors import UsageError, unknown_name
 
 if TYPE_CHECKING:
     from pdebench_fm.leaderboard.board import Row
-    from pdebench_fm.leaderboard.ranking import Ranking, Standing
+    from pdebench_fm.leaderboard.ranking import Ranking, Standing, Unranked
 
 
 def rank(
@@ -60,20 +60,28 @@ def _setting(ranking: "Ranking") -> str:
 def _print(ranking: "Ranking") -> None:
     title = f"Ranking ({ranking.scope}): {_setting(ranking)}, protocol v{ranking.protocol_version}"
     table = Table(title=title, title_justify="left")
-    for name in ("rank", "model", "start", "error", "95 % interval", "digits", "missing"):
-        table.add_column(name, justify="left" if name in ("model", "start", "missing") else "right", overflow="fold")
+    for name in ("rank", "model", "start", "error", "95 % interval", "digits"):
+        table.add_column(name, justify="left" if name in ("model", "start") else "right", overflow="fold")
     for standing in ranking.standings:
         interval = " to ".join(short(end) for end in standing.interval)
         digits = "" if standing.digits is None else f"{standing.digits:.2f}"
-        table.add_row(
-            _rank(standing), _name(standing.row), standing.row.start, short(standing.error), interval, digits, ""
-        )
-    for unranked in ranking.unranked:
-        missing = "\n".join(f"{each.task}: {each.reason}" for each in unranked.missing)
-        table.add_row("–", _name(unranked.row), unranked.row.start, "", "", "", missing)
-    console.print(table)
+        table.add_row(_rank(standing), _name(standing.row), standing.row.start, short(standing.error), interval, digits)
+    if ranking.standings:
+        console.print(table)
+    else:
+        say((f"{title}: no model has all {len(ranking.tasks)} tasks", "italic"))
     if any(standing.tied for standing in ranking.standings):
         say("=: shares its rank with others, from which it can't be told by these scores")
+    for unranked in ranking.unranked:
+        say(f"not ranked: {_name(unranked.row)} ({unranked.row.start}): {_missing(unranked)}")
+
+
+def _missing(unranked: "Unranked") -> str:
+    """Return what a contender lacks, each reason with its tasks."""
+    tasks: dict[str, list[str]] = {}
+    for each in unranked.missing:
+        tasks.setdefault(each.reason, []).append(each.task)
+    return "; ".join(f"{', '.join(names)}: {reason}" for reason, names in tasks.items())
 
 
 def _rank(standing: "Standing") -> str:

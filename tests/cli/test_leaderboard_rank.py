@@ -6,6 +6,7 @@ import pytest
 from factories import make_model, make_result, make_run, put_on, write_made
 
 from pdebench_fm.cli import main
+from pdebench_fm.cli.console import console
 from pdebench_fm.data.catalogue import TASKS
 
 POISSON = ["poisson/in-domain", "poisson-ood/mild", "poisson-ood/medium", "poisson-ood/hard"]
@@ -34,18 +35,27 @@ def lines_of(output, word):
 
 
 def test_the_table_shows_ranks_with_ties_and_what_is_missing(board, capsys, monkeypatch):
-    monkeypatch.setattr("pdebench_fm.cli.console.console.width", 160, raising=False)
+    monkeypatch.setattr(console, "width", 160)
     assert main(["leaderboard", "rank", str(board), "--shots", "8"]) == 0
     output = capsys.readouterr().out
-    assert "Ranking (overall): 8 shots, lite track, closed division (v1), protocol v1" in output
+    assert "Ranking (overall): 8 shots, lite track, closed division (v1), protocol v1" in " ".join(output.split())
     good, other, bad, few = (lines_of(output, name)[0] for name in ("acme/good", "other/good", "acme/bad", "acme/few"))
     assert "= 1" in good
     assert "= 1" in other
     assert " 3 " in bad
     assert "0.500" in bad
     assert "0.30" in bad  # digits
-    assert "–" in few
-    assert "helmholtz-ood/hard: not scored" in output
+    assert few.startswith("not ranked: acme/few (pretrained): advection-diffusion/in-domain, ")
+    assert few.endswith("helmholtz-ood/hard: not scored")
+
+
+def test_where_nobody_has_all_tasks_no_empty_table_is_shown(tmp_path, capsys):
+    write_made(make_result("poisson/in-domain", "acme/few", [make_run((0.1,), shots=0)]), tmp_path / "few.json")
+    put_on([tmp_path / "few.json"], tmp_path / "board")
+    assert main(["leaderboard", "rank", str(tmp_path / "board")]) == 0
+    first, second = capsys.readouterr().out.splitlines()
+    assert first.endswith("no model has all 12 tasks")
+    assert second.startswith("not ranked: acme/few (pretrained): ")
 
 
 def test_the_json_has_every_number(board, capsys):
