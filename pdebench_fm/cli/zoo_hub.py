@@ -41,6 +41,7 @@ def publish(
     """
     from huggingface_hub.utils import disable_progress_bars
 
+    from pdebench_fm.zoo.hub_scores import in_words
     from pdebench_fm.zoo.publish import publish_model
 
     disable_progress_bars()  # of the client: they would break up this command's own line
@@ -49,7 +50,7 @@ def publish(
     if done.already_published:
         say((done.repository, "bold"), f" {done.tag} is already published, nothing to do; {done.url}")
     else:
-        sent = ", ".join(done.sent) or "nothing, all was there"
+        sent = in_words(done.sent) or "nothing, all was there"
         say("published ", (done.repository, "bold"), f" {done.tag}; sent: {sent}; {done.url}")
 
 

@@ -5,14 +5,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from huggingface_hub import CommitOperationAdd
+from huggingface_hub import CommitOperationAdd, CommitOperationDelete
 from pydantic import ValidationError
 
 from pdebench_fm.errors import PdefmError, UsageError
 from pdebench_fm.folders import expanded
 from pdebench_fm.hub.failures import HubError
 from pdebench_fm.hub.names import check_namespace, check_not_older, check_version, tagged_versions
-from pdebench_fm.hub.repository import Expected, Repository, Snapshot, file_identities, hub_client, identities
+from pdebench_fm.hub.repository import ABSENT, Expected, Repository, Snapshot, file_identities, hub_client, identities
 from pdebench_fm.models.config import ModelConfig
 from pdebench_fm.models.loading import resolve, split_reference, zoo_names
 from pdebench_fm.models.operator import NeuralOperator
@@ -20,6 +20,7 @@ from pdebench_fm.models.sources import CARD_NAME, CONFIG_NAME, RECORD_NAME
 from pdebench_fm.models.weights import WEIGHTS_NAME
 from pdebench_fm.zoo.card import ModelDescription, describe, model_card
 from pdebench_fm.zoo.evidence import check_stated
+from pdebench_fm.zoo.hub_scores import in_words, is_score_file, score_files
 
 _HARMLESS = {".gitattributes", ".gitignore", "LICENSE", CARD_NAME}  # what a repository may hold before any model
 _SHOWN = 3  # files that an error names
@@ -56,7 +57,7 @@ class _Publication:
         name: of the repository.
         version: X.Y.Z.
         private: whether a new repository is private.
-        card: the README for this repository and version.
+        written: the card for this repository and version, and the scores in the Hub's form, by path.
         files: the identities of all files of the commit, by path.
     """
 
@@ -65,7 +66,7 @@ class _Publication:
     name: str
     version: str
     private: bool
-    card: bytes
+    written: dict[str, bytes]
     files: Expected
 
     @property
@@ -75,6 +76,10 @@ class _Publication:
     def differing(self, snapshot: Snapshot) -> tuple[str, ...]:
         """Return the files that are not there with this content."""
         return tuple(path for path in self.files if not snapshot.holds({path: self.files[path]}))
+
+    def gone(self, snapshot: Snapshot) -> tuple[str, ...]:
+        """Return the files of scores that an earlier version had and this one has not."""
+        return tuple(path for path in sorted(snapshot.files) if is_score_file(path) and path not in self.files)
 
 
 def publish_model(
@@ -90,7 +95,8 @@ def publish_model(
 ) -> PublishedModel:
     """Publish a model as `namespace/fno-<family>-<size>` with the tag `v<version>`; interrupted, the same call goes on.
 
-    Configuration, weights, training record and card are sent in one commit. The card is rendered anew, so that its
+    Configuration, weights, training record, card and scores in the Hub's form are sent in one commit. The card is
+    rendered anew, so that its
     examples load what is published, from scores that the results beside it give (see `zoo.evidence`); one that states
     others is refused.
 
@@ -144,9 +150,10 @@ def _checked(folder: Path, namespace: str, version: str, *, private: bool) -> _P
         raise PdefmError(f"{folder} contradicts itself: {CONFIG_NAME} says {labels}, {RECORD_NAME} {trained}")
     check_stated(folder, model.scores)
     name = f"{namespace}/{model.name}"
-    card = model_card(model, name, f"v{version}").encode()
+    written = {CARD_NAME: model_card(model, name, f"v{version}").encode(), **score_files(model.scores)}
     kept = {path: file_identities(folder / path) for path in (CONFIG_NAME, WEIGHTS_NAME, RECORD_NAME)}
-    return _Publication(model, folder, name, version, private, card, {**kept, CARD_NAME: identities(card)})
+    files = kept | {path: identities(content) for path, content in written.items()}
+    return _Publication(model, folder, name, version, private, written, files)
 
 
 def _publish(publication: _Publication, repository: Repository) -> PublishedModel:
@@ -165,8 +172,8 @@ def _publish(publication: _Publication, repository: Repository) -> PublishedMode
         raise PdefmError(f"{repository.name} exists and is public: make it private in its settings first")
     _check_main(publication, repository, main)
     check_not_older(repository.name, publication.version, tagged_versions(tags))
-    missing = publication.differing(main)
-    head = _commit(publication, repository, main.commit, missing) if missing else main.commit
+    missing, gone = publication.differing(main), publication.gone(main)
+    head = _commit(publication, repository, main.commit, missing, gone) if missing or gone else main.commit
     repository.tag(publication.tag, head)
     return _published(publication, repository, head, missing, already=False)
 
@@ -174,11 +181,11 @@ def _publish(publication: _Publication, repository: Repository) -> PublishedMode
 def _tagged(publication: _Publication, repository: Repository, commit: str) -> str:
     """Return the commit that has the tag, if it holds this very model."""
     there = repository.snapshot(commit)
-    differing = tuple(publication.files) if there is None else publication.differing(there)
+    differing = tuple(publication.files) if there is None else publication.differing(there) + publication.gone(there)
     if differing:
-        what = "its card" if differing == (CARD_NAME,) else "other content"
+        what = "its card" if set(differing) <= {CARD_NAME, *filter(is_score_file, differing)} else "other content"
         raise PdefmError(
-            f"{repository.name} has {publication.tag} with another {', '.join(differing)}, and a tag never moves: "
+            f"{repository.name} has {publication.tag} with another {in_words(differing)}, and a tag never moves: "
             f"publish {what} as a newer version"
         )
     return commit
@@ -201,16 +208,21 @@ def _check_main(publication: _Publication, repository: Repository, main: Snapsho
         raise PdefmError(f"{refusal} (its {CONFIG_NAME} says {held.family}, {held.size}): nothing was changed")
 
 
-def _commit(publication: _Publication, repository: Repository, parent: str, missing: tuple[str, ...]) -> str:
+def _commit(
+    publication: _Publication, repository: Repository, parent: str, missing: tuple[str, ...], gone: tuple[str, ...]
+) -> str:
     """Send the missing files in one commit, and return it once it holds what was checked."""
     contents = {
         path: (publication.folder / path).read_bytes() for path in missing if path in (CONFIG_NAME, RECORD_NAME)
     }
-    contents |= {CARD_NAME: publication.card} if CARD_NAME in missing else {}
-    operations = [CommitOperationAdd(path, content) for path, content in contents.items()]
+    contents |= {path: content for path, content in publication.written.items() if path in missing}
+    operations: list[CommitOperationAdd | CommitOperationDelete] = [
+        *(CommitOperationAdd(path, content) for path, content in contents.items()),
+        *map(CommitOperationDelete, gone),
+    ]
     if WEIGHTS_NAME in missing:
         operations.append(repository.send(WEIGHTS_NAME, publication.folder / WEIGHTS_NAME))
-    expected = {path: publication.files[path] for path in missing}
+    expected = {path: publication.files[path] for path in missing} | dict.fromkeys(gone, frozenset([ABSENT]))
     head = repository.commit(operations, f"Publish version {publication.version}", parent, expected)
     there = repository.snapshot(head)
     if there is None or not there.holds(publication.files):

@@ -53,7 +53,7 @@ def pdefm(capsys, monkeypatch):
 
 def test_publishing_says_what_was_sent_and_that_nothing_is_left_to_do(hub, folder, pdefm):
     words = ["zoo", "publish", folder, "--namespace", "pde-lab", "--version", "1.0.0"]
-    sent = "config.json, model.safetensors, training.json, README.md"
+    sent = "config.json, model.safetensors, training.json, README.md, 12 files of scores"
     assert pdefm(*words, "--private") == f"published {NAME} v1.0.0; sent: {sent}; {hub.url}/{NAME}\n"
     assert pdefm(*words) == f"{NAME} v1.0.0 is already published, nothing to do; {hub.url}/{NAME}\n"
     assert HfApi(endpoint=hub.url, token=ALICE).model_info(NAME).private

@@ -7,6 +7,7 @@ import sys
 import time
 
 import pytest
+import yaml
 from described import ALICE
 from hub_server import client_environment, fetch
 from published_state import NAME, SHARDS, files_of, state, writes
@@ -41,7 +42,7 @@ def run(hub, home, *words, token=ALICE):
 def test_what_was_built_is_on_main_and_under_the_tag(send, built, hub, api):
     done = send(built)
     commit, files, tags = state(api)
-    assert set(files) == {".gitattributes", *files_of(built)}
+    assert set(files) == {".gitattributes", "eval.yaml", *files_of(built)}
     assert {path: files[path] for path in SHARDS} == {
         shard.path: shard.sha256 for split in read_manifest(built / "manifest.json").splits for shard in split.shards
     }
@@ -99,7 +100,7 @@ def test_trouble_at_any_call_is_overcome(send, built, hub, api, trouble):
     done = send(built)
     commit, files, tags = state(api)
     assert hub.faults.pending == 0
-    assert set(files) == {".gitattributes", *files_of(built)}
+    assert set(files) == {".gitattributes", "eval.yaml", *files_of(built)}
     assert tags == {"v1.0.0": commit} == {done.tag: done.revision}
     assert len(hub.uploads) == 6
     titles = [item.title for item in api.list_repo_commits(NAME, repo_type="dataset")]
@@ -236,3 +237,29 @@ def test_the_command_says_within_seconds_that_there_is_no_network(built, hub, tm
         line = r"pdefm: the Hub cannot be reached \(.*\): check the network, and HF_ENDPOINT if it is set.*\n"
         assert re.fullmatch(line, done.stderr), done.stderr
         assert time.monotonic() - began < 30  # of which the waits take 3 s: the rest is a busy machine's
+
+
+def test_a_published_dataset_registers_each_regime_as_a_task_of_a_benchmark(send, built, hub):
+    send(built)
+    content = yaml.safe_load(fetch(f"{hub.url}/datasets/{NAME}/resolve/v1.0.0/eval.yaml").body)
+    assert list(content) == ["name", "description", "evaluation_framework", "tasks"]
+    assert content["evaluation_framework"] == "pdebench-fm"
+    assert content["name"] == "pdebench-fm: helmholtz-ood"
+    assert "higher is better" in content["description"]
+    assert content["tasks"] == [{"id": name, "config": name, "split": "test"} for name in ("mild", "medium")]
+
+
+def test_a_dataset_without_test_rows_is_no_benchmark(send, make_build, api):
+    send(make_build(test=0))
+    assert "eval.yaml" not in state(api)[1]
+
+
+def test_a_new_patch_renews_a_registration_that_has_changed(send, built, api, monkeypatch):
+    send(built)
+    words = b"name: n\ndescription: d\nevaluation_framework: f\ntasks: [{id: a, config: a, split: test}]\n"
+    monkeypatch.setattr(publication, "benchmark_file", lambda _: words)
+    assert send(built).card_differs
+    before = state(api)[1]
+    send(built, "1.0.1")
+    after = state(api)[1]
+    assert {path for path in after if after[path] != before[path]} == {"eval.yaml"}

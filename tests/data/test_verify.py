@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pdebench_fm.cli import main
+from pdebench_fm.data.benchmark import benchmark_file
 from pdebench_fm.data.manifest import Shard, Split, read_manifest
 from pdebench_fm.data.verification import checks
 from pdebench_fm.data.verification.verify import Check, sampled_rows, verify
@@ -470,3 +471,20 @@ print(json.dumps([tagged.passed, {{check.name: check.detail for check in newest.
     assert wrong["SHA-256"].startswith(f"{TEST} has SHA-256")
     assert "alice/nothing" in refusal
     assert "\n" not in refusal
+
+
+@pytest.mark.parametrize(
+    ("change", "passes"),
+    [
+        (lambda content: content, True),
+        (lambda content: content.replace(b"split: test", b"split: train"), False),
+        (lambda content: content + b"  - {id: easy, config: mild, split: test}\n", False),
+        (lambda _: b"", False),
+        (lambda _: b"x" * 10_000_000, False),
+    ],
+    ids=["as published", "another split", "another task", "empty", "huge"],
+)
+def test_a_benchmark_registration_that_is_not_the_manifests_is_found(built, change, passes):
+    path = built / "eval.yaml"
+    path.write_bytes(change(benchmark_file(read_manifest(built / "manifest.json"))))
+    assert ("benchmark registration" not in failures(built, sample=0)) == passes

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from fnmatch import fnmatch
 from typing import Any
 
+from .benchmarks import check_pushed
 from .cards import read_card
 from .context import Context, commit_at, route, signed_in
 from .messages import Answer, Refusal, Request, json_answer
@@ -174,6 +175,7 @@ def _regular(repo: Repo, _: Commit, path: str, value: dict[str, Any]) -> Blob:
             raise Refusal(400, f"{path}: {error}") from error
     if path == "README.md" and (errors := read_card(content.decode(errors="replace")).errors):
         raise Refusal(400, "Invalid metadata in README.md: " + "; ".join(errors))
+    check_pushed(path, content)
     return repo.add_regular(content)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from .benchmarks import is_result, told_results
 from .cards import CardValue, read_card
 from .context import Context, Route, commit_at, repo_not_found, require_write, route, signed_in
 from .messages import Answer, Refusal, Request, json_answer
@@ -96,7 +97,11 @@ def describe(context: Context, request: Request) -> Answer:
     """GET the repository, at a revision or at main."""
     repo = context.readable(request)
     commit = commit_at(repo, request.captures.get("revision", "main"))
-    return json_answer(_description(repo, commit, blobs=request.flag("blobs")))
+    description = _description(repo, commit, blobs=request.flag("blobs"))
+    if "evalResults" in request.query.get("expand", []):
+        contents = {path: repo.content_path(blob).read_bytes() for path, blob in commit.tree.items() if is_result(path)}
+        description["evalResults"] = [entry for path in sorted(contents) for entry in told_results(path, contents[path])]
+    return json_answer(description)
 
 
 def listing(context: Context, request: Request) -> Answer:

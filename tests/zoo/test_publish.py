@@ -7,9 +7,10 @@ import shutil
 
 import pytest
 import torch
+import yaml
 from described import ALICE, make_pretrained, make_record, results_of
 from hub_server import fetch, run_client
-from huggingface_hub import HfApi
+from huggingface_hub import HfApi, eval_result_entries_to_yaml, parse_eval_result_entries
 from safetensors.torch import load_file, save_file
 
 from pdebench_fm.errors import PdefmError, UsageError
@@ -17,12 +18,16 @@ from pdebench_fm.files import sha256_of
 from pdebench_fm.hub.repository import ATTEMPTS
 from pdebench_fm.training.record import read_training_record, write_training_record
 from pdebench_fm.zoo import card as cards
-from pdebench_fm.zoo.card import write_model_card
+from pdebench_fm.zoo import publish as publishing
+from pdebench_fm.zoo.card import describe, write_model_card
+from pdebench_fm.zoo.hub_scores import score_files
 from pdebench_fm.zoo.publish import publish_model
 
 READER = "hf_reader"
 NAME = "pde-lab/fno-mixed-tiny"
-FILES = {"README.md", "config.json", "model.safetensors", "training.json"}
+DATASETS = ("poisson", "poisson-ood", "advection-diffusion", "advection-diffusion-ood", "helmholtz", "helmholtz-ood")
+SCORES = {f".eval_results/pdebench-fm--{name}--{shots}-shots.yaml" for name in DATASETS for shots in (0, 32)}
+FILES = {"README.md", "config.json", "model.safetensors", "training.json", *SCORES}
 
 
 @pytest.fixture
@@ -61,14 +66,14 @@ def retrain(folder, seed=9):
     write_model_card(folder, results_of(folder))
 
 
-def test_the_four_files_go_in_one_commit_under_a_tag(send, folder, hub, api):
+def test_all_files_go_in_one_commit_under_a_tag(send, folder, hub, api):
     done = send(folder)
     commit, files, tags = state(api)
     assert set(files) == {".gitattributes", *FILES}
     assert tags == {"v1.0.0": commit} == {done.tag: done.revision}
     assert len(api.list_repo_commits(NAME)) == 2  # the Hub's first, and ours
     assert len(hub.uploads) == 1
-    for name in FILES - {"README.md"}:
+    for name in FILES - {"README.md", *SCORES}:
         assert fetch(f"{hub.url}/{NAME}/resolve/v1.0.0/{name}").body == (folder / name).read_bytes()
     assert (done.repository, done.url, set(done.sent)) == (NAME, f"{hub.url}/{NAME}", FILES)
 
@@ -338,3 +343,67 @@ def test_a_token_that_may_not_write_is_named_as_the_reason(send, folder, hub):
         with pytest.raises(PdefmError, match=rf"HF_TOKEN, with write access to {namespace}"):
             send(folder, token=token, namespace=namespace)
     assert hub.uploads == []
+
+
+def test_the_hubs_client_reads_the_scores_as_digits_with_error_shots_and_track(send, folder, hub, api):
+    send(folder)
+    found = api.model_info(NAME, expand=["evalResults"]).eval_results
+    due = {
+        (result.task, run.shots): run.summary.mean for made in results_of(folder) for result, run in runs_of(made.result)
+    }
+    read = {}
+    for entry in found:
+        note = re.fullmatch(
+            r"value in digits, −log10 of the relative ℓ² error (?P<error>[0-9.e-]+)(?P<spread> ± [0-9.e-]+)?; "
+            r"(?P<shots>[0-9]+) shots(?P<seeds>, 3 seeds)?, lite track, protocol v1, data 1\.0\.0",
+            entry.notes,
+        )
+        assert note, entry.notes
+        namespace, dataset = entry.dataset_id.split("/")
+        assert namespace == "pdebench-fm"
+        shots = int(note["shots"])
+        assert bool(note["spread"]) == bool(note["seeds"]) == (shots > 0)
+        read[f"{dataset}/{entry.task_id}", shots] = entry.value
+        assert 10.0**-entry.value == pytest.approx(float(note["error"]), rel=1e-3)
+    assert len(found) == len(due) == 27
+    assert {key: 10.0**-value for key, value in read.items()} == pytest.approx(due, rel=1e-12)
+    assert all(file.startswith(".eval_results/") for file in SCORES)
+
+
+def runs_of(result):
+    """A result with each of its runs."""
+    return [(result, run) for run in result.runs]
+
+
+def test_written_scores_are_what_the_hubs_own_functions_write_and_parse(folder):
+    scores = describe(folder).scores
+    files = score_files(scores)
+    assert set(files) == SCORES
+    for content in files.values():
+        data = yaml.safe_load(content)
+        assert eval_result_entries_to_yaml(parse_eval_result_entries(data)) == data
+    perfect = scores[0].model_copy(update={"error": 0.0})  # which has no digits
+    assert score_files([perfect]) == {}
+    worse = scores[0].model_copy(update={"error": 10.0})
+    (content,) = score_files([worse]).values()
+    assert parse_eval_result_entries(yaml.safe_load(content))[0].value == -1.0
+
+
+def test_scores_that_a_new_version_has_no_more_go_and_other_peoples_stay(send, folder, api, monkeypatch):
+    send(folder)
+    foreign = {".eval_results/somebody.yaml", ".eval_results/pdebench-fm-fan--poisson.yaml"}
+    for path in foreign:
+        content = b"- dataset: {id: a/b, task_id: c}\n  value: 1.5\n"
+        api.upload_file(path_or_fileobj=content, path_in_repo=path, repo_id=NAME)
+    real = publishing.score_files
+    monkeypatch.setattr(publishing, "score_files", lambda scores: real([s for s in scores if s.shots == 0]))
+    assert send(folder, "1.0.1").sent == ("README.md",)
+    _, files, _ = state(api)
+    assert set(files) == {".gitattributes", *FILES, *foreign} - {name for name in SCORES if "32" in name}
+
+
+def test_a_tag_with_other_scores_is_another_content(send, folder, monkeypatch):
+    send(folder)
+    monkeypatch.setattr(publishing, "score_files", lambda _: {})
+    with pytest.raises(PdefmError, match=r"v1\.0\.0 with another 12 files of scores, .* publish its card as a newer"):
+        send(folder)

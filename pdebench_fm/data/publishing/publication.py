@@ -6,6 +6,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from pdebench_fm.data.benchmark import BENCHMARK_NAME, benchmark_file
 from pdebench_fm.data.card import CARD_NAME, FIGURES_FOLDER, dataset_card
 from pdebench_fm.data.catalogue import find_dataset
 from pdebench_fm.data.manifest import MANIFEST_NAME, Manifest, Shard
@@ -59,7 +60,9 @@ class Build:
         return _shards(self.manifest)
 
     def described(self, manifest: Manifest) -> dict[str, bytes]:
-        """Return the card of these data and what it shows, by path: all that a new patch may renew.
+        """Return the card of these data, what it shows, and what the Hub is told of it as a benchmark, by path.
+
+        That is all that a new patch may renew.
 
         Raises:
             PdefmError: if the build's own description of itself is damaged.
@@ -67,7 +70,9 @@ class Build:
         files = (path for path in self.folder.rglob("*") if path.is_file())
         named = {path.relative_to(self.folder).as_posix(): path for path in files}
         shown = {name: named[name].read_bytes() for name in sorted(named) if _SHOWN_BY_CARD.fullmatch(name)}
-        return {CARD_NAME: dataset_card(manifest, self.namespace, self.folder).encode(), **shown}
+        registration = benchmark_file(manifest)
+        benchmark = {} if registration is None else {BENCHMARK_NAME: registration}
+        return {CARD_NAME: dataset_card(manifest, self.namespace, self.folder).encode(), **benchmark, **shown}
 
 
 @dataclass(frozen=True)
@@ -201,7 +206,7 @@ def _data_files(snapshot: Snapshot) -> dict[str, str]:
 
 def _is_data(path: str) -> bool:
     """Return whether a file belongs to one version's data, so that another version without it removes it."""
-    return path.endswith(".parquet") or _SHOWN_BY_CARD.fullmatch(path) is not None
+    return path.endswith(".parquet") or path == BENCHMARK_NAME or _SHOWN_BY_CARD.fullmatch(path) is not None
 
 
 def _is_of(build: Build, path: str) -> bool:

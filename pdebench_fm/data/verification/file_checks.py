@@ -4,15 +4,18 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from pdebench_fm.data.benchmark import BENCHMARK_NAME, benchmark_file
 from pdebench_fm.data.card import CARD_NAME, FIGURES_FOLDER
 from pdebench_fm.data.catalogue import find_dataset
 from pdebench_fm.data.manifest import MANIFEST_NAME, Manifest
 from pdebench_fm.data.statistics import STATISTICS_NAME
 from pdebench_fm.data.verification.checks import Check
+from pdebench_fm.errors import PdefmError
 from pdebench_fm.files import sha256_of
+from pdebench_fm.limits import CARD_BYTES, read_limited
 
 _BESIDE_SHARDS = re.compile(
-    "|".join([*map(re.escape, (MANIFEST_NAME, STATISTICS_NAME, CARD_NAME)), rf"{FIGURES_FOLDER}/[^/]+\.png"])
+    "|".join([*map(re.escape, (MANIFEST_NAME, STATISTICS_NAME, CARD_NAME, BENCHMARK_NAME)), rf"{FIGURES_FOLDER}/[^/]+\.png"])
 )
 
 
@@ -61,3 +64,17 @@ def file_checks(manifest: Manifest, folder: Path) -> Iterator[Check]:
         if found != shard.sha256
     ]
     yield Check.of("SHA-256", changed, f"as in the manifest for {len(hashes)} shards")
+
+
+def benchmark_check(manifest: Manifest, folder: Path) -> Check:
+    """Check that `eval.yaml`, which publishing adds, registers the tasks that the manifest's test splits are."""
+    path = folder / BENCHMARK_NAME
+    name, due = "benchmark registration", benchmark_file(manifest)
+    if not path.is_file():
+        return Check.of(name, [], f"no {BENCHMARK_NAME} here: it is added by publishing")
+    try:
+        held = read_limited(path, CARD_BYTES)
+    except PdefmError as error:
+        return Check.of(name, [str(error)], "")
+    problems = [] if held == due else [f"{BENCHMARK_NAME} is not what this package writes for the manifest's test splits"]
+    return Check.of(name, problems, f"{BENCHMARK_NAME} has a task for each regime")

@@ -13,7 +13,7 @@ from pdebench_fm.data.catalogue import find_dataset
 from pdebench_fm.data.manifest import MANIFEST_NAME, Manifest, Split, read_manifest
 from pdebench_fm.data.statistics import STATISTICS_NAME, first_difference, read_statistics
 from pdebench_fm.data.verification.checks import ROW_CHECKS, Check, Tally
-from pdebench_fm.data.verification.file_checks import file_checks, manifest_check
+from pdebench_fm.data.verification.file_checks import benchmark_check, file_checks, manifest_check
 from pdebench_fm.data.verification.readme_check import readme_check
 from pdebench_fm.data.verification.row_pass import RowPass
 from pdebench_fm.errors import PdefmError, UsageError
@@ -128,6 +128,7 @@ def _checks(
         return
     yield from file_checks(manifest, folder)
     yield readme_check(manifest, folder)
+    yield benchmark_check(manifest, folder)
     system = find_dataset(manifest.dataset).system_name
     tallies = [Tally(check) for check in ROW_CHECKS if system in (check.systems or SYSTEMS)]
     with threadpool_limits(1):  # as in builds: the products are small
