@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from difflib import get_close_matches
+from pathlib import Path
 
 
 class PdefmError(Exception):
@@ -36,8 +37,17 @@ class UserCodeError(PdefmError):
         self.details = details
 
 
-def unknown_name(kind: str, name: str, valid: Iterable[str]) -> UsageError:
-    """Return the error for a `name` that is not among the `valid` ones of this `kind`, nearest names first."""
+def unknown_name(kind: str, name: str, valid: Iterable[str], *, files: bool = False) -> UsageError:
+    """Return the error for a `name` that is not among the `valid` ones of this `kind`, nearest names first.
+
+    Args:
+        kind: what was named, such as "model".
+        name: what was asked for.
+        valid: what there is.
+        files: whether a Python file could have been meant as well: one that has this name is what was meant.
+    """
+    if files and (meant := _file_called(name)):
+        return UsageError(f"unknown {kind} {name!r}: did you mean the file {meant!r}?")
     names = list(valid)
     near = get_close_matches(name, names, n=3, cutoff=0.5)
     if near:
@@ -45,3 +55,13 @@ def unknown_name(kind: str, name: str, valid: Iterable[str]) -> UsageError:
     else:
         hint = "valid names: " + ", ".join(names)
     return UsageError(f"unknown {kind} {name!r}: {hint}")
+
+
+def _file_called(name: str) -> str | None:
+    """Return the reference to a Python file here that lacks its suffix alone: "mine" or "mine:build" for mine.py."""
+    stem, colon, function = name.partition(":")
+    try:
+        found = bool(stem) and Path(f"{stem}.py").is_file()
+    except (OSError, ValueError):  # a name that no file can have
+        found = False
+    return f"{stem}.py{colon}{function}" if found else None

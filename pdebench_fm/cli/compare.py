@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.table import Table
 
-from pdebench_fm.cli.console import console, say, short
+from pdebench_fm.cli.console import console, say, short, with_spread
 
 if TYPE_CHECKING:
-    from pdebench_fm.results.compare import Difference
+    from pdebench_fm.results.compare import Comparison, Difference
 
 
 def compare(
@@ -31,11 +31,20 @@ def compare(
     for column in ("start", "shots", *names, "difference", "95 % interval"):
         table.add_column(column, justify="left" if column == "start" else "right", overflow="fold")
     for row in comparison.differences:
-        interval = f"{_signed(row.low)} to {_signed(row.high)}"
-        table.add_row(row.start, str(row.shots), short(row.first), short(row.second), _signed(row.mean), interval)
+        mean, low, high = _signed(row)
+        start = _start(row, comparison)
+        table.add_row(start, str(row.shots), short(row.first), short(row.second), mean, f"{low} to {high}")
     console.print(table)
     for row in comparison.differences:
-        say(f"{row.start}, {row.shots} shots: {_verdict(row, names)}")
+        say(f"{_start(row, comparison)}, {row.shots} shots: {_verdict(row, names)}")
+
+
+def _start(row: "Difference", comparison: "Comparison") -> str:
+    """Return how the two models started, in words."""
+    from pdebench_fm.results.remarks import start_in_words
+
+    words = (start_in_words(result.model, row.start) for result in (comparison.first, comparison.second))
+    return " / ".join(dict.fromkeys(words))
 
 
 def _verdict(difference: "Difference", names: tuple[str, str]) -> str:
@@ -55,5 +64,10 @@ def _covered(difference: "Difference", names: tuple[str, str]) -> str:
     return f" (one seed of {single}: how other seeds would differ is not known)"
 
 
-def _signed(value: float) -> str:
-    return ("+" if value > 0 else "−" if value < 0 else "") + short(abs(value))
+def _signed(row: "Difference") -> tuple[str, ...]:
+    """Return a difference and the ends of its interval with their signs, to the place of its spread."""
+    values = (row.mean, row.low, row.high)
+    texts = with_spread(*map(abs, values), half_width=(row.high - row.low) / 2.0, near_zero=True)
+    return tuple(
+        ("+" if value > 0 else "−" if value < 0 else "") + text for value, text in zip(values, texts, strict=True)
+    )

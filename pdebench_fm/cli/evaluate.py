@@ -1,17 +1,18 @@
 """`pdefm eval`: the standard zero/few-shot evaluation of models on tasks, as a table and result files."""
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from pdebench_fm.cli.console import aside, console, say
-from pdebench_fm.cli.evaluation_display import EvaluationDisplay, single_table, suite_table
+from pdebench_fm.cli.evaluation_display import EvaluationDisplay, overall_errors, single_table, suite_table
 from pdebench_fm.cli.smoke import smoke as run_smoke
 from pdebench_fm.errors import PdefmError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from pdebench_fm.evaluation.cache import CellCache
     from pdebench_fm.results.evaluation import Evaluation
@@ -60,11 +61,14 @@ def evaluate(
         int | None, typer.Option(help="Processes of this machine to compute in.", show_default=False)
     ] = None,
     device: Annotated[str, typer.Option(help="cpu, cuda, mps, auto, or cuda:0,cuda:1: a process each.")] = "auto",
+    as_json: Annotated[bool, typer.Option("--json", help="Print the scores as JSON instead of a table.")] = False,
     smoke: Annotated[
         bool, typer.Option("--smoke", help="Only try all tasks on a few samples: what would fail?")
     ] = False,
 ) -> None:
     """Evaluate models on tasks, beside the same architectures trained from scratch; run again to go on."""
+    if smoke and as_json:
+        raise UsageError("--json is for scores, and --smoke gives none: leave one of them out")
     if smoke:
         run_smoke(model, device, recipe, adaptation)
         return
@@ -78,11 +82,12 @@ def evaluate(
 
     models, tasks, wanted = split_list(model, "model"), split_list(task, "task"), shots_list(shots)
     keep_freed_memory()
-    paths: list[Path] = []
+    written: dict[Path, Path] = {}
 
     def keep(evaluation: "Evaluation") -> None:
+        place = row_path(evaluation.result)
         # as on a leaderboard, less its "results/"
-        paths.append(evaluation.write(out.joinpath(*row_path(evaluation.result).parts[1:])))
+        written[place] = evaluation.write(out.joinpath(*place.parts[1:]))
 
     with EvaluationDisplay() as display:
         evaluations = evaluate_suite(
@@ -106,7 +111,10 @@ def evaluate(
             on_evaluation=keep,
         )
     results = [evaluation.result for evaluation in evaluations]
-    if len(results) == 1:
+    paths = [written[row_path(result)] for result in results]
+    if as_json:
+        typer.echo(json.dumps(_as_json(results, paths), indent=2, ensure_ascii=False))
+    elif len(results) == 1:
         console.print(single_table(results[0]))
         say("result: ", (paths[0], "bold"), _submit_hint(results, paths[0]))
     else:
@@ -120,6 +128,30 @@ def evaluate(
             f"{len(failures)} of {cells} runs failed; the first: {first.model.model_id} on {first.task}, "
             f"{failure.start}, {failure.shots} shots, seed {failure.seed}: {failure.reason}"
         )
+
+
+def _as_json(results: "Sequence[Result]", paths: "Sequence[Path]") -> dict[str, object]:
+    """Return the scores for other programs; everything else is in the result files that are named."""
+    return {
+        "results": [
+            {
+                "task": result.task,
+                "track": result.track,
+                "model": result.model.model_id,
+                "division": result.division,
+                "method": result.method,
+                "file": str(path),
+                "runs": [run.model_dump(mode="json", exclude={"by_parameter"}) for run in result.runs],
+                "failures": [failure.model_dump(mode="json", exclude={"environment"}) for failure in result.failures],
+            }
+            for result, path in zip(results, paths, strict=True)
+        ],
+        "overall": [
+            {"model": name, "start": start, "shots": shots, "mean": error}
+            for name, errors in overall_errors(results)
+            for (start, shots), error in errors.items()
+        ],
+    }
 
 
 def _cell_cache(folder: Path | None) -> "CellCache | None":

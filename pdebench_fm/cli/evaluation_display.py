@@ -1,18 +1,22 @@
 """How an evaluation looks on the terminal: one live line while it runs, and a table at its end."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from rich.table import Table
 from rich.text import Text
 
-from pdebench_fm.cli.console import aside, progress_bar, say, short
+from pdebench_fm.cli.console import aside, duration, progress_bar, say, short, with_spread
 
 if TYPE_CHECKING:
     from pdebench_fm.evaluation.progress import SuiteProgress
     from pdebench_fm.protocol.tracks import Start
     from pdebench_fm.results.result import Result, Run
+
+_WORTH_SAYING = 20.0  # seconds that an evaluation takes: a shorter one is over before it is read
+STARTS: "tuple[Start, ...]" = ("pretrained", "scratch")
+"""In the order of columns."""
 
 
 class EvaluationDisplay:
@@ -39,6 +43,9 @@ class EvaluationDisplay:
 
     def show(self, state: "SuiteProgress") -> None:
         """Update it."""
+        if state.estimate is not None:
+            self._tell(state.estimate, state.cells - state.done)
+            return
         self._progress.start()
         parts = []
         if state.steps and state.loss is not None:  # first, as what comes last is cut on a narrow terminal
@@ -54,25 +61,44 @@ class EvaluationDisplay:
         )
 
 
+    def _tell(self, seconds: float, runs: int) -> None:
+        """Say how long an evaluation will take that takes long."""
+        if seconds >= _WORTH_SAYING:
+            say(
+                f"about {duration(seconds)} for {runs} run{'s' if runs > 1 else ''}, by the pace of the first rows or "
+                "steps; other models may be faster or slower, and making other rows comes on top",
+                to=aside,
+            )
+
+
 def single_table(result: "Result") -> Table:
-    """Return one result as a table: pretrained beside scratch, one row a number of shots."""
+    """Return one result as a table: pretrained beside scratch, one row a number of shots.
+
+    There is no column for a start that was not asked for or cannot be.
+    """
+    from pdebench_fm.results.remarks import start_in_words
+
     runs = {(run.start, run.shots): run for run in result.runs}
     failed = {(failure.start, failure.shots) for failure in result.failures}
     title = f"{result.model.model_id} on {result.task} ({result.track}): relative ℓ² error{_of_method(result)}"
     table = Table(title=title, title_justify="left", caption=_caption([result]), caption_justify="left")
-    for column in ("shots", "pretrained", "from scratch", "against scratch"):
+    starts = [start for start in STARTS if any(start == other for other, _ in _settings(result))]
+    both = len(starts) > 1
+    names = [start_in_words(result.model, start) for start in starts]
+    for column in ("shots", *names, *(["against scratch"] if both else [])):
         table.add_column(column, justify="right", overflow="fold")  # a number is broken rather than cut
     for shots in sorted({shots for _, shots in _settings(result)}):
-        pretrained, scratch = runs.get(("pretrained", shots)), runs.get(("scratch", shots))
-        ratio = ""
-        if pretrained and scratch:
-            ratio = f"{short(pretrained.summary.mean / scratch.summary.mean)}×" if scratch.summary.mean else ""
-        cells = [
-            _cell(result, pretrained, ("pretrained", shots) in failed),
-            _cell(result, scratch, ("scratch", shots) in failed),
-        ]
-        table.add_row(str(shots), *cells, ratio)
+        cells = [_cell(result, runs.get((start, shots)), (start, shots) in failed) for start in starts]
+        table.add_row(str(shots), *cells, *([_against_scratch(runs, shots)] if both else []))
     return table
+
+
+def _against_scratch(runs: "Mapping[tuple[Start, int], Run]", shots: int) -> str:
+    """Return how many times the error of training from scratch the pretrained model has."""
+    pretrained, scratch = runs.get(("pretrained", shots)), runs.get(("scratch", shots))
+    if pretrained is None or scratch is None or not scratch.summary.mean:
+        return ""
+    return f"{short(pretrained.summary.mean / scratch.summary.mean)}×"
 
 
 def suite_table(results: Sequence["Result"]) -> Table:
@@ -98,7 +124,42 @@ def suite_table(results: Sequence["Result"]) -> Table:
         several = len({other.model.model_id for other in results}) > 1
         names = [result.task, result.model.model_id, *([_knowledge(result)] if shows_knowledge else [])]
         table.add_row(*names, *cells, end_section=last and several)
+    _add_overall(table, results, settings, shows_knowledge=shows_knowledge)
     return table
+
+
+def overall_errors(results: Sequence["Result"]) -> "list[tuple[str, dict[tuple[Start, int], float]]]":
+    """Return each model's geometric mean over the twelve tasks, by start and shots, where all twelve are there."""
+    from pdebench_fm.results.overall import overall_error
+
+    models: dict[tuple[object, ...], list[Result]] = {}
+    for result in results:
+        model = result.model
+        models.setdefault((model.model_id, model.revision, model.weights_sha256), []).append(result)
+    found = []
+    for own in models.values():
+        errors = {
+            (start, shots): error
+            for start, shots in sorted({setting for result in own for setting in _settings(result)})
+            if (error := overall_error(own, start, shots)) is not None
+        }
+        found += [(own[0].model.model_id, errors)] if errors else []
+    return found
+
+
+def _add_overall(
+    table: Table, results: Sequence["Result"], settings: "Sequence[tuple[Start, int]]", *, shows_knowledge: bool
+) -> None:
+    """Add a line for each model that has been scored on all twelve tasks."""
+    overall = overall_errors(results)
+    if not overall:
+        return
+    table.add_section()
+    for name, errors in overall:
+        cells = [short(errors[setting]) if setting in errors else "—" for setting in settings]
+        table.add_row("overall", name, *([""] if shows_knowledge else []), *cells, style="bold")
+    lines = [str(table.caption)] if table.caption else []
+    table.caption = "\n".join([*lines, "overall: the geometric mean of the errors on the twelve tasks"])
 
 
 def _settings(result: "Result") -> "set[tuple[Start, int]]":
@@ -115,9 +176,13 @@ def _cell(result: "Result", run: "Run | None", failed: bool) -> str | Text:
         return Text("failed", style="red") if failed else "—"
     summary = run.summary
     mark = "*" if is_of_one_seed(run) else ""
-    score = f"{short(summary.mean)}{mark} ({short(summary.interval_low)}–{short(summary.interval_high)})"
+    low, high = summary.interval_low, summary.interval_high
+    mean, lower, upper = with_spread(summary.mean, low, high, half_width=(high - low) / 2.0)
+    score = f"{mean}{mark} ({lower}–{upper})"
     missing = len(result.failed_seeds(run))
-    return Text(f"{score} ({missing} failed)", style="red") if missing else score
+    if missing:
+        return Text(f"{score} ({missing} failed)", style="red")
+    return Text(score, style="dim") if summary.mean >= 1.0 else score
 
 
 def _knowledge(result: "Result") -> str:
@@ -139,6 +204,13 @@ def _caption(results: Sequence["Result"]) -> str:
     lines = [f"in brackets: 95 % intervals, for new test samples{' and new seeds' if of_seeds else ''}"]
     if any(is_of_one_seed(run) for result in results for run in result.runs):
         lines.append("*: one seed, so its interval is for new test samples alone")
+    if len(results) == 1 and {run.start for run in results[0].runs} == set(STARTS):
+        lines.append(
+            "against scratch: the error as a multiple of that of training from scratch on the same samples; "
+            "below 1×, pretraining helps"
+        )
+    if any(run.summary.mean >= 1.0 for result in results for run in result.runs):
+        lines.append("an error of 1 is that of predicting zero: scores of 1 or more (dim) are no better than that")
     remarks: dict[str, list[str]] = {}
     for result in results:
         if remark := rows_remark(result):

@@ -11,6 +11,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 from datasets import ArrowBasedBuilder, DatasetInfo, DownloadManager, Features, SplitGenerator
+from datasets.utils import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
 
 
 class Shards(ArrowBasedBuilder):  # type: ignore[misc]  # the library has no types
@@ -44,5 +45,11 @@ def cached_table(key: str, split: str, files: Sequence[Path]) -> pa.Table:
     """
     data_files = {split: [str(file.absolute()) for file in files]}
     builder = Shards(dataset_name="pdebench_fm", config_name=key, data_files=data_files)
-    builder.download_and_prepare()
+    shown = not are_progress_bars_disabled()
+    disable_progress_bars()  # of making the cache's files, which is nothing that a user asked for
+    try:
+        builder.download_and_prepare()
+    finally:
+        if shown:
+            enable_progress_bars()
     return builder.as_dataset(split=split).with_format("arrow").data.table

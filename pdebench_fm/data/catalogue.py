@@ -4,6 +4,7 @@ The benchmark's own are constants. A system of a plug-in adds one dataset of its
 a task; plug-ins are loaded when a name is asked for that is not known without them.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from pdebench_fm.errors import UsageError, unknown_name
@@ -164,8 +165,16 @@ def find_dataset(name: str) -> Dataset:
     """Return the dataset of this name, or raise a `UsageError` that names the nearest ones."""
     datasets = known_datasets(name)
     if name not in datasets:
-        raise unknown_name("dataset", name, datasets)
+        raise unknown_to_the_catalogue("dataset", name, datasets)
     return datasets[name]
+
+
+def unknown_to_the_catalogue(kind: str, name: str, valid: Iterable[str]) -> UsageError:
+    """Return the error for a dataset, task or family of this name, which may be one of a plug-in that is not loaded."""
+    error = unknown_name(kind, name, valid)
+    if name.partition("/")[0] in DATASETS:
+        return error
+    return UsageError(f"{error} If it is a plug-in's, {VARIABLE}=FILE.py has to name the file that registers it")
 
 
 def find_regime(dataset: Dataset, regime: str) -> str:
@@ -182,8 +191,13 @@ def find_task(name: str) -> Task:
     """
     tasks = _ALL_TASKS if name in _ALL_TASKS else _tasks_of(known_datasets(name.partition("/")[0]))
     if name not in tasks:
-        raise unknown_name("task", name, tasks)
+        raise unknown_to_the_catalogue("task", name, tasks)
     return tasks[name]
+
+
+def is_known_task(name: str) -> bool:
+    """Tell whether there is a task of this name, loading plug-ins if it takes them."""
+    return name in _ALL_TASKS or name in _tasks_of(known_datasets(name.partition("/")[0]))
 
 
 def find_ranked_task(name: str) -> Task:
@@ -205,7 +219,7 @@ def find_family(name: str) -> tuple[str, ...]:
     foreign = [dataset.system for dataset in known_datasets(name).values() if dataset.origin != BUILT_IN]
     families = {system.name: "pretrain" in system.regimes for system in foreign}
     if name not in families:
-        raise unknown_name("family", name, (*FAMILIES, *families))
+        raise unknown_to_the_catalogue("family", name, (*FAMILIES, *families))
     if not families[name]:
         raise UsageError(f"{name} cannot be pretrained on: it declares no regime 'pretrain'")
     return (name,)

@@ -129,10 +129,15 @@ def compute_order(order: CellOrder, on_step: Callable[[int, float], None] = lamb
         return compute_with_threads(cell, held, on_step)
 
 
-def compute_with_threads(cell: Cell, held: HeldTask, on_step: Callable[[int, float], None]) -> Outcome:
+def compute_with_threads(
+    cell: Cell,
+    held: HeldTask,
+    on_step: Callable[[int, float], None],
+    on_batch: Callable[[int, float], None] = lambda _rows, _seconds: None,
+) -> Outcome:
     """Compute a cell with as many of PyTorch's threads as its settings say, here or in a worker."""
     with one_at_a_time, _threads(cell.settings.threads):
-        return compute(cell, held, on_step)
+        return compute(cell, held, on_step, on_batch)
 
 
 @contextmanager

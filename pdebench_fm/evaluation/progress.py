@@ -16,6 +16,7 @@ class SuiteProgress:
         step, steps: of its adaptation.
         loss: of its last step, if it has made one.
         seconds_left: estimated from steps and measured speed; None before there is a measurement.
+        estimate: seconds that all of it will take by the pace of the first batch; told once, None at any other moment.
     """
 
     done: int
@@ -25,6 +26,7 @@ class SuiteProgress:
     steps: int = 0
     loss: float | None = None
     seconds_left: float | None = None
+    estimate: float | None = None
 
 
 @dataclass

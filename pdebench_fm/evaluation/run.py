@@ -1,6 +1,7 @@
 """Running a suite: finished cells from the cache, the others computed and kept, each result as soon as it is whole."""
 
 import logging
+import time
 from collections import Counter
 from collections.abc import Callable
 from contextlib import closing
@@ -67,6 +68,7 @@ class _SuiteRun:
         self.told: set[tuple[str, str]] = set()
         self.pace = Pace()
         self.remaining: Counter[str] = Counter()
+        self.estimator = _Estimator()
 
     def finish(self, runner: Runner) -> list[Evaluation]:
         if self.cache is not None:
@@ -77,7 +79,7 @@ class _SuiteRun:
             self.remaining[cell.candidate.name] += cell.work
         self._emit_whole_groups()
         self._report(None)
-        with closing(runner.run(missing, self._report)) as finished:  # whatever stops it here, its processes end
+        with closing(runner.run(missing, self._step, self._batch)) as finished:  # whatever stops it here, its processes end
             for cell, outcome, seconds in finished:
                 self.outcomes[cell] = outcome
                 if isinstance(outcome, Failed):
@@ -124,6 +126,19 @@ class _SuiteRun:
             _logger.warning("%s changed while it was used (its state, or what it imports): not kept", name)
         self.told.add(known)
 
+    def _step(self, cell: Cell, step: int, loss: float) -> None:
+        self._tell_estimate(self.estimator.after_step(cell, step))
+        self._report(cell, step, loss)
+
+    def _batch(self, rows: int, seconds: float) -> None:
+        self._tell_estimate(self.estimator.after_batch(rows, seconds))
+
+    def _tell_estimate(self, pace: float | None) -> None:
+        """Tell, once, how long all of it will take at a pace, in seconds for a forward pass of one sample."""
+        if pace is not None:
+            estimate = pace * sum(self.remaining.values())
+            self.on_progress(SuiteProgress(len(self.outcomes), len(self.cells), estimate=estimate))
+
     def _report(self, cell: Cell | None, step: int = 0, loss: float | None = None) -> None:
         if cell is not None:
             self.under_way[cell] = step
@@ -142,3 +157,37 @@ class _SuiteRun:
                 seconds_left=self.pace.seconds_left(remaining),
             )
         )
+
+
+class _Estimator:
+    """How long a forward pass of one sample takes, from the first work that is seen; nothing is run for it.
+
+    The first batch, or step, prepares what the next ones find ready, so it is the second that counts.
+    """
+
+    def __init__(self) -> None:
+        self._batches = 0
+        self._first_step: tuple[Cell, float] | None = None
+        self._told = False
+
+    def after_batch(self, rows: int, seconds: float) -> float | None:
+        """Return the pace, once."""
+        self._batches += 1
+        return self._once(seconds / rows) if self._batches == 2 else None
+
+    def after_step(self, cell: Cell, step: int) -> float | None:
+        """Return the pace, once."""
+        now = time.perf_counter()
+        if self._first_step is None or self._first_step[0] is not cell:
+            self._first_step = cell, now
+            return None
+        if step < 2 or not cell.steps:
+            return None
+        training = cell.work - cell.task.test_rows(cell.track)
+        return self._once((now - self._first_step[1]) / (training / cell.steps)) if training > 0 else None
+
+    def _once(self, pace: float) -> float | None:
+        if self._told:
+            return None
+        self._told = True
+        return pace

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Generator, Mapping, Sequence
 from concurrent.futures import Executor, as_completed
+from functools import partial
 from typing import Protocol
 
 from pdebench_fm.evaluation.cell import Cell, Outcome
@@ -13,6 +14,9 @@ from pdebench_fm.models.candidate import Candidate
 OnStep = Callable[[Cell, int, float], None]
 """`on_step(cell, steps done, loss)`, from runners that see steps."""
 
+OnBatch = Callable[[int, float], None]
+"""`on_batch(rows, seconds)`, after each batch of test rows, from runners that see them."""
+
 Finished = Generator[tuple[Cell, Outcome, float], None, None]
 """Each cell with its outcome, as it is finished, and how many seconds of the run it accounts for; to be closed."""
 
@@ -20,7 +24,7 @@ Finished = Generator[tuple[Cell, Outcome, float], None, None]
 class Runner(Protocol):
     """Computes cells."""
 
-    def run(self, cells: Sequence[Cell], on_step: OnStep) -> Finished:
+    def run(self, cells: Sequence[Cell], on_step: OnStep, on_batch: OnBatch) -> Finished:
         """Yield the cells as they are finished, in any order."""
 
 
@@ -32,7 +36,7 @@ class LocalRunner:
     hand-written derivatives, and a step is long enough that there is no overhead to save.
     """
 
-    def run(self, cells: Sequence[Cell], on_step: OnStep) -> Finished:
+    def run(self, cells: Sequence[Cell], on_step: OnStep, on_batch: OnBatch = lambda _rows, _seconds: None) -> Finished:
         """Yield the outcomes in the order of the cells."""
         held: HeldTask | None = None
         for i, cell in enumerate(cells):
@@ -43,7 +47,8 @@ class LocalRunner:
                 held = HeldTask(*place)
                 same = [c for c in cells[i:] if (c.task, c.track, c.candidate.device) == place]
                 held.expect((c.shots, c.seed) for c in same if c.shots)
-            outcome = compute_with_threads(cell, held, lambda step, loss, cell=cell: on_step(cell, step, loss))  # type: ignore[misc]
+            of_cell: Callable[[int, float], None] = partial(on_step, cell)
+            outcome = compute_with_threads(cell, held, of_cell, on_batch)
             yield cell, outcome, time.perf_counter() - began
 
 
@@ -55,14 +60,14 @@ class ClusterRunner:
         self._executor = executor
         self._references = references
 
-    def run(self, cells: Sequence[Cell], on_step: OnStep) -> Finished:
-        """Yield the outcomes as the cluster finishes them; of steps nothing is heard.
+    def run(self, cells: Sequence[Cell], on_step: OnStep, on_batch: OnBatch = lambda _rows, _seconds: None) -> Finished:
+        """Yield the outcomes as the cluster finishes them; of steps and batches nothing is heard.
 
         Raises:
             UsageError: if a model is an object of this process.
             PdefmError: if a worker cannot compute what is asked for.
         """
-        del on_step
+        del on_step, on_batch
         began = time.perf_counter()
         orders = {cell: order_of(cell, self._references) for cell in cells}
         futures = {self._executor.submit(compute_order, order): cell for cell, order in orders.items()}

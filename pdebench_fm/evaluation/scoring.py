@@ -37,7 +37,16 @@ OnStep = Callable[[int, float], None]
 """`on_step(steps done, loss)`."""
 
 
-def compute(cell: Cell, rows: HeldTask, on_step: OnStep = lambda _step, _loss: None) -> Outcome:
+OnBatch = Callable[[int, float], None]
+"""`on_batch(rows, seconds that they took)`."""
+
+
+def compute(
+    cell: Cell,
+    rows: HeldTask,
+    on_step: OnStep = lambda _step, _loss: None,
+    on_batch: OnBatch = lambda _rows, _seconds: None,
+) -> Outcome:
     """Adapt and score; a model that fails gives a `Failed`, whatever it did.
 
     The outcome does not depend on the caller's surroundings (`surroundings.standard`) or generators, nor are they
@@ -47,6 +56,7 @@ def compute(cell: Cell, rows: HeldTask, on_step: OnStep = lambda _step, _loss: N
         cell: what to compute.
         rows: of the cell's task and track, on the candidate's device.
         on_step: called after every step of an adaptation.
+        on_batch: called after every batch of test rows.
 
     Raises:
         PdefmError: if rows cannot be made or read, which is not the model's fault.
@@ -59,7 +69,7 @@ def compute(cell: Cell, rows: HeldTask, on_step: OnStep = lambda _step, _loss: N
     try:
         with standard(deterministic=cell.deterministic), process_kept(), seeded(cell.seed, device):
             test = _prepared(cell, rows)
-            errors = score_samples(adapted(cell, rows, on_step), test, symbol)
+            errors = score_samples(adapted(cell, rows, on_step), test, symbol, on_batch)
     except _RowsError as error:
         raise error.why from error
     except (PdefmError, MemoryError, RuntimeError) as error:
@@ -73,13 +83,16 @@ def compute(cell: Cell, rows: HeldTask, on_step: OnStep = lambda _step, _loss: N
     return Scored(errors, provenance, known=unchanged(), method_known=method_unchanged())
 
 
-def score_samples(candidate: Candidate, test: Batch, symbol: Symbol) -> Errors:
+def score_samples(
+    candidate: Candidate, test: Batch, symbol: Symbol, on_batch: OnBatch = lambda _rows, _seconds: None
+) -> Errors:
     """Return a model's errors on rows of a task.
 
     Args:
         candidate: the model.
         test: rows on its device.
         symbol: of the system's operator.
+        on_batch: called after every batch.
 
     Raises:
         ModelOutputError: if a prediction is no finite solution; the message counts rows from 0.
@@ -87,6 +100,7 @@ def score_samples(candidate: Candidate, test: Batch, symbol: Symbol) -> Errors:
     """
     parts: list[dict[str, torch.Tensor]] = []
     for start in range(0, len(test), BATCH):
+        began = time.perf_counter()
         batch = test[start : start + BATCH]
         try:
             prediction = predict(candidate, batch)
@@ -94,9 +108,10 @@ def score_samples(candidate: Candidate, test: Batch, symbol: Symbol) -> Errors:
             raise ModelOutputError(f"{error}, in test rows {start} to {start + len(batch) - 1}") from error
         if prediction.device.type == "mps":  # which has no float64
             prediction, batch = prediction.cpu(), batch.to("cpu")
-        parts.append(sample_errors(prediction, batch, symbol))
+        parts.append({name: values.cpu() for name, values in sample_errors(prediction, batch, symbol).items()})
+        on_batch(len(batch), time.perf_counter() - began)
     errors = {
-        name: np.ascontiguousarray(torch.cat([part[name] for part in parts]).cpu().numpy(), dtype=np.float64)
+        name: np.ascontiguousarray(torch.cat([part[name] for part in parts]).numpy(), dtype=np.float64)
         for name in parts[0]
     }
     least, most = SAMPLE_ERRORS

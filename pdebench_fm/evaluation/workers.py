@@ -17,7 +17,7 @@ from pdebench_fm.errors import PdefmError, UsageError
 from pdebench_fm.evaluation.cell import Cell, Failed, Outcome
 from pdebench_fm.evaluation.orders import CellOrder, compute_order, order_of
 from pdebench_fm.evaluation.provenance import provenance_here
-from pdebench_fm.evaluation.runners import Finished, OnStep
+from pdebench_fm.evaluation.runners import Finished, OnBatch, OnStep
 from pdebench_fm.evaluation.schedule import Schedule
 from pdebench_fm.memory import keep_freed_memory
 from pdebench_fm.models.candidate import Candidate
@@ -87,13 +87,14 @@ class WorkersRunner:
         self._devices = devices
         self._references = references
 
-    def run(self, cells: Sequence[Cell], on_step: OnStep) -> Finished:
-        """Yield the outcomes as the workers finish them.
+    def run(self, cells: Sequence[Cell], on_step: OnStep, on_batch: OnBatch = lambda _rows, _seconds: None) -> Finished:
+        """Yield the outcomes as the workers finish them; of batches nothing is heard.
 
         Raises:
             UsageError: if a model is an object of this process, or the script that calls has no main guard.
             PdefmError: if a worker cannot start, or cannot open what it needs.
         """
+        del on_batch
         orders = {cell: order_of(cell, self._references) for cell in cells}
         if not orders:
             return

@@ -4,13 +4,16 @@ import re
 from importlib.resources import files
 from pathlib import Path
 
+from pdebench_fm.data.catalogue import FAMILIES
 from pdebench_fm.errors import UsageError, unknown_name
 from pdebench_fm.folders import expanded
 from pdebench_fm.models.devices import choose_device
 from pdebench_fm.models.operator import NeuralOperator
+from pdebench_fm.models.sizes import SIZES
 from pdebench_fm.models.sources import CONFIG_NAME, ModelSource, source_in, source_on_hub
 from pdebench_fm.models.weights import refuse_pickle
 
+_ZOO_NAME = re.compile(r"fno-(?P<family>[a-z-]+)-(?P<size>[0-9]+[km])")
 _HUB_REFERENCE = re.compile(r"(?P<id>[\w.-]+/[\w.-]+)(?:@(?P<revision>.+))?")
 
 
@@ -89,12 +92,30 @@ def resolve(reference: str | Path, token: str | None = None, revision: str | Non
         return source_on_hub(*hub, token=token)
     if isinstance(reference, Path) or "/" in text or "\\" in text:
         raise UsageError(f"no directory {text}: a model is a zoo name, a directory, or a Hub id 'organisation/name'")
-    if text in recipe_names():
-        raise UsageError(
-            f"{text} is a recipe only, its weights are not shipped: train it as `pdefm zoo show {text}` says, "
-            f"or load what somebody has published on the Hub, as 'organisation/{text}'"
+    if (known := not_shipped(text)) is not None:
+        raise known
+    raise unknown_name("model", text, [*zoo_names(), *recipe_names()], files=True)
+
+
+def not_shipped(name: str) -> UsageError | None:
+    """Return what to say of a model that the zoo has a name for and no weights; None for any other name."""
+    if name in recipe_names():
+        return UsageError(
+            f"{name} is a recipe only, its weights are not shipped: train it as `pdefm zoo show {name}` says, "
+            f"or load what somebody has published on the Hub, as 'organisation/{name}'"
         )
-    raise unknown_name("model", text, [*zoo_names(), *recipe_names()])
+    match = _ZOO_NAME.fullmatch(name)
+    if match is None or match["family"] not in FAMILIES or match["size"] not in SIZES or name in zoo_names():
+        return None
+    return UsageError(
+        f"{name} is a size that does not come with the package: train it with `pdefm pretrain --family "
+        f"{match['family']} --size {match['size']}`, or load what somebody has published on the Hub, as "
+        f"'organisation/{name}'; here are {', '.join(_of_family(match['family']))}"
+    )
+
+
+def _of_family(family: str) -> list[str]:
+    return [name for name in zoo_names() if name.startswith(f"fno-{family}-")]
 
 
 def _refuse_revision(revision: str | None, why: str) -> None:

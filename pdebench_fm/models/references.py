@@ -12,7 +12,7 @@ from pdebench_fm.models.builders import DEFAULT_FUNCTION, open_file, open_plugin
 from pdebench_fm.models.candidate import Candidate, Operator
 from pdebench_fm.models.candidates import candidate_of
 from pdebench_fm.models.devices import choose_device
-from pdebench_fm.models.loading import load_operator, recipe_names, zoo_names
+from pdebench_fm.models.loading import load_operator, not_shipped, recipe_names, zoo_names
 from pdebench_fm.models.operator import NeuralOperator
 
 _BARE_NAME = re.compile(r"[\w.-]+")
@@ -95,5 +95,7 @@ def _without_files(reference: str | Path, place: torch.device) -> Candidate | No
     if text in offered:
         return open_plugin(offered[text], place)
     if not Path(text).exists():
-        raise unknown_name("model", text, [*zoo_names(), *recipe_names(), *BASELINES, *offered])
+        if (known := not_shipped(text)) is not None:
+            raise known
+        raise unknown_name("model", text, [*zoo_names(), *recipe_names(), *BASELINES, *offered], files=True)
     return None

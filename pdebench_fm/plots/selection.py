@@ -4,8 +4,9 @@ from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pdebench_fm.data.catalogue import find_task
+from pdebench_fm.data.catalogue import is_known_task
 from pdebench_fm.errors import PdefmError, UsageError, unknown_name
+from pdebench_fm.extensions.plugins import VARIABLE
 from pdebench_fm.protocol.names import task_names
 from pdebench_fm.protocol.tracks import Start, find_track
 from pdebench_fm.results.result import Result, Run, find_result_files, read_result
@@ -105,7 +106,11 @@ def _readable(files: Sequence[Path], named: Container[Path], notes: list[str]) -
             raise UsageError(f"no result file at {path}")
         try:
             result = read_result(path)
-            find_task(result.task)
+            if not is_known_task(result.task):
+                raise UsageError(
+                    f"its task {result.task} is not known here: a plug-in's is known if {VARIABLE}=FILE.py names the "
+                    "file that registers it"
+                )
         except PdefmError as error:
             words = str(error)
             note = f"left out: {words if str(path) in words else f'{path}: {words}'}"

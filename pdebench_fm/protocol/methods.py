@@ -185,7 +185,7 @@ def open_method(adaptation: object) -> Method:
     else:
         plugins = offered(METHOD_GROUP)
         if reference not in plugins:
-            raise unknown_name("adaptation", reference, [*OWN_METHODS, *plugins, *RECIPES])
+            raise unknown_name("adaptation", reference, [*OWN_METHODS, *plugins, *RECIPES], files=True)
         found, name = loaded(plugins[reference]), safe_name(reference)
     if places := [place for place, value in replaced() if before.get(place) is not value]:
         raise UsageError(f"{reference} replaces {places[0]} for the whole process, and with it changes the models")

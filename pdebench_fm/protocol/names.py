@@ -2,8 +2,8 @@
 
 from collections.abc import Iterable
 
-from pdebench_fm.data.catalogue import TASKS, find_task, known_datasets
-from pdebench_fm.errors import UsageError, unknown_name
+from pdebench_fm.data.catalogue import TASKS, find_task, known_datasets, unknown_to_the_catalogue
+from pdebench_fm.errors import UsageError
 
 EVERY_TASK = "all"
 
@@ -39,7 +39,7 @@ def task_names(words: Iterable[str]) -> list[str]:
         elif word in (datasets := known_datasets(word)):
             found += [f"{word}/{regime}" for regime in datasets[word].regimes if regime != "pretrain"]
         else:
-            raise unknown_name("task", word, [EVERY_TASK, *datasets, *TASKS])
+            raise unknown_to_the_catalogue("task", word, [EVERY_TASK, *datasets, *TASKS])
     return _without_repetition(found, "task")
 
 

@@ -2,8 +2,8 @@
 
 from pdebench_fm.data.catalogue import TASKS
 from pdebench_fm.protocol.standard_rows import STANDARD_TEST_ROWS, is_standard
-from pdebench_fm.protocol.tracks import find_track
-from pdebench_fm.results.result import Result, Run
+from pdebench_fm.protocol.tracks import Start, find_track
+from pdebench_fm.results.result import ModelRecord, Result, Run
 
 
 def rows_remark(result: Result) -> str:
@@ -41,6 +41,13 @@ def regime_remark(result: Result) -> str:
             return "regime not seen in training"
         case "unknown":
             return "training not stated"
+
+
+def start_in_words(model: ModelRecord, start: Start) -> str:
+    """Return how a model started, in words; one that has no parameters was never trained, whatever a file calls it."""
+    if start == "scratch":
+        return "from scratch"
+    return "pretrained" if model.parameters else "as it is"
 
 
 def is_of_one_seed(run: Run) -> bool:

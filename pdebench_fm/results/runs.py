@@ -60,7 +60,8 @@ def check_derived(result: Result, samples: pa.Table, where: str) -> None:
     headline_errors = errors[METRIC_NAMES.index("relative_l2")]
     of_run = _by_run(result.cells)
     ends = _intervals([headline_errors[indices] for indices in of_run])
-    discrete, parameters = _is_discrete(result.dataset), samples.column("parameter").to_numpy()[:rows]
+    parameters = samples.column("parameter").to_numpy()[:rows]
+    discrete, whole = _is_discrete(result.dataset), bool((parameters == np.round(parameters)).all())
     _check_shares(result, parameters, where)
     for run, indices, interval in zip(result.runs, of_run, ends, strict=True):
         name = f"{run.start}, {run.shots} shots"
@@ -68,9 +69,10 @@ def check_derived(result: Result, samples: pa.Table, where: str) -> None:
             found = getattr(run.summary, field)
             if not agree(found, right):
                 raise PdefmError(f"{where} is not a valid result: {field} of {name} is {found!r}, not {right!r}")
-        due = _by_parameter(headline_errors[indices], parameters) if discrete else ()
-        known = bool(due) or not run.by_parameter
-        if known and not _alike(run.by_parameter, due):
+        # of a system that is not known here, both can be right: scores by whole numbers, and none
+        wanted = bool(run.by_parameter) and whole if discrete is None else discrete
+        due = _by_parameter(headline_errors[indices], parameters) if wanted else ()
+        if not _alike(run.by_parameter, due):
             raise PdefmError(f"{where} is not a valid result: by_parameter of {name} is not what the samples give")
 
 
@@ -176,11 +178,11 @@ def _by_parameter(errors: NDArray[np.float64], parameters: NDArray[np.float64]) 
     )
 
 
-def _is_discrete(dataset: DatasetRecord) -> bool:
-    """Tell whether the varied parameter of a regime takes whole numbers alone; not of a system that isn't here."""
+def _is_discrete(dataset: DatasetRecord) -> bool | None:
+    """Tell whether the varied parameter of a regime takes whole numbers alone; None of a system that isn't here."""
     known = known_datasets().get(dataset.name)  # no plug-in is loaded for reading a file
     span = known.system.regimes.get(dataset.regime) if known is not None else None
-    return span is not None and span.integer
+    return None if span is None else span.integer
 
 
 def _alike(given: Sequence[ParameterScore], derived: Sequence[ParameterScore]) -> bool:
