@@ -19,10 +19,11 @@ if TYPE_CHECKING:
     from pdebench_fm.evaluation.evaluate import evaluate, evaluate_suite
     from pdebench_fm.models.candidates import candidate_of
     from pdebench_fm.models.references import load_model, open_candidate
-    from pdebench_fm.protocol.task import load_task
+    from pdebench_fm.protocol.task import list_tasks, load_task
     from pdebench_fm.results.evaluation import Evaluation, read_evaluation
     from pdebench_fm.results.result import Result, read_result
     from pdebench_fm.training.support import SupportSet
+    from pdebench_fm.zoo.entries import list_models
 
 __all__ = [
     "Evaluation",
@@ -32,6 +33,8 @@ __all__ = [
     "candidate_of",
     "evaluate",
     "evaluate_suite",
+    "list_models",
+    "list_tasks",
     "load_model",
     "load_task",
     "open_candidate",
@@ -46,6 +49,8 @@ _HOMES = {
     "candidate_of": "pdebench_fm.models.candidates",
     "evaluate": "pdebench_fm.evaluation.evaluate",
     "evaluate_suite": "pdebench_fm.evaluation.evaluate",
+    "list_models": "pdebench_fm.zoo.entries",
+    "list_tasks": "pdebench_fm.protocol.task",
     "load_model": "pdebench_fm.models.references",
     "load_task": "pdebench_fm.protocol.task",
     "open_candidate": "pdebench_fm.models.references",

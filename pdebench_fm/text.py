@@ -1,6 +1,8 @@
 """Text from outside, made harmless to show: whatever could move a cursor, colour a terminal or turn lines around."""
 
 import unicodedata
+from collections.abc import Iterable, Sequence
+from html import escape
 
 _HIDDEN = {"Cc", "Cs", "Zl", "Zp"}
 """Control characters, halves of surrogate pairs, and separators that break a line."""
@@ -36,3 +38,14 @@ def in_one_line(text: str) -> str:
 
 def _is_hidden(character: str) -> bool:
     return character in _TURNING or unicodedata.category(character) in _HIDDEN
+
+
+def html_table(title: str, heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Return a table as notebooks show it, every text in it as text."""
+
+    def line(tag: str, cells: Sequence[str]) -> str:
+        return "<tr>" + "".join(f"<{tag}>{escape(visible(cell))}</{tag}>" for cell in cells) + "</tr>"
+
+    body = "".join(line("td", row) for row in rows)
+    head = f"<thead>{line('th', heads)}</thead>" if heads else ""
+    return f"<table><caption>{escape(visible(title))}</caption>{head}<tbody>{body}</tbody></table>"

@@ -53,9 +53,11 @@ SHARED_NAMES = (
     "limits",
     "memory",
     "processes",
+    "rounding",
     "surroundings",
     "switches",
     "templates",
+    "text",
     "version",
 )
 SHARED = [f"{name}.py" for name in SHARED_NAMES]

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from pdebench_fm.cli import compare, data, evaluate, leaderboard, plot, pretrain, submit, zoo
+from pdebench_fm.cli import compare, data, evaluate, leaderboard, plot, pretrain, submit, tasks, zoo
 from pdebench_fm.version import __version__
 
 app = typer.Typer(
@@ -15,9 +15,9 @@ app = typer.Typer(
         "PDEFM_PLUGINS=FILE.py adds systems of your own: see docs/extending-pdes.md."
     ),
     no_args_is_help=True,
-    add_completion=False,
 )
 app.add_typer(data.app, name="data")
+app.command("tasks")(tasks.tasks)
 app.command("pretrain")(pretrain.pretrain)
 app.command("eval")(evaluate.evaluate)
 app.command("compare")(compare.compare)

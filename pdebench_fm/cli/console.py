@@ -1,11 +1,10 @@
-"""What all commands share on the terminal: where text goes, one look of progress, one way to write numbers.
+"""What all commands share on the terminal: where text goes, one look of progress.
 
 Results go to stdout, all that passes to stderr. Paths and names are text: nothing in them is taken for markup.
 """
 
 import codecs
 import io
-import math
 import os
 import sys
 from collections.abc import Callable, Iterator
@@ -19,7 +18,21 @@ from rich.segment import Segment
 from rich.table import Column
 from rich.text import Text
 
+from pdebench_fm.rounding import short, with_spread
 from pdebench_fm.text import visible
+
+__all__ = [
+    "aside",
+    "console",
+    "duration",
+    "progress_bar",
+    "say",
+    "short",
+    "speak_in_the_first_process_only",
+    "waiting",
+    "with_spread",
+    "write_any_text",
+]
 
 console = Console(markup=False, emoji=False)
 """For results."""
@@ -56,7 +69,6 @@ for _console in (console, aside):
     _console.push_render_hook(_OnlyVisible())
 
 _ROOMY = 100  # columns of a terminal that has room for a long bar and the time that has passed
-_SMALL = 1e-4  # below which numbers are written with a power of ten
 _PLAIN = {
     "ℓ": "l",
     "²": "2",
@@ -163,46 +175,3 @@ def duration(seconds: float) -> str:
     if seconds < 90:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
-
-
-def short(value: float) -> str:
-    """Return a score as tables print it: three significant digits."""
-    return f"{value:.3g}" if value < 0.001 or value >= 1000 else f"{value:#.3g}".rstrip(".")
-
-
-def with_spread(*values: float, half_width: float, near_zero: bool = False) -> tuple[str, ...]:
-    """Return numbers rounded to the place of their spread, the same for all of them.
-
-    By the Particle Data Group's rule (Review of Particle Physics, section 5.3): to two digits of the spread where it
-    begins with 100 to 354, else to one. No number has more than five digits.
-
-    Args:
-        values: such as a mean and the ends of its interval.
-        half_width: of that interval; 0 gives three digits.
-        near_zero: whether numbers may be rounded to 0, as differences are; else each keeps at least two digits.
-    """
-    sizes = [abs(value) for value in values if value]
-    if not half_width > 0.0 or not math.isfinite(half_width) or not sizes:
-        return tuple(map(short, values))
-    exponent = _exponent(half_width)
-    leading = round(half_width / 10.0 ** (exponent - 2))  # its first three digits, 100 to 999 or 1000
-    place = exponent if 355 <= leading < 950 else exponent - (leading < 355)
-    least = place if near_zero else min(place, _exponent(min(sizes)) - 1)
-    place = max(least, _exponent(max(sizes)) - 4)
-    return tuple(_to_place(value, place) for value in values)
-
-
-def _exponent(value: float) -> int:
-    """Return that of a positive number's first digit: 2 for 123, -2 for 0.0123."""
-    return math.floor(math.log10(value))
-
-
-def _to_place(value: float, place: int) -> str:
-    """Return a number to the power of ten of its last digit."""
-    rounded = round(value, -place)
-    if not rounded:
-        return "0"
-    if abs(value) < _SMALL:
-        digits = _exponent(abs(value)) - place + 1
-        return f"{value:.{max(0, digits - 1)}e}"
-    return f"{rounded:.{max(0, -place)}f}"

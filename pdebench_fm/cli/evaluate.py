@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from pdebench_fm.cli.completion import models, tasks
 from pdebench_fm.cli.console import aside, console, say
 from pdebench_fm.cli.evaluation_display import EvaluationDisplay, overall_errors, single_table, suite_table
 from pdebench_fm.cli.smoke import smoke as run_smoke
@@ -24,11 +25,15 @@ def evaluate(
         str,
         typer.Option(
             help="A zoo name, a directory, a Hub id (org/name, org/name@revision), path/to/file.py:build, a plug-in or "
-            "a baseline; a,b."
+            "a baseline; a,b.",
+            autocompletion=models,
         ),
     ],
     task: Annotated[
-        str | None, typer.Option(help="Such as helmholtz-ood/medium, helmholtz-ood (all its regimes), all; a,b.")
+        str | None,
+        typer.Option(
+            help="Such as helmholtz-ood/medium, helmholtz-ood (all its regimes), all; a,b.", autocompletion=tasks
+        ),
     ] = None,
     shots: Annotated[str, typer.Option(help="Support-set sizes, such as 32 or 0,8,32; 0 is zero-shot.")] = "0",
     track: Annotated[str, typer.Option(help="full (128², whole test split) or lite (64², 512 rows).")] = "full",
@@ -80,7 +85,7 @@ def evaluate(
     from pdebench_fm.protocol.names import shots_list, split_list
     from pdebench_fm.results.paths import row_path
 
-    models, tasks, wanted = split_list(model, "model"), split_list(task, "task"), shots_list(shots)
+    named, wanted, numbers = split_list(model, "model"), split_list(task, "task"), shots_list(shots)
     keep_freed_memory()
     written: dict[Path, Path] = {}
 
@@ -91,9 +96,9 @@ def evaluate(
 
     with EvaluationDisplay() as display:
         evaluations = evaluate_suite(
-            models,
-            tasks,
+            named,
             wanted,
+            numbers,
             track=track,
             seeds=seeds,
             scratch=scratch,

@@ -60,7 +60,6 @@ class EvaluationDisplay:
             note="; ".join(parts),
         )
 
-
     def _tell(self, seconds: float, runs: int) -> None:
         """Say how long an evaluation will take that takes long."""
         if seconds >= _WORTH_SAYING:

@@ -11,7 +11,7 @@ from pdebench_fm.cli.console import aside, say
 def plot(
     results: Annotated[list[Path], typer.Argument(help="Result files, or folders of them.")],
     kind: Annotated[str, typer.Option(help="shots, sizes or regimes: errors against these; fields: predictions.")],
-    out: Annotated[Path, typer.Option(help="The picture: a .png, .svg or .html file.")],
+    out: Annotated[Path, typer.Option(help="The picture: a .png, .svg, .pdf or .html file.")],
     task: Annotated[str | None, typer.Option(help="Only these: helmholtz-ood/medium, helmholtz-ood; a,b.")] = None,
     model: Annotated[str | None, typer.Option(help="Only these models, as the results name them; a,b.")] = None,
     track: Annotated[str | None, typer.Option(help="full or lite; needed where there are results of both.")] = None,

@@ -9,6 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from pdebench_fm.cli import zoo_convert, zoo_hub
+from pdebench_fm.cli.completion import zoo_models
 from pdebench_fm.cli.console import aside, console, say, short
 
 if TYPE_CHECKING:
@@ -53,37 +54,56 @@ def list_models() -> None:
             *("—" if error is None else short(error) for error in errors),
         )
     console.print(table)
+    console.print(_baselines())
     tracks = " or ".join(sorted({score.track for entry in entries for score in entry.scores}))
     say((f"Zero-shot relative ℓ² errors on the pretraining test splits, {tracks} track.", "dim"))
     for other in unusable:
         say(f"not listed: {other.name}, which cannot be used: {one_line(other.reason)}", to=aside)
 
 
+def _baselines() -> Table:
+    """Return what comes with the package and has no files."""
+    from pdebench_fm.models import BASELINES
+
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False)
+    table.add_column("baseline", no_wrap=True)
+    table.add_column("what it is")
+    for baseline in BASELINES.values():
+        table.add_row(Text(baseline.name, "bold"), baseline.title)
+    return table
+
+
 @app.command()
 def show(
-    name: Annotated[str, typer.Argument(help="A model's name, such as fno-mixed-64k, or ORG/NAME in the Hub's cache.")],
+    name: Annotated[
+        str,
+        typer.Argument(
+            help="A model's name, such as fno-mixed-64k, a folder, or ORG/NAME on the Hub.", autocompletion=zoo_models
+        ),
+    ],
 ) -> None:
     """Show a model's card: how it was trained, what it scores, what it cannot do."""
     from huggingface_hub import ModelCard
 
     from pdebench_fm.data.training_manifest import read_manifest
-    from pdebench_fm.errors import PdefmError
     from pdebench_fm.front_matter import read_card_text
-    from pdebench_fm.models.sources import RECORD_NAME
+    from pdebench_fm.models import BASELINES
+    from pdebench_fm.models.sources import CARD_NAME, RECORD_NAME
     from pdebench_fm.protocol.contamination import knowledge_in_words
     from pdebench_fm.templates import printable
-    from pdebench_fm.zoo.entries import find_entry
+    from pdebench_fm.zoo.entries import find_card
 
-    entry = find_entry(name)
-    if not entry.card.is_file():
-        raise PdefmError(f"{name} has no card: {entry.folder} holds no {entry.card.name}")
-    text = ModelCard(read_card_text(entry.card), ignore_metadata_errors=True).text
+    if name in BASELINES:
+        say((name, "bold"), f": {BASELINES[name].title}; it comes with the package and has no files")
+        return
+    folder = find_card(name)
+    text = ModelCard(read_card_text(folder / CARD_NAME), ignore_metadata_errors=True).text
     console.print(Markdown(printable(text)))
-    manifest = read_manifest(entry.folder / RECORD_NAME)
+    manifest = read_manifest(folder / RECORD_NAME)
     say(("\nComputed from what it was trained on:" if manifest else "\nWhat it was trained on is not stated.", "dim"))
     for line in knowledge_in_words(manifest) if manifest else ():
         say(("  " + line, "dim"))
-    say((f"\nIts files lie in {entry.folder}", "dim"))
+    say((f"\nIts files lie in {folder}", "dim"))
 
 
 def _home(entry: "ZooEntry") -> Text:
@@ -93,6 +113,8 @@ def _home(entry: "ZooEntry") -> Text:
             return Text("package")
         case "recipe":
             return Text.assemble("not shipped\n", ("recipe only", "dim"))
+        case "folder":
+            return Text("folder")
         case "hub cache":
             revision = entry.revision if entry.refs else entry.revision[:_SHORT_COMMIT]
             return Text.assemble("Hub cache\n", (revision, "dim"))

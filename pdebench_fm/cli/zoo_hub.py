@@ -7,7 +7,7 @@ import typer
 from rich import box
 from rich.table import Table
 
-from pdebench_fm.cli.console import console, say, short, waiting
+from pdebench_fm.cli.console import aside, console, say, short, waiting
 
 if TYPE_CHECKING:
     from pdebench_fm.zoo.entries import ZooEntry
@@ -20,12 +20,18 @@ def card(
         typer.Argument(help="Result files of it, or folders of them; none: those beside the card."),
     ] = None,
 ) -> None:
-    """Write a model's card from its results on the twelve tasks and on its pretraining distributions."""
-    from pdebench_fm.results.evaluation import read_evaluation
-    from pdebench_fm.zoo.card import write_model_card
+    """Write a model's card from its results on the twelve tasks and on its pretraining distributions.
 
-    files = [file for path in results or () for file in (sorted(path.rglob("*.json")) if path.is_dir() else [path])]
-    path = write_model_card(folder, None if results is None else [read_evaluation(file) for file in files])
+    Results of other models, and by other methods than the protocol's, are left out.
+    """
+    from pdebench_fm.zoo.card import write_model_card
+    from pdebench_fm.zoo.evidence import results_of
+
+    notes: list[str] = []
+    own = None if results is None else results_of(folder, results, notes)
+    for note in notes:
+        say(f"note: {note}", to=aside)
+    path = write_model_card(folder, own)
     say("wrote ", (path, "bold"))
 
 

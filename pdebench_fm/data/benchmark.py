@@ -37,4 +37,5 @@ def benchmark_file(manifest: Manifest) -> bytes | None:
         "evaluation_framework": EVALUATION_FRAMEWORK,
         "tasks": tasks,
     }
-    return yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=100).encode()
+    text: str = yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=100)
+    return text.encode()

@@ -174,7 +174,9 @@ def unknown_to_the_catalogue(kind: str, name: str, valid: Iterable[str]) -> Usag
     error = unknown_name(kind, name, valid)
     if name.partition("/")[0] in DATASETS:
         return error
-    return UsageError(f"{error} If it is a plug-in's, {VARIABLE}=FILE.py has to name the file that registers it")
+    text = str(error)
+    end = "" if text.endswith("?") else "."
+    return UsageError(f"{text}{end} A plug-in's is known if {VARIABLE}=FILE.py names the file that registers it")
 
 
 def find_regime(dataset: Dataset, regime: str) -> str:

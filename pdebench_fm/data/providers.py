@@ -2,13 +2,59 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypedDict
 
 import numpy as np
+from torch import Tensor
+from torch.utils.data import Dataset
 
 from pdebench_fm.data.batches import Batch, batch_of
 from pdebench_fm.data.catalogue import SPLIT_SIZES
 from pdebench_fm.physics import REFERENCE_RESOLUTION, SampleKey, sample
+
+
+class Row(TypedDict):
+    """One row as PyTorch's loaders batch it: `source` and `solution` (n, n), `coefficients` (6,), all float32."""
+
+    source: Tensor
+    coefficients: Tensor
+    solution: Tensor
+
+
+class MapStyle(Dataset[Row]):
+    """Rows as a map-style dataset of PyTorch's: `DataLoader(task.test, batch_size=32, shuffle=True)`."""
+
+    @property
+    def size(self) -> int:
+        """Number of rows."""
+        raise NotImplementedError
+
+    def batch(self, indices: Sequence[int]) -> Batch:
+        """Return the rows with these indices, in this order."""
+        raise NotImplementedError
+
+    def __len__(self) -> int:
+        """Return the number of rows."""
+        return self.size
+
+    def __getitem__(self, index: int) -> Row:
+        """Return a row, from the end if the index is negative.
+
+        Raises:
+            IndexError: if there is no such row.
+        """
+        return self.__getitems__([index])[0]
+
+    def __getitems__(self, indices: Sequence[int]) -> list[Row]:
+        """Return several rows at once, as PyTorch's loaders ask for them."""
+        size = self.size
+        if wrong := [index for index in indices if not -size <= index < size]:
+            raise IndexError(f"row {wrong[0]} of {size}")
+        batch = self.batch([int(index) % size for index in indices])
+        return [
+            Row(source=batch.source[i], coefficients=batch.coefficients[i], solution=batch.solution[i])
+            for i in range(len(batch))
+        ]
 
 
 class SplitRows(Protocol):
@@ -45,9 +91,15 @@ class SplitRows(Protocol):
     def batch(self, indices: Sequence[int]) -> Batch:
         """Return the rows with these indices, in this order."""
 
+    def __len__(self) -> int:
+        """Return the number of rows."""
+
+    def __getitem__(self, index: int) -> Row:
+        """Return a row."""
+
 
 @dataclass(frozen=True)
-class RecipeRows:
+class RecipeRows(MapStyle):
     """Rows made from their recipes when they are asked for: the same rows as the published ones, without a download."""
 
     key: SampleKey

@@ -24,6 +24,7 @@ from pdebench_fm.data.blocks import DamagedShardError, check_shard, samples_of, 
 from pdebench_fm.data.catalogue import Dataset
 from pdebench_fm.data.digest import stored_columns
 from pdebench_fm.data.manifest import MANIFEST_NAME, Manifest, Shard, Split, read_manifest
+from pdebench_fm.data.providers import MapStyle
 from pdebench_fm.data.verification.before_use import check_fields, check_files, check_split, refusal
 from pdebench_fm.data.verification.checks import Block
 from pdebench_fm.data.verification.file_checks import manifest_check
@@ -37,7 +38,7 @@ _logger = logging.getLogger("pdebench_fm")
 
 
 @dataclass(frozen=True)
-class StoredRows:
+class StoredRows(MapStyle):
     """The rows of a stored split, memory-mapped, none of which is handed out before it was checked.
 
     Nothing is read, or downloaded, before the first row or the content digest is asked for. Then the whole split's

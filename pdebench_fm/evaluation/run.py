@@ -79,7 +79,9 @@ class _SuiteRun:
             self.remaining[cell.candidate.name] += cell.work
         self._emit_whole_groups()
         self._report(None)
-        with closing(runner.run(missing, self._step, self._batch)) as finished:  # whatever stops it here, its processes end
+        with closing(
+            runner.run(missing, self._step, self._batch)
+        ) as finished:  # whatever stops it here, its processes end
             for cell, outcome, seconds in finished:
                 self.outcomes[cell] = outcome
                 if isinstance(outcome, Failed):

@@ -13,9 +13,11 @@ from pdebench_fm.models.devices import choose_device
 from pdebench_fm.models.fno import COEFFICIENTS, FNO
 from pdebench_fm.models.frames import solve_in_frame
 from pdebench_fm.models.normalisers import normalise
+from pdebench_fm.models.sizes import rounded_count
 from pdebench_fm.models.sources import CONFIG_NAME, ModelSource, read_config, source_in, source_on_hub
 from pdebench_fm.models.weights import WEIGHTS_NAME, read_weights, specs_of, write_weights
 from pdebench_fm.surroundings import standard
+from pdebench_fm.text import html_table
 
 
 class ShapeError(UsageError, ValueError):
@@ -48,6 +50,28 @@ class NeuralOperator(nn.Module):
         super().__init__()
         self.config = config
         self.network = FNO(config.width, config.modes, config.layers, gain=gain)
+
+    def __repr__(self) -> str:
+        """Return the model in a line; `model.network` has its modules."""
+        return f"NeuralOperator({'; '.join(f'{what}: {value}' for what, value in self._facts())})"
+
+    def _repr_html_(self) -> str:
+        """Return the model as a table, as notebooks show it."""
+        return html_table("NeuralOperator", (), self._facts())
+
+    def _facts(self) -> list[tuple[str, str]]:
+        """Return what is to be known of the model, by what it is called."""
+        config, source = self.config, self.source
+        weights = "random" if source is None else f"loaded from {source.model_id}"
+        if source is not None and source.revision not in (None, "package"):
+            weights += f"@{source.revision}"
+        return [
+            ("family", config.family or "none"),
+            ("size", f"{rounded_count(config.parameters)} parameters"),
+            ("network", f"FNO of {config.layers} layers, width {config.width}, {config.modes} modes"),
+            ("normaliser", f"{config.normaliser.kind}, frame {config.frame}"),
+            ("weights", weights),
+        ]
 
     def forward(self, source: Tensor, coefficients: Tensor) -> Tensor:
         """Solve a batch.

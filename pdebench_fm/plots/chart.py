@@ -8,6 +8,10 @@ from pdebench_fm.data.catalogue import Task
 from pdebench_fm.plots.scores import Score
 
 ERROR_LABEL = "relative ℓ² error"
+PREDICTING_ZERO = 1.0
+"""The error of predicting zero, where a panel that reaches so far has a line."""
+
+PREDICTING_ZERO_WORDS = "predicting zero"
 _LADDERS = ((1.0, 2.0, 5.0), (1.0, 3.0), (1.0,))
 _MOST_TICKS = 7
 _MOST_DECADES = 12
@@ -79,6 +83,12 @@ class Panel:
     x: Axis
     y: Axis
     series: tuple[Series, ...]
+
+    @property
+    def reaches_zero_prediction(self) -> bool:
+        """Whether the error of predicting zero lies on the y axis."""
+        low, high = self.y.limits
+        return low <= PREDICTING_ZERO <= high
 
 
 @dataclass(frozen=True)
@@ -152,11 +162,6 @@ def logarithmic_ticks(low: float, high: float) -> tuple[tuple[float, str], ...]:
 def shots_words(shots: int) -> str:
     """Return a number of shots in words."""
     return "zero-shot" if shots == 0 else f"{shots} shots"
-
-
-def start_words(start: str) -> str:
-    """Return a start in words."""
-    return "from scratch" if start == "scratch" else "pretrained"
 
 
 def task_title(task: Task) -> str:

@@ -16,7 +16,7 @@ from pdebench_fm.plots.sizes import sizes_chart
 CHARTS: dict[str, Callable[[Scores], Chart]] = {"shots": shots_chart, "sizes": sizes_chart, "regimes": regimes_chart}
 FIELDS = "fields"
 KINDS = (*CHARTS, FIELDS)
-SUFFIXES = (".png", ".svg", ".html")
+SUFFIXES = (".png", ".svg", ".pdf", ".html")
 MOST_LINES = 300
 """Lines of one picture: the legend of ten times as many would be longer than Matplotlib can draw."""
 
@@ -42,7 +42,7 @@ def draw(
     Args:
         paths: result files, or folders of which every `*.json` is one.
         kind: "shots", "sizes" or "regimes" for errors against these; "fields" for predictions of one result.
-        out: the picture: `.png` and `.svg` for print, `.html` to explore. The same results give the same bytes.
+        out: the picture: `.png`, `.svg` and `.pdf` for print, `.html` to explore. The same results give the same bytes.
         selection: what of the results is shown.
         reference: for fields, what to open the model from, where the result does not say it.
 

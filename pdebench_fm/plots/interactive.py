@@ -14,7 +14,7 @@ from matplotlib.colors import to_hex, to_rgb
 
 from pdebench_fm.errors import UsageError
 from pdebench_fm.files import write_atomically
-from pdebench_fm.plots.chart import Axis, Chart, Panel, Point, Series
+from pdebench_fm.plots.chart import PREDICTING_ZERO, PREDICTING_ZERO_WORDS, Axis, Chart, Panel, Point, Series
 from pdebench_fm.plots.palette import COLOUR_MAPS, GRID, INK, QUIET, colour, marker
 from pdebench_fm.plots.sample_fields import Field, FieldsPicture
 
@@ -23,7 +23,7 @@ try:
     from plotly.offline import get_plotlyjs
 except ImportError as error:
     raise UsageError(
-        "an .html picture needs Plotly: pip install 'pdebench-fm[plots]', or choose .png or .svg"
+        "an .html picture needs Plotly: pip install 'pdebench-fm[plots]', or choose .png, .svg or .pdf"
     ) from error
 
 _FONT = {"family": "system-ui, sans-serif", "size": 12, "color": INK}
@@ -80,6 +80,14 @@ def chart_figure(panel: Panel, labels: Sequence[str], *, bands: bool) -> go.Figu
         place = labels.index(series.label)
         for trace in _traces(series, panel, bands=bands):
             figure.add_trace(trace.update(meta=place))
+    if panel.reaches_zero_prediction:
+        figure.add_hline(
+            PREDICTING_ZERO,
+            line={"color": QUIET, "width": 1},
+            layer="below",
+            annotation={"text": PREDICTING_ZERO_WORDS, "font": {"size": 9, "color": QUIET}},
+            annotation_position="top right",
+        )
     figure.update_layout(
         xaxis=_axis(panel.x),
         yaxis={**_axis(panel.y), "showgrid": True, "gridcolor": GRID},
@@ -149,10 +157,12 @@ def _traces(series: Series, panel: Panel, *, bands: bool) -> list[go.Scatter]:
                 error_y=None if banded else _whiskers(points, floor, ink),
                 text=[_hover(series, point) for point in points],
                 hovertemplate="%{text}<extra></extra>",
+                cliponaxis=False,
             )
         )
     if series.zero_shot is not None:
         traces += _zero_shot(series, series.zero_shot, panel.x, floor)
+        traces += [_joint(series.zero_shot, points[0], ink)] if points else []
     return traces
 
 
@@ -198,8 +208,20 @@ def _zero_shot(series: Series, point: Point, x: Axis, floor: float) -> list[go.S
         error_y=_whiskers([point], floor, ink),
         text=[_hover(series, point)],
         hovertemplate="%{text}<extra></extra>",
+        cliponaxis=False,
     )
     return [level, apart]
+
+
+def _joint(apart: Point, first: Point, ink: str) -> go.Scatter:
+    """Return the line from a zero-shot point to the first of its series."""
+    return go.Scatter(
+        x=[apart.x, first.x],
+        y=[apart.error, first.error],
+        mode="lines",
+        line={"color": ink, "width": 2, "dash": "2px,3px"},
+        hoverinfo="skip",
+    )
 
 
 def _marker(series: Series) -> dict[str, object]:

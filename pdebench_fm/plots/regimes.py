@@ -13,16 +13,17 @@ from pdebench_fm.plots.chart import (
     interval_words,
     point_of,
     shots_words,
-    start_words,
 )
 from pdebench_fm.plots.palette import styles
 from pdebench_fm.plots.scores import Score, Scores
 from pdebench_fm.plots.selection import STARTS
+from pdebench_fm.protocol.tracks import Start
+from pdebench_fm.results.remarks import start_in_words
 
 _GROUP = 0.7  # of the distance of two regimes, at most, over which their points are spread
 _STEP = 0.12  # between two points of a regime, at most
 
-_Setting = tuple[str, str, int]
+_Setting = tuple[str, Start, int]
 
 
 def regimes_chart(scores: Scores) -> Chart:
@@ -39,15 +40,17 @@ def regimes_chart(scores: Scores) -> Chart:
         series = []
         for setting, offset in zip(settings, spread, strict=True):
             name, start, shots = setting
+            own = [score for score in scores.entries if _setting(score) == setting]
             points = tuple(
                 point_of(score, place + offset, task.name)
                 for place, task in enumerate(tasks)
-                for score in scores.entries
-                if score.task == task and _setting(score) == setting
+                for score in own
+                if score.task == task
             )
-            label = f"{name}, {start_words(start) + ', ' if shots else ''}{shots_words(shots)}"
-            style = replace(looks[name, shots], scratch=start == "scratch")
-            series += [Series(label, style, points)] if points else []
+            if points:
+                started = f"{start_in_words(own[0].model, start)}, " if shots else ""
+                style = replace(looks[name, shots], scratch=start == "scratch")
+                series.append(Series(f"{name}, {started}{shots_words(shots)}", style, points))
         drawn.append((tasks, series))
     y = error_axis(each for _, series in drawn for each in series)
     panels = tuple(

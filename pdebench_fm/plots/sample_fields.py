@@ -18,12 +18,13 @@ from pdebench_fm.models.candidate import Candidate
 from pdebench_fm.models.prediction import predict
 from pdebench_fm.models.references import open_candidate
 from pdebench_fm.physics import draw
-from pdebench_fm.plots.chart import parameter_range, shots_words, start_words
+from pdebench_fm.plots.chart import parameter_range, shots_words
 from pdebench_fm.plots.palette import FieldKind
 from pdebench_fm.plots.selection import STARTS, Found, Selection, find_results
 from pdebench_fm.protocol.methods import Method, known_method
 from pdebench_fm.protocol.metrics import sample_errors
 from pdebench_fm.protocol.task import EvaluationTask, load_task, rows_at
+from pdebench_fm.results.remarks import start_in_words
 from pdebench_fm.results.result import Result, Run
 from pdebench_fm.results.samples import errors_of, read_own_samples
 from pdebench_fm.surroundings import seeded, standard
@@ -125,9 +126,9 @@ def fields_picture(paths: Iterable[Path], selection: Selection, reference: str |
         )
         for i, ((rank, index), error) in enumerate(zip(chosen.items(), errors, strict=True))
     )
-    how = (
-        shots_words(run.shots) if run.shots == 0 else f"{start_words(run.start)}, {shots_words(run.shots)}, seed {seed}"
-    )
+    how = shots_words(run.shots)
+    if run.shots:
+        how = f"{start_in_words(result.model, run.start)}, {how}, seed {seed}"
     caption = (
         f"{result.model.model_id}, {how}; best, median and worst of {result.test_rows} test samples "
         f"({parameter_range(task.task)}) by relative ℓ² error, {result.track} track, "

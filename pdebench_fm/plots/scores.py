@@ -1,7 +1,7 @@
 """The scores that line pictures are made of: one for each run whose seeds all gave one, and comparable by task."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -15,6 +15,8 @@ from pdebench_fm.protocol.tracks import Start, find_track
 from pdebench_fm.results.evaluation import Evaluation, read_evaluation
 from pdebench_fm.results.merging import conflicts, identity, may_merge
 from pdebench_fm.results.result import ModelRecord, Result, Run, Summary
+
+_SHOWN = 3  # results that a note names
 
 
 @dataclass(frozen=True)
@@ -99,6 +101,7 @@ def read_scores(paths: Iterable[Path], selection: Selection) -> Scores:
         for result in (each.result for each in found)
         for run in _sound_runs(result, selection, notes)
     ]
+    notes += _missing(found, names, selection)
     if not entries:
         why = f"{len(notes)} left out, the first: {notes[0]}" if notes else "no run has that start and number of shots"
         raise UsageError(f"nothing to draw: {why}")
@@ -195,6 +198,29 @@ def _sound_runs(result: Result, selection: Selection, notes: list[str]) -> list[
     return kept
 
 
+def _missing(found: Sequence[Found], names: Mapping[tuple[object, ...], str], selection: Selection) -> list[str]:
+    """Return which of the numbers of shots that were asked for are not there, and where, a line each.
+
+    Of a model that only predicts, shots above 0 are not missing: it cannot be adapted.
+    """
+    notes = []
+    results = [each.result for each in found]
+    for number in selection.shots:
+        asked = [result for result in results if not number or result.model.parameters]
+        lacking = [
+            f"{names[_identity(result)]} on {result.task}"
+            for result in asked
+            if not any(run.shots == number and selection.start in (None, run.start) for run in result.runs)
+        ]
+        if asked and len(lacking) == len(asked):
+            notes.append(f"{number} shots: no result has them")
+        elif lacking:
+            rest = len(lacking) - _SHOWN
+            shown = ", ".join(lacking[:_SHOWN]) + (f" and {rest} more" if rest > 0 else "")
+            notes.append(f"{number} shots: missing for {shown}")
+    return notes
+
+
 def _has_standard_rows(result: Result) -> bool:
     data = result.dataset
     return is_standard(result.task, result.track, data.version, result.test_rows, data.recipe_digest)
@@ -221,6 +247,9 @@ def _names(found: Sequence[Found]) -> dict[tuple[object, ...], str]:
             name += f"@{(model.revision or 'local')[:12]}"
         if len({other.weights_sha256 for other in others if other.revision == model.revision}) > 1:
             name += f" ({(model.weights_sha256 or 'no weights')[:8]})"
+        same = [o for o in others if (o.revision, o.weights_sha256) == (model.revision, model.weights_sha256)]
+        if len({other.fingerprint for other in same}) > 1:
+            name += f" [{(model.fingerprint or 'unknown')[:8]}]"
         names[key] = name + _method_in_words(result, identities.values())
     return names
 

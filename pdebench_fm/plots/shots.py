@@ -14,19 +14,19 @@ from pdebench_fm.plots.chart import (
     point_of,
     rows_by_system,
     shots_words,
-    start_words,
     task_subtitle,
     task_title,
 )
 from pdebench_fm.plots.scores import Scores
 from pdebench_fm.plots.selection import STARTS
+from pdebench_fm.results.remarks import start_in_words
 
 _ZERO_GAP = 4.0  # zero shots stand left of the fewest by this factor, which is the protocol's step
 _THOUSAND = 1024
 
 
 def shots_chart(scores: Scores) -> Chart:
-    """Return the chart: a line for each model and start, zero-shot as a point apart at the left."""
+    """Return the chart: a line for each model and start, with zero-shot apart at its left end."""
     axis = _shots_axis({score.shots for score in scores.entries})
     rows = []
     for tasks in rows_by_system(scores.tasks):
@@ -40,7 +40,7 @@ def shots_chart(scores: Scores) -> Chart:
         )
     caption = (
         f"{scores.about}. Shots: samples of the task that the model was adapted to. "
-        f"{interval_words('Bands and whiskers', scores.entries)} Dotted: zero-shot."
+        f"{interval_words('Bands and whiskers', scores.entries)} Dotted: zero-shot, joined to its line."
     )
     return Chart("Error against the number of shots", caption, tuple(rows), bands=True, notes=scores.notes)
 
@@ -56,7 +56,8 @@ def _series_of(scores: Scores, task: Task, zero: float) -> list[Series]:
             apart = points[0] if own[0].shots == 0 else None
             joined = points if apart is None else points[1:]
             style = Style(i, i, scratch=start == "scratch")
-            found.append(Series(f"{name}, {start_words(start)}", style, tuple(joined), apart))
+            label = f"{name}, {start_in_words(own[0].model, start)}"
+            found.append(Series(label, style, tuple(joined), apart))
     return found
 
 

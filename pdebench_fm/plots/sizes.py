@@ -16,13 +16,13 @@ from pdebench_fm.plots.chart import (
     point_of,
     rows_by_system,
     shots_words,
-    start_words,
     task_subtitle,
     task_title,
 )
 from pdebench_fm.plots.palette import styles
 from pdebench_fm.plots.scores import Score, Scores
 from pdebench_fm.plots.selection import STARTS
+from pdebench_fm.results.remarks import start_in_words
 
 _MARGIN = 2.0
 _CLOSEST = 1.6  # two ticks of sizes that are closer than this factor would overlap
@@ -93,9 +93,10 @@ def _series_of(entries: Sequence[Score], task: Task) -> list[Series]:
                     point_of(s, float(s.model.parameters or 1), f"{s.name}, {s.model.parameters:,} parameters")
                     for s in sorted(own, key=lambda score: score.model.parameters or 1)
                 ]
-                label = f"{family}, {start_words(start) + ', ' if number else ''}{shots_words(number)}"
-                style = replace(looks[family, number], scratch=start == "scratch")
-                found += [Series(label, style, tuple(points))] if points else []
+                if points:
+                    started = f"{start_in_words(own[0].model, start)}, " if number else ""
+                    style = replace(looks[family, number], scratch=start == "scratch")
+                    found.append(Series(f"{family}, {started}{shots_words(number)}", style, tuple(points)))
     return found
 
 

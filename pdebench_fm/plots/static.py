@@ -1,4 +1,4 @@
-"""Pictures drawn by Matplotlib, for print: PNG and SVG whose bytes depend on what is shown alone."""
+"""Pictures drawn by Matplotlib, for print: PNG, SVG and PDF whose bytes depend on what is shown alone."""
 
 import textwrap
 import warnings
@@ -14,7 +14,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedFormatter, FixedLocator, MaxNLocator, NullLocator
 
 from pdebench_fm.data.figures import save_figure
-from pdebench_fm.plots.chart import Axis, Chart, Panel, Point, Series, Style
+from pdebench_fm.plots.chart import PREDICTING_ZERO, PREDICTING_ZERO_WORDS, Axis, Chart, Panel, Point, Series, Style
 from pdebench_fm.plots.palette import COLOUR_MAPS, GRID, INK, QUIET, colour, marker
 from pdebench_fm.plots.sample_fields import Field, FieldsPicture
 
@@ -152,8 +152,26 @@ def _draw_panel(axes: Axes, panel: Panel, *, bands: bool, left: bool, bottom: bo
     axes.grid(axis="y", color=GRID, linewidth=0.7)
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)
+    if panel.reaches_zero_prediction:
+        _draw_zero_prediction(axes)
     for series in panel.series:
         _draw_series(axes, series, panel.y.limits[0], bands=bands)
+
+
+def _draw_zero_prediction(axes: Axes) -> None:
+    """Draw a line at the error of predicting zero, and say what it is."""
+    axes.axhline(PREDICTING_ZERO, color=QUIET, linewidth=0.8, zorder=1.2)
+    axes.text(
+        0.995,
+        PREDICTING_ZERO,
+        PREDICTING_ZERO_WORDS,
+        transform=axes.get_yaxis_transform(),
+        fontsize=6.5,
+        color=QUIET,
+        ha="right",
+        va="bottom",
+        zorder=1.2,
+    )
 
 
 def _set_axis(axes: Axes, name: str, axis: Axis) -> None:
@@ -178,6 +196,8 @@ def _draw_series(axes: Axes, series: Series, floor: float, *, bands: bool) -> No
     if series.zero_shot is not None:
         apart = series.zero_shot
         axes.vlines([apart.x], [max(apart.low, floor)], [apart.high], color=ink, linewidth=1.1, zorder=1.8)
+        if points:
+            axes.plot([apart.x, points[0].x], [apart.error, points[0].error], color=ink, linewidth=1.5, linestyle=":")
         _draw_zero_shot(axes, apart, series.style)
 
 
@@ -202,6 +222,7 @@ def _line(series: Series, points: Sequence[Point]) -> Line2D:
         markersize=5.5,
         markeredgewidth=1.2,
         markerfacecolor="white" if series.style.scratch else ink,
+        clip_on=False,  # the limits hold every point, and a marker at one is whole
     )
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
 from pdebench_fm.data.batches import Batch, concatenate, every_nth_point
-from pdebench_fm.data.catalogue import DATA_VERSION, Task, find_task
+from pdebench_fm.data.catalogue import DATA_VERSION, DATASETS, TASKS, Task, all_datasets, find_task
 from pdebench_fm.data.definitions import check_on_tensors
 from pdebench_fm.data.digest import combine, recipe_hashes
 from pdebench_fm.data.providers import RecipeRows, SplitRows
@@ -14,11 +14,12 @@ from pdebench_fm.data.training_manifest import SEEDS
 from pdebench_fm.errors import UsageError
 from pdebench_fm.physics import SampleKey, draw
 from pdebench_fm.protocol.tracks import Track, find_track, support_indices
+from pdebench_fm.text import html_table
 
 _CHUNK = 512
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class EvaluationTask:
     """One task of the benchmark and where its rows come from.
 
@@ -37,6 +38,28 @@ class EvaluationTask:
     def name(self) -> str:
         """`<dataset>/<regime>`."""
         return self.task.name
+
+    def __repr__(self) -> str:
+        """Return the task in a line."""
+        facts = "; ".join(f"{what}: {value}" for what, value in self._facts())
+        return f"EvaluationTask({self.name!r}; {facts})"
+
+    def _repr_html_(self) -> str:
+        """Return the task as a table, as notebooks show it."""
+        return html_table(self.name, (), self._facts())
+
+    def _facts(self) -> list[tuple[str, str]]:
+        """Return what is to be known of the task, by what it is called."""
+        system = self.task.dataset.system
+        return [
+            ("equation", system.equation),
+            ("varied", system.range_of(self.task.regime.name)),
+            (
+                "rows",
+                f"{self.train.size:,} train, {self.test.size:,} test, {self.test.resolution}×{self.test.resolution}",
+            ),
+            ("from", self.data if self.data is not None else f"recipes of data version {self.test.key.version}"),
+        ]
 
     def test_rows(self, track: Track) -> int:
         """Return how many test rows a track scores."""
@@ -74,6 +97,20 @@ class EvaluationTask:
     def recipe_digest(self, track: Track) -> str:
         """Return the digest of the draws behind the rows that are scored."""
         return _drawn(self.test.key, self.test_rows(track))[0]
+
+
+def list_tasks(*, pretraining: bool = False) -> list[str]:
+    """Return the names of the tasks that `load_task` knows: the benchmark's twelve, then those of plug-ins.
+
+    Args:
+        pretraining: whether the benchmark's pretraining distributions, which no leaderboard ranks, are among them.
+
+    Raises:
+        PdefmError: if a plug-in cannot be loaded.
+    """
+    datasets = all_datasets()
+    names = [f"{dataset.name}/{regime}" for dataset in datasets.values() for regime in dataset.regimes]
+    return [name for name in names if pretraining or name in TASKS or name.partition("/")[0] not in DATASETS]
 
 
 def load_task(name: str, data: str | None = None, *, version: str = DATA_VERSION, seed: int = 0) -> EvaluationTask:

@@ -3,6 +3,7 @@
 import logging
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
@@ -13,12 +14,15 @@ from pdebench_fm.results.result import Failure, Result, Run, read_result, write_
 from pdebench_fm.results.runs import check_derived
 from pdebench_fm.results.samples import read_own_samples, samples_path, write_samples
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 _PATIENCE = 60.0  # seconds to wait for another one who writes the same file
 
 _logger = logging.getLogger("pdebench_fm")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Evaluation:
     """One model on one task.
 
@@ -39,6 +43,24 @@ class Evaluation:
     def failures(self) -> tuple[Failure, ...]:
         """What gave no score, and why."""
         return self.result.failures
+
+    def __repr__(self) -> str:
+        """Return the scores in a line."""
+        return f"Evaluation({self.result!r})"
+
+    def _repr_html_(self) -> str:
+        """Return the scores as a table, as notebooks show it."""
+        return self.result._repr_html_()
+
+    def to_pandas(self) -> "pd.DataFrame":
+        """Return the scores as a data frame, a row for each run; see `Result.to_pandas`.
+
+        The scores of every test row are `samples.to_pandas()`.
+
+        Raises:
+            UsageError: if pandas is not installed.
+        """
+        return self.result.to_pandas()
 
     def merged_with(self, other: "Evaluation") -> "Evaluation":
         """Return this evaluation with the cells of another one of the same identity, which erase none of these.

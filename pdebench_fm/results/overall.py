@@ -1,4 +1,4 @@
-"""The overall error of a model: the geometric mean over the benchmark's twelve tasks, only where all of them are there."""
+"""The overall error of a model: the geometric mean over the benchmark's twelve tasks, where all of them are there."""
 
 import math
 from collections.abc import Sequence

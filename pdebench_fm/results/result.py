@@ -7,7 +7,7 @@ import statistics
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Final, Literal, Self, TypeVar
+from typing import TYPE_CHECKING, Annotated, Final, Literal, Self, TypeVar
 
 from pydantic import AfterValidator, Field, FiniteFloat, ValidationError, model_validator
 from pydantic_core import ErrorDetails
@@ -42,6 +42,11 @@ from pdebench_fm.results.fields import (
     duplicates,
     in_plain_words,
 )
+from pdebench_fm.rounding import with_spread
+from pdebench_fm.text import html_table
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 SCHEMA_VERSION: Final = "2.0"
 
@@ -353,6 +358,56 @@ class Result(Record):
                 found = getattr(run.summary, field)
                 if not agree(found, value, scale=1.0 if field == "digits" else run.summary.mean):
                     raise ValueError(f"summary.{field} of {name} is {found!r}, but the cells give {value!r}")
+
+    def __repr__(self) -> str:
+        """Return the scores in a line; `model_dump` has everything."""
+        how = "" if self.division == "closed" else f", {self.method}"
+        scores = "; ".join(f"{setting} {score}" for setting, _, score in self._scores()) or "no scores"
+        return f"Result({self.model.model_id} on {self.task}, {self.track}{how}: {scores})"
+
+    __str__ = __repr__
+
+    def _repr_html_(self) -> str:
+        """Return the scores as a table, as notebooks show it."""
+        title = f"{self.model.model_id} on {self.task} ({self.track}), relative ℓ² error with 95 % interval"
+        return html_table(title, ("start, shots", "seeds", "error"), self._scores())
+
+    def _scores(self) -> list[tuple[str, str, str]]:
+        """Return start and shots, number of seeds, and error with its interval of each run, in words."""
+        found = []
+        for run in self.runs:
+            low, high = run.summary.interval_low, run.summary.interval_high
+            mean, lower, upper = with_spread(run.summary.mean, low, high, half_width=(high - low) / 2.0)
+            setting = "zero-shot" if run.shots == 0 else f"{run.start}, {run.shots} shots"
+            found.append((setting, str(len(run.seeds)), f"{mean} ({lower}–{upper})"))
+        return found
+
+    def to_pandas(self) -> "pd.DataFrame":
+        """Return the scores as a data frame, a row for each run.
+
+        Its columns are task, track, model, division, method, start, shots, seeds (how many), and those of the run's
+        summary: mean, standard_deviation, interval_low, interval_high, covers and digits.
+
+        Raises:
+            UsageError: if pandas is not installed.
+        """
+        try:
+            import pandas as pd
+        except ImportError as error:
+            raise UsageError("to_pandas needs pandas: pip install pandas") from error
+        about = {
+            "task": self.task,
+            "track": self.track,
+            "model": self.model.model_id,
+            "division": self.division,
+            "method": self.method,
+        }
+        names = (*about, "start", "shots", "seeds", *Summary.model_fields)
+        rows = [
+            {**about, "start": run.start, "shots": run.shots, "seeds": len(run.seeds), **run.summary.model_dump()}
+            for run in self.runs
+        ]
+        return pd.DataFrame(rows, columns=list(names))
 
     @property
     def adaptation(self) -> tuple[str, str | None]:

@@ -11,15 +11,27 @@ from huggingface_hub import scan_cache_dir
 from huggingface_hub.errors import CacheNotFound
 
 from pdebench_fm.errors import PdefmError, UsageError, unknown_name
+from pdebench_fm.folders import expanded
+from pdebench_fm.hub.failures import HubError
 from pdebench_fm.hub.names import HOME_NAMESPACE
 from pdebench_fm.hub.repository import Repository, hub_client
-from pdebench_fm.limits import CONFIG_BYTES, read_limited
+from pdebench_fm.limits import CARD_BYTES, CONFIG_BYTES, RECORD_BYTES, read_limited
+from pdebench_fm.models.baselines import BASELINES
+from pdebench_fm.models.builders import plugins
 from pdebench_fm.models.config import ModelConfig
-from pdebench_fm.models.loading import recipe_directory, recipe_names, split_reference, zoo_directory, zoo_names
+from pdebench_fm.models.loading import (
+    not_shipped,
+    recipe_directory,
+    recipe_names,
+    split_reference,
+    zoo_directory,
+    zoo_names,
+)
 from pdebench_fm.models.operator import NeuralOperator
 from pdebench_fm.models.sources import (
     CARD_NAME,
     CONFIG_NAME,
+    RECORD_NAME,
     download_model,
     read_config,
     refuse_pickles_among,
@@ -28,7 +40,7 @@ from pdebench_fm.models.sources import (
 from pdebench_fm.models.weights import WEIGHTS_NAME, check_weights
 from pdebench_fm.zoo.stated_scores import StatedScore, stated_scores
 
-Home = Literal["package", "hub cache", "recipe"]
+Home = Literal["package", "hub cache", "recipe", "folder"]
 """Where a model lives: a recipe has no weights."""
 
 
@@ -123,24 +135,71 @@ def cached_models(unusable: list[Unusable] | None = None) -> list[ZooEntry]:
     return _usable(places, unusable)
 
 
-def find_entry(reference: str, revision: str | None = None) -> ZooEntry:
-    """Return the model of the package, the Hub's cache or the recipes that a user names.
+def list_models() -> list[str]:
+    """Return what `load_model` takes here: the package's models, those in the Hub's cache, baselines, and plug-ins.
+
+    A folder, any other model on the Hub and a file of one's own can be loaded too.
+    """
+    loadable = dict.fromkeys(entry.name for entry in zoo_entries() if entry.home != "recipe")
+    return [*loadable, *BASELINES, *plugins()]
+
+
+def find_card(reference: str) -> Path:
+    """Return the folder with a model's card and training record; of a Hub model that is not in the cache, a download.
 
     Args:
-        reference: a zoo name, or a Hub id with `@revision` or without.
+        reference: as `find_entry` takes it.
+
+    Raises:
+        UsageError: if there is no such model, here or on the Hub.
+        PdefmError: if it is not what it should be, or has no card.
+    """
+    named = None if reference in zoo_names() or expanded(reference).is_dir() else split_reference(reference)
+    folder = find_entry(reference).folder if named is None or _is_cached(*named) else _download_card(reference, *named)
+    if not (folder / CARD_NAME).is_file():
+        raise PdefmError(f"{reference} has no card: there is no {CARD_NAME} in {folder}")
+    return folder
+
+
+def _is_cached(name: str, wanted: str | None) -> bool:
+    unusable: list[Unusable] = []
+    held = [entry for entry in cached_models(unusable) if entry.name == name]
+    known = any(wanted is None or wanted in (*entry.refs, entry.commit) for entry in held)
+    return known or any(found.name == name for found in unusable)
+
+
+def _download_card(reference: str, name: str, wanted: str | None) -> Path:
+    """Return the folder of a Hub model's card and training record, which alone are downloaded."""
+    sizes = {CARD_NAME: CARD_BYTES, RECORD_NAME: RECORD_BYTES}
+    try:
+        return Repository(hub_client(), name, "model").download([*sizes], wanted, most=sizes)
+    except HubError as error:
+        raise UsageError(
+            f"{name} is neither a folder nor in the Hub's cache here, and the Hub does not give its card: {error}; "
+            f"`pdefm zoo pull {reference}` would bring all of it"
+        ) from error
+
+
+def find_entry(reference: str, revision: str | None = None) -> ZooEntry:
+    """Return the model of the package, a folder, the Hub's cache or the recipes that a user names.
+
+    Args:
+        reference: a zoo name, a folder, or a Hub id with `@revision` or without.
         revision: a tag, branch or commit of a Hub id; by default main, else the newest that is in the cache.
 
     Raises:
         UsageError: if there is no such model here.
         PdefmError: if it is here, but not what it should be.
     """
+    if reference not in zoo_names() and expanded(reference).is_dir():
+        return _Place(reference, "folder", expanded(reference)).entry()
     named = split_reference(reference, revision)
     unusable: list[Unusable] = []
     if named is None:
         entries = {entry.name: entry for entry in zoo_entries(unusable) if entry.home != "hub cache"}
         _refuse_unusable(reference, unusable)
         if reference not in entries:
-            raise unknown_name("model", reference, entries)
+            raise not_shipped(reference) or unknown_name("model", reference, entries)
         return entries[reference]
     name, wanted = named
     held = [entry for entry in cached_models(unusable) if entry.name == name]

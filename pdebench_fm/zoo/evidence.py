@@ -7,6 +7,7 @@ weights the tests hold to their cards, are known by a digest.
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,11 +15,11 @@ from pdebench_fm.errors import PdefmError, UsageError
 from pdebench_fm.files import sha256_of, write_atomically
 from pdebench_fm.limits import RECORD_BYTES, read_limited
 from pdebench_fm.models.loading import zoo_directory
-from pdebench_fm.models.sources import CARD_NAME
+from pdebench_fm.models.sources import CARD_NAME, source_in
 from pdebench_fm.models.weights import WEIGHTS_NAME
 from pdebench_fm.results.evaluation import Evaluation, read_evaluation
 from pdebench_fm.results.remarks import rows_remark
-from pdebench_fm.results.result import write_result
+from pdebench_fm.results.result import find_result_files, read_result, write_result
 from pdebench_fm.results.samples import samples_path, write_samples
 from pdebench_fm.zoo.stated_scores import StatedScore, scores_of, stated_scores
 
@@ -41,6 +42,37 @@ def keep_results(folder: Path, evaluations: Sequence[Evaluation]) -> None:
 def kept_results(folder: Path) -> list[Evaluation]:
     """Return the results that lie beside a card, each held to its per-sample scores; none if there are none."""
     return [read_evaluation(path) for path in sorted((folder / RESULTS_FOLDER).glob("*.json"))]
+
+
+def results_of(folder: Path, paths: Sequence[Path], notes: list[str]) -> list[Evaluation]:
+    """Return those of some results that a card of the model in a folder can be made of.
+
+    Args:
+        folder: of the model.
+        paths: result files, or folders of them.
+        notes: to which a line is added for each model and method whose results are left out.
+
+    Raises:
+        UsageError: if none is left, or a file is missing.
+        PdefmError: if the model or a result is damaged.
+    """
+    digest = source_in(folder, str(folder)).weights_sha256
+    own: list[Evaluation] = []
+    others: Counter[str] = Counter()
+    for path in find_result_files(paths):
+        result = read_result(path)
+        if result.model.weights_sha256 != digest:
+            others[f"of {result.model.model_id}, which has other weights"] += 1
+        elif result.division != "closed":
+            others[f"by the method {result.method}: a card shows the protocol's"] += 1
+        else:
+            own.append(read_evaluation(path))
+    notes += [f"left out: {count} result{'s' if count > 1 else ''} {what}" for what, count in sorted(others.items())]
+    if not own:
+        raise UsageError(
+            f"none of the {others.total()} results is of the weights in {folder}, by the protocol's recipe"
+        )
+    return own
 
 
 def scores_of_evaluations(evaluations: Sequence[Evaluation], weights_sha256: str) -> tuple[StatedScore, ...]:

@@ -57,7 +57,7 @@ def _entry(score: StatedScore, dataset: str, regime: str) -> EvalResultEntry:
         task_id=regime,
         value=-math.log10(score.error),
         notes=(
-            f"value in digits, −log10 of the relative ℓ² error {score.error:.4g}{deviation}; {score.shots} shots{seeds}, "
-            f"{score.track} track, protocol v{score.protocol}, data {score.data_version}"
+            f"value in digits, −log10 of the relative ℓ² error {score.error:.4g}{deviation}; "
+            f"{score.shots} shots{seeds}, {score.track} track, protocol v{score.protocol}, data {score.data_version}"
         ),
     )

@@ -100,7 +100,9 @@ def describe(context: Context, request: Request) -> Answer:
     description = _description(repo, commit, blobs=request.flag("blobs"))
     if "evalResults" in request.query.get("expand", []):
         contents = {path: repo.content_path(blob).read_bytes() for path, blob in commit.tree.items() if is_result(path)}
-        description["evalResults"] = [entry for path in sorted(contents) for entry in told_results(path, contents[path])]
+        description["evalResults"] = [
+            entry for path in sorted(contents) for entry in told_results(path, contents[path])
+        ]
     return json_answer(description)
 
 

@@ -345,11 +345,13 @@ def test_a_token_that_may_not_write_is_named_as_the_reason(send, folder, hub):
     assert hub.uploads == []
 
 
-def test_the_hubs_client_reads_the_scores_as_digits_with_error_shots_and_track(send, folder, hub, api):
+def test_the_hubs_client_reads_the_scores_as_digits_with_error_shots_and_track(send, folder, api):
     send(folder)
     found = api.model_info(NAME, expand=["evalResults"]).eval_results
     due = {
-        (result.task, run.shots): run.summary.mean for made in results_of(folder) for result, run in runs_of(made.result)
+        (result.task, run.shots): run.summary.mean
+        for made in results_of(folder)
+        for result, run in runs_of(made.result)
     }
     read = {}
     for entry in found:

@@ -15,7 +15,9 @@ from pdebench_fm.files import sha256_of
 from pdebench_fm.limits import CARD_BYTES, read_limited
 
 _BESIDE_SHARDS = re.compile(
-    "|".join([*map(re.escape, (MANIFEST_NAME, STATISTICS_NAME, CARD_NAME, BENCHMARK_NAME)), rf"{FIGURES_FOLDER}/[^/]+\.png"])
+    "|".join(
+        [*map(re.escape, (MANIFEST_NAME, STATISTICS_NAME, CARD_NAME, BENCHMARK_NAME)), rf"{FIGURES_FOLDER}/[^/]+\.png"]
+    )
 )
 
 
@@ -76,5 +78,7 @@ def benchmark_check(manifest: Manifest, folder: Path) -> Check:
         held = read_limited(path, CARD_BYTES)
     except PdefmError as error:
         return Check.of(name, [str(error)], "")
-    problems = [] if held == due else [f"{BENCHMARK_NAME} is not what this package writes for the manifest's test splits"]
+    problems = (
+        [] if held == due else [f"{BENCHMARK_NAME} is not what this package writes for the manifest's test splits"]
+    )
     return Check.of(name, problems, f"{BENCHMARK_NAME} has a task for each regime")
