@@ -92,6 +92,7 @@ def export_model(model: NeuralOperator, target: str, path: Path, resolution: int
         raise UsageError(
             f"a model of {model.config.modes} modes needs a resolution of {2 * model.config.modes} or more"
         )
+    model = copy.deepcopy(model).requires_grad_(requires_grad=False)  # or the program would need torch.no_grad()
     with torch.no_grad(), _quiet(), atomic_path(path) as temporary:
         exporter.write(trace(model, resolution), temporary)
         inputs = _example(_CHECKED_BATCH, resolution)

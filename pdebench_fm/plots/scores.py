@@ -101,10 +101,10 @@ def read_scores(paths: Iterable[Path], selection: Selection) -> Scores:
         for result in (each.result for each in found)
         for run in _sound_runs(result, selection, notes)
     ]
-    notes += _missing(found, names, selection)
     if not entries:
         why = f"{len(notes)} left out, the first: {notes[0]}" if notes else "no run has that start and number of shots"
         raise UsageError(f"nothing to draw: {why}")
+    notes += _missing(found, names, selection)
     return Scores(tuple(sorted(entries, key=_order)), _about([each.result for each in found]), tuple(notes))
 
 

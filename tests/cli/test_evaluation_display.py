@@ -7,8 +7,11 @@ import pytest
 from factories import make_model, make_result, make_run
 from rich.console import Console
 
-from pdebench_fm.cli.evaluation_display import single_table, suite_table
+from pdebench_fm.cli import evaluation_display
+from pdebench_fm.cli.evaluation_display import EvaluationDisplay, overall_errors, single_table, suite_table
+from pdebench_fm.data.catalogue import TASKS
 from pdebench_fm.data.training_manifest import TrainingManifest, stream_of
+from pdebench_fm.evaluation.progress import SuiteProgress
 from pdebench_fm.physics import SampleKey
 
 
@@ -22,7 +25,7 @@ def printed(table):
 def test_scores_are_shown_with_their_intervals(show):
     text = printed(show(make_result()))
     assert "0.200 (0.190–0.211)" in text
-    assert "0.110 (0.0889–0.136)" in text
+    assert "0.110 (0.089–0.136)" in text
     assert "in brackets: 95 % intervals, for new test samples and new seeds" in text
     assert "*" not in text
     assert "standard rows" not in text
@@ -46,7 +49,7 @@ def test_zero_shot_scores_alone_say_nothing_of_seeds():
 def test_an_interval_that_knows_of_one_seed_alone_says_so(show):
     text = printed(show(make_result(runs=[make_run((0.2,), shots=0), make_run((0.1,))])))
     assert "0.200 (0.190–0.211)" in text  # nothing in a zero-shot score is random
-    assert "0.100* (0.0948–0.105)" in text
+    assert "0.100* (0.095–0.105)" in text
     assert "*: one seed, so its interval is for new test samples alone" in text
 
 
@@ -92,3 +95,86 @@ def test_test_rows_that_a_model_was_trained_on_are_counted():
 def test_an_unstated_training_is_said_once():
     unknown = make_result()
     assert printed(suite_table([unknown, unknown])).count("not stated (--manifest): fno-poisson-1m") == 1
+
+
+BOTH = [make_run((0.1,), shots=8), make_run((0.2,), "scratch", 8)]
+ZERO = make_model("zero", parameters=None, weights_sha256=None, family=None, size=None)
+
+
+def test_the_column_against_scratch_is_explained_where_it_is_and_only_there():
+    text = printed(single_table(make_result(runs=BOTH)))
+    assert "0.500×" in text
+    assert "against scratch: the error as a multiple of that of training from scratch on the same samples" in text
+    alone = printed(single_table(make_result(runs=BOTH[:1])))
+    assert "scratch" not in alone
+    assert "pretrained" in alone
+    assert "pretrained" not in printed(single_table(make_result(runs=BOTH[1:])))
+
+
+def test_a_model_that_only_predicts_is_not_called_pretrained():
+    text = printed(single_table(make_result(model=ZERO, runs=[make_run((1.0,), shots=0)])))
+    assert "as it is" in text
+    assert "pretrained" not in text
+
+
+@pytest.mark.parametrize("show", [single_table, lambda result: suite_table([result, result])])
+def test_a_score_of_1_or_more_says_what_an_error_of_1_is(show):
+    words = "an error of 1 is that of predicting zero"
+    assert words in printed(show(make_result(runs=[make_run((1.25,), shots=0)])))
+    assert words in printed(show(make_result(runs=[make_run((1.0,), shots=0)])))
+    assert words not in printed(show(make_result(runs=[make_run((0.99,), shots=0)])))
+
+
+def on_all_tasks(model="m", without=(), error=lambda i: 0.01 * (i + 1)):
+    return [
+        make_result(task, model, [make_run((error(i),), shots=0), make_run((0.5 * error(i),), shots=8)])
+        for i, task in enumerate(TASKS)
+        if task not in without
+    ]
+
+
+def test_all_twelve_tasks_give_one_overall_line_the_geometric_mean():
+    results = on_all_tasks() + on_all_tasks("half", without=["poisson-ood/hard"])
+    product = 1.0
+    for i in range(12):
+        product *= 0.01 * (i + 1)
+    (found,) = overall_errors(results)
+    assert found == (
+        "m",
+        {
+            ("pretrained", 0): pytest.approx(product ** (1 / 12)),
+            ("pretrained", 8): pytest.approx(0.5 * product ** (1 / 12)),
+        },
+    )
+    text = printed(suite_table(results))
+    assert text.count("overall:") == 1
+    assert f"overall │ m │ {product ** (1 / 12):.3g}" in text
+    assert "overall │ half" not in text
+    assert "overall" not in printed(suite_table(on_all_tasks(without=["poisson-ood/hard"])))
+
+
+def test_a_task_that_is_there_twice_or_whose_seeds_failed_makes_no_overall_score():
+    results = on_all_tasks()
+    assert overall_errors([*results, results[0]]) == []
+    failed = make_result(
+        results[0].task,
+        "m",
+        [make_run((0.1,), shots=8)],
+        failures=[{"start": "pretrained", "shots": 8, "seed": 1, "reason": "not finite"}],
+    )
+    assert overall_errors([failed, *results[1:]]) == []
+
+
+def test_a_perfect_task_makes_the_geometric_mean_0():
+    (found,) = overall_errors(on_all_tasks(error=lambda i: 0.0 if i == 3 else 0.1))
+    assert found[1]["pretrained", 0] == 0.0
+
+
+@pytest.mark.parametrize(("seconds", "said"), [(19.0, ""), (300.0, "about 5 min for 7 runs, by the pace of the first")])
+def test_how_long_it_will_take_is_said_if_it_is_long(seconds, said, monkeypatch):
+    lines = []
+    monkeypatch.setattr(evaluation_display, "say", lambda *parts, **_: lines.append("".join(parts)))
+    with EvaluationDisplay() as display:
+        display.show(SuiteProgress(1, 8, estimate=seconds))
+    assert bool(lines) == bool(said)
+    assert all(line.startswith(said) for line in lines)

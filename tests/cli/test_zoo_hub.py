@@ -150,3 +150,18 @@ def test_an_evaluation_over_the_hub_survives_trouble_goes_on_offline_and_notices
     again = run_eval(hub, home, "--data", data, "--out", tmp_path / "again")
     assert again.returncode == 0, again.stderr
     assert f"{NAME}@v1.0.0 was moved: it is commit {moved.oid[:12]} now" in again.stderr
+
+
+def test_a_card_on_the_hub_is_shown_without_its_weights(hub, folder, pdefm, capsys):
+    pdefm("zoo", "publish", folder, "--namespace", "pde-lab", "--version", "1.0.0")
+    hub.forget_requests()
+    for reference in (NAME, f"{NAME}@v1.0.0"):
+        text = pdefm("zoo", "show", reference)
+        assert "fno-mixed-tiny" in text
+        assert "Computed from what it was trained on" in text
+    assert not any("model.safetensors" in request.path for request in hub.requests)
+    assert main(["zoo", "show", "pde-lab/none"]) == 2
+    error = capsys.readouterr().err
+    assert "pde-lab/none is neither a folder nor in the Hub's cache here" in error
+    assert "`pdefm zoo pull pde-lab/none` would bring all of it" in error
+    assert error.count("\n") == 1

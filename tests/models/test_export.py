@@ -169,3 +169,13 @@ def test_a_users_mistake_is_one_line_and_leaves_nothing(tmp_path, monkeypatch, c
     assert stderr.startswith("pdefm: ")
     assert stderr.count("\n") == 1
     assert [path.name for path in tmp_path.iterdir()] == ["model"]
+
+
+def test_a_torch_program_runs_outside_of_no_grad(exported):
+    model, path = exported
+    source, coefficients = batch(2)
+    solution = torch.export.load(path).module()(source, coefficients)
+    assert not solution.requires_grad
+    with torch.no_grad():
+        assert_close(solution, model(source, coefficients))
+    assert all(parameter.requires_grad for parameter in model.parameters())

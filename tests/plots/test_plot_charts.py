@@ -112,8 +112,17 @@ def test_zero_shot_stands_apart_at_the_left_with_its_level_across(folder):
     tick, label = axes.get_xticks()[0], axes.xaxis.get_majorticklabels()[0].get_text()
     assert {x for x, _ in apart} == {tick}
     assert (label, tick < 8) == ("0", True)
-    levels = {tuple(line.get_ydata()) for line in axes.lines if line.get_label().startswith("_")}
+    drawn = [line for line in axes.lines if line.get_label().startswith("_")]
+    levels = {tuple(line.get_ydata()) for line in drawn if len(set(line.get_ydata())) == 1}
     assert levels == {(error, error) for error in errors}
+    firsts = {raw[TASKS[0], f"fno-mixed-{size}", "pretrained", 8]["mean"] for size in SIZES}
+    joints = [line.get_xydata().tolist() for line in drawn if len(set(line.get_ydata())) > 1]
+    assert {tuple(map(tuple, joint)) for joint in joints} == {
+        ((tick, error), (8.0, first)) for error, first in zip(sorted(errors), sorted(firsts), strict=True)
+    }
+    figure = page_panels(shots_chart(read_scores([folder], Selection())))[0]
+    plotted = [list(zip(trace["x"], trace["y"], strict=True)) for trace in figure["data"] if trace["mode"] == "lines"]
+    assert all([tuple(place) for place in joint] in plotted for joint in joints)
 
 
 def test_starts_are_told_apart_by_dashes_and_models_by_colour_and_marker(folder):
@@ -255,3 +264,42 @@ def test_the_page_needs_no_network_and_shows_names_as_they_are(folder, tmp_path)
     )
     assert "&lt;/script&gt;&lt;b&gt;$\\frac{x$, pretrained" in page
     assert "</script><b>" not in page
+
+
+@pytest.mark.parametrize("make", [shots_chart, sizes_chart, regimes_chart])
+@pytest.mark.parametrize(("level", "reaches"), [(0.6, True), (0.02, False)])
+def test_a_panel_that_reaches_an_error_of_1_has_a_line_there_that_says_what_it_is(tmp_path, make, level, reaches):
+    write_result(make_result(model="m", runs=runs_of(level)), tmp_path / "m.json")
+    chart = make(read_scores([tmp_path], Selection()))
+    (axes,), (figure,) = draw_chart(chart).axes, page_panels(chart)
+    at_one = [line for line in axes.lines if list(line.get_ydata()) == [1.0, 1.0]]
+    assert bool(at_one) == reaches
+    assert ("predicting zero" in [text.get_text() for text in axes.texts]) == reaches
+    shapes = [shape for shape in figure["layout"].get("shapes", []) if shape["y0"] == shape["y1"] == 1.0]
+    words = [each["text"] for each in figure["layout"].get("annotations", [])]
+    assert (bool(shapes), words) == (reaches, ["predicting zero"] if reaches else [])
+
+
+@pytest.mark.parametrize("make", [shots_chart, sizes_chart, regimes_chart])
+def test_no_marker_is_clipped_at_the_edge_of_a_panel(folder, make):
+    chart = make(read_scores([folder], Selection()))
+    for axes in draw_chart(chart).axes:
+        assert not any(line.get_clip_on() for line in axes.lines if not line.get_label().startswith("_"))
+    marked = [trace for figure in page_panels(chart) for trace in figure["data"] if "markers" in trace["mode"]]
+    assert marked
+    assert all(trace["cliponaxis"] is False for trace in marked)
+
+
+def test_a_model_that_only_predicts_is_not_called_pretrained(tmp_path):
+    zero = make_model("zero", parameters=None, weights_sha256=None, family=None, size=None)
+    write_result(make_result(model=zero, runs=[make_run((1.0,), shots=0)]), tmp_path / "zero.json")
+    write_result(make_result(model="m", runs=[make_run((0.5,), shots=0)]), tmp_path / "m.json")
+    labels = [series.label for series in shots_chart(read_scores([tmp_path], Selection())).legend]
+    assert labels == ["zero, as it is", "m, pretrained"]
+
+
+def test_a_pdf_has_the_same_bytes_for_the_same_results(folder, tmp_path):
+    for name in ("a.pdf", "b.pdf"):
+        draw([folder], "shots", tmp_path / name)
+    assert (tmp_path / "a.pdf").read_bytes().startswith(b"%PDF-")
+    assert (tmp_path / "a.pdf").read_bytes() == (tmp_path / "b.pdf").read_bytes()

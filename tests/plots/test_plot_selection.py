@@ -167,7 +167,7 @@ def test_errors_of_zero_and_models_without_parameters_are_left_out_with_a_note(k
 
 MISTAKES = {
     "an unknown kind": (["--kind", "shot"], "did you mean 'shots'"),
-    "an unknown suffix": (["--out", "a.jpg"], "must end in one of .png, .svg, .html"),
+    "an unknown suffix": (["--out", "a.jpg"], "must end in one of .png, .svg, .pdf, .html"),
     "an unknown model": (["--model", "fno-poison-1m"], "did you mean 'fno-poisson-1m'"),
     "an unknown task": (["--task", "poisson-odd"], "did you mean 'poisson-ood'"),
     "a task without results": (["--task", "poisson-ood"], "no results of poisson-ood in"),
@@ -241,8 +241,10 @@ def test_a_result_of_a_task_that_nobody_knows_is_left_out(keep, tmp_path):
     write_result(make_result("burgers/in-domain"), folder / "burgers.json")
     drawing = draw([folder], "shots", tmp_path / "a.svg")
     assert len(drawing.notes) == 1
-    assert "burgers.json: unknown task 'burgers/in-domain'" in drawing.notes[0]
-    with pytest.raises(UsageError, match="unknown task"):
+    assert "burgers.json: its task burgers/in-domain is not known here" in drawing.notes[0]
+    assert "PDEFM_PLUGINS=FILE.py" in drawing.notes[0]
+    assert "did you mean" not in drawing.notes[0]
+    with pytest.raises(UsageError, match="its task burgers/in-domain is not known here"):
         draw([folder / "burgers.json"], "shots", tmp_path / "b.svg")
 
 
@@ -253,3 +255,23 @@ def test_more_lines_than_a_picture_can_have_are_refused(keep, tmp_path):
     with pytest.raises(UsageError, match="302 lines are too many for one picture"):
         draw([folder], "shots", tmp_path / "a.svg")
     assert not (tmp_path / "a.svg").exists()
+
+
+def test_models_that_differ_in_their_fingerprint_alone_are_told_apart(keep):
+    same = {"weights_sha256": None, "revision": None}
+    models = [make_model("mine", fingerprint=digit * 64, **same) for digit in "12"]
+    folder = keep(*(make_result(model=model) for model in models), make_result(model=make_model("other", **same)))
+    assert read_scores([folder], Selection()).names == ["mine [11111111]", "mine [22222222]", "other"]
+
+
+def test_shots_that_were_asked_for_and_are_not_there_are_named(keep):
+    predictor = make_model("zero", parameters=None)
+    folder = keep(
+        make_result(model="a", runs=[make_run((0.2,), shots=0), make_run(), make_run(shots=32)]),
+        make_result(model="b", runs=[make_run((0.2,), shots=0), make_run()]),
+        make_result(model=predictor, runs=[make_run((1.0,), shots=0)]),
+    )
+    notes = read_scores([folder], Selection(shots=(0, 8, 32, 128))).notes
+    assert notes == ("32 shots: missing for b on poisson/in-domain", "128 shots: no result has them")
+    assert read_scores([folder], Selection()).notes == ()
+    assert read_scores([folder], Selection(shots=(8,), models=("a",))).notes == ()

@@ -335,3 +335,32 @@ def test_what_a_result_cannot_hold_goes_beside_it_and_nothing_is_lost(tmp_path, 
     )
     assert keys(read_evaluation(path)) == [("pretrained", 8, seed) for seed in range(3)]
     assert keys(read_evaluation(beside)) == [("pretrained", 32, 0)]
+
+
+@pytest.mark.parametrize("task", ["poisson/in-domain", "poisson-ood/hard", "advection-diffusion-ood/mild"])
+def test_scores_by_parameter_are_refused_for_a_parameter_that_is_continuous(tmp_path, task):
+    path = tmp_path / "result.json"
+    make_evaluation(task).write(path)
+    document = json.loads(path.read_text())
+    document["runs"][0]["by_parameter"] = [{"parameter": 1.0, "rows": 512, "mean": 0.2}]
+    path.write_text(json.dumps(document))
+    with pytest.raises(PdefmError, match="by_parameter of pretrained, 0 shots is not what the samples give"):
+        read_evaluation(path)
+
+
+@pytest.mark.parametrize(("mean", "fits"), [(0.2, True), (0.3, False)])
+def test_scores_by_parameter_of_a_system_that_is_not_here_are_held_to_the_samples(tmp_path, mean, fits):
+    path = tmp_path / "result.json"
+    made = make_evaluation("burgers/near")  # whose made parameters are all 0
+    made.write(path)
+    assert read_evaluation(path).result == made.result
+    document = json.loads(path.read_text())
+    for run in document["runs"]:
+        error = mean if run["shots"] == 0 else run["summary"]["mean"]
+        run["by_parameter"] = [{"parameter": 0.0, "rows": 512, "mean": error}]
+    path.write_text(json.dumps(document))
+    if fits:
+        assert read_evaluation(path).runs[0].by_parameter[0].mean == 0.2
+    else:
+        with pytest.raises(PdefmError, match="by_parameter of pretrained, 0 shots is not what the samples give"):
+            read_evaluation(path)
