@@ -80,7 +80,7 @@ def single_table(result: "Result") -> Table:
     runs = {(run.start, run.shots): run for run in result.runs}
     failed = {(failure.start, failure.shots) for failure in result.failures}
     title = f"{result.model.model_id} on {result.task} ({result.track}): relative ℓ² error{_of_method(result)}"
-    table = Table(title=title, title_justify="left", caption=_caption([result]), caption_justify="left")
+    table = _table(title, _caption([result]))
     starts = [start for start in STARTS if any(start == other for other, _ in _settings(result))]
     both = len(starts) > 1
     names = [start_in_words(result.model, start) for start in starts]
@@ -106,7 +106,7 @@ def suite_table(results: Sequence["Result"]) -> Table:
     asked = {setting for result in results for setting in _settings(result)}
     settings = sorted(asked, key=lambda setting: (setting[1], setting[0]))
     title = f"relative ℓ² error ({first.track}){_of_method(first)}"
-    table = Table(title=title, title_justify="left", caption=_caption(results), caption_justify="left")
+    table = _table(title, _caption(results))
     table.add_column("task", no_wrap=True)
     table.add_column("model", overflow="fold")
     shows_knowledge = any(result.contamination.regime in ("seen", "overlapping") for result in results)
@@ -159,6 +159,11 @@ def _add_overall(
         table.add_row("overall", name, *([""] if shows_knowledge else []), *cells, style="bold")
     lines = [str(table.caption)] if table.caption else []
     table.caption = "\n".join([*lines, "overall: the geometric mean of the errors on the twelve tasks"])
+
+
+def _table(title: str, caption: str) -> Table:
+    """Return an empty table, no narrower than its title, which would be broken otherwise."""
+    return Table(title=title, title_justify="left", caption=caption, caption_justify="left", min_width=len(title))
 
 
 def _settings(result: "Result") -> "set[tuple[Start, int]]":
