@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
+from pdebench_fm.contracts import Contract
 from pdebench_fm.errors import PdefmError
 from pdebench_fm.leaderboard.official import is_official
 from pdebench_fm.leaderboard.submission import check_rankable
@@ -43,6 +44,15 @@ class Finding:
     check: str
     passed: bool
     detail: str = ""
+
+
+class Claim(Contract):
+    """Whose scores of a cell are: place of the row, task, digest of the samples, and digest of the weights, if any."""
+
+    row: str
+    task: str
+    samples_sha256: str
+    weights: str
 
 
 def check_row(path: Path, place: Path | None) -> tuple[list[Finding], Result | None]:
@@ -149,22 +159,32 @@ def check_samples(result: Result, samples: pa.Table) -> None:
         raise PdefmError(f"the parameter of row {row} is {drawn[other[0]]!r}, not {float(scored[0][row])!r}")
 
 
-def check_unlike(rows: Mapping[str, Result]) -> dict[str, str]:
+def claims_of(row: str, result: Result) -> list[Claim]:
+    """Return whose the scores of a row are: of its cells that depend on its weights."""
+    weights = result.model.weights_sha256 or result.model.tensors_sha256 or ""
+    return [
+        Claim(row=row, task=result.task, samples_sha256=cell.samples_sha256, weights=weights)
+        for cell in result.cells
+        if cell.start == "pretrained"  # architectures trained from scratch do not depend on the weights
+    ]
+
+
+def check_unlike(rows: Mapping[str, Result], others: Iterable[Claim] = ()) -> dict[str, str]:
     """Return what is wrong with rows that have, to the last digit, the scores of other weights.
 
     Args:
         rows: by their names.
+        others: whose scores are known already.
     """
-    first: dict[tuple[str, str], tuple[str, Result]] = {}
+    first: dict[tuple[str, str], Claim] = {}
+    for claim in others:
+        first.setdefault((claim.task, claim.samples_sha256), claim)
     wrong: dict[str, str] = {}
     for name, result in rows.items():
-        for cell in result.cells:
-            if cell.start != "pretrained":  # architectures trained from scratch do not depend on the weights
-                continue
-            other, theirs = first.setdefault((result.task, cell.samples_sha256), (name, result))
-            weights = {each.model.weights_sha256 or each.model.tensors_sha256 for each in (result, theirs)}
-            if len(weights) > 1:
-                wrong[name] = f"its scores are, to the last digit, those of {other}, which has other weights"
+        for claim in claims_of(name, result):
+            other = first.setdefault((claim.task, claim.samples_sha256), claim)
+            if other.weights != claim.weights:
+                wrong[name] = f"its scores are, to the last digit, those of {other.row}, which has other weights"
                 break
     return wrong
 
