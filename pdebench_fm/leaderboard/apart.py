@@ -23,6 +23,7 @@ from pdebench_fm.contracts import Contract
 from pdebench_fm.errors import PdefmError
 from pdebench_fm.hub.failures import HubError
 from pdebench_fm.leaderboard.checks import Claim, claims_of
+from pdebench_fm.leaderboard.records import read_record
 from pdebench_fm.leaderboard.reports import Asked, CheckOutcome, Report, ReportedRow, line, validated
 from pdebench_fm.leaderboard.verification import Depth, RowReport, verify_request
 from pdebench_fm.limits import REPORT_BYTES, read_limited
@@ -201,7 +202,7 @@ def answer(order: Order) -> Report:
             token=False,
             endpoint=order.endpoint,
         )
-    except Exception as error:  # noqa: BLE001 (a mistake of ours is no verdict on the request)
+    except Exception as error:  # a mistake of ours is no verdict on the request
         if is_out_of_memory(error):
             return not_verified(order, f"it takes more memory than it may have, {order.memory / 2**30:.3g} GiB")
         if isinstance(error, HubError) and error.may_pass:
@@ -219,8 +220,9 @@ def _known_to(order: Order) -> Callable[[Collection[str]], Iterable[Claim]]:
     def known(tasks: Collection[str]) -> Iterator[Claim]:
         for task in sorted(tasks):
             for path in sorted(Path(order.main, ROWS).glob(f"*/*/{task.replace('/', '--')}-*.json")):
+                place = path.relative_to(order.main)
                 with suppress(PdefmError):  # a row that cannot be read has no scores that anybody could copy
-                    yield from claims_of(path.relative_to(order.main).as_posix(), read_result(path))
+                    yield from claims_of(place.as_posix(), read_result(path), read_record(Path(order.main), place))
         yield from order.claims
 
     return known

@@ -41,7 +41,7 @@ def fetch(
     name: str,
     to: Path,
     *,
-    results_only: bool = False,
+    without_samples: bool = False,
     token: str | bool | None = None,
     endpoint: str | None = None,
     on_wait: Callable[[str], None] = lambda _: None,
@@ -52,7 +52,7 @@ def fetch(
     Args:
         name: the leaderboard's dataset repository.
         to: an empty folder.
-        results_only: leave out per-sample scores and records.
+        without_samples: leave out the per-sample scores, which are most of it.
         token: of the Hub; False for none.
         endpoint: the Hub's address.
         on_wait: told why and how long the Hub is waited for.
@@ -66,11 +66,11 @@ def fetch(
     main = repository.snapshot()
     if main is None:
         raise UsageError(f"the Hub has no dataset {name}, or your token may not see it: give ORG/NAME")
-    paths = [path for path in main.files if _is_wanted(path, results_only=results_only)]
+    paths = [path for path in main.files if _is_wanted(path, without_samples=without_samples)]
     (to / ROWS).mkdir(parents=True, exist_ok=True)
     if not paths:
         return to
-    patterns = [f"{ROWS}/*.json"] if results_only else [f"{ROWS}/*", f"{VERIFIED}/*"]
+    patterns = [f"{ROWS}/*.json" if without_samples else f"{ROWS}/*", f"{VERIFIED}/*.json"]
     with tempfile.TemporaryDirectory() as cache:
         found = repository.download(patterns, main.commit, cache_dir=cache)
         for path in paths:
@@ -80,7 +80,7 @@ def fetch(
     return to
 
 
-def _is_wanted(path: str, *, results_only: bool) -> bool:
+def _is_wanted(path: str, *, without_samples: bool) -> bool:
     if record := _RECORD.fullmatch(path):
-        return not results_only and is_row_file(f"{ROWS}/{record['below']}")
-    return is_row_file(path) and (path.endswith(".json") or not results_only)
+        return is_row_file(f"{ROWS}/{record['below']}")
+    return is_row_file(path) and (path.endswith(".json") or not without_samples)

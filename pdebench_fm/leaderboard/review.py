@@ -166,12 +166,12 @@ def _claims(report: Report) -> list[Claim]:
 
 @contextmanager
 def _main_of(repository: Repository, endpoint: str | None) -> Iterator[Path]:
-    """Yield a folder with the results that the leaderboard has; its per-sample scores are not needed."""
+    """Yield a folder with the results and records that the leaderboard has; its per-sample scores are not needed."""
     with tempfile.TemporaryDirectory() as folder:
         yield fetch(
             repository.name,
             Path(folder),
-            results_only=True,
+            without_samples=True,
             token=False,
             endpoint=endpoint,
             on_wait=repository.on_wait,

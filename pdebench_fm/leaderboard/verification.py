@@ -152,7 +152,7 @@ class _Looked:
         self.result = None
 
     def report(self) -> RowReport:
-        claims = () if self.result is None else tuple(claims_of(self.name, self.result))
+        claims = () if self.result is None else tuple(claims_of(self.name, self.result, self.record))
         findings = tuple(self.findings)
         return RowReport(self.name, findings, self.reruns, self.private, self.note, self.badges, self.record, claims)
 
@@ -370,8 +370,8 @@ def _disagreeing(result: Result, reruns: Iterable[Rerun]) -> str:
         if not found.agrees:
             score = cells[found.start, found.shots, found.seed].metrics.relative_l2_mean
             return (
-                f"{found.start}, {found.shots} shots, seed {found.seed}: {found.mean:.6g} instead of {score:.6g}, which "
-                f"is {found.difference:.2g} away and may be {tolerance(found.shots):g}"
+                f"{found.start}, {found.shots} shots, seed {found.seed}: {found.mean:.6g} instead of {score:.6g}, "
+                f"which is {found.difference:.2g} away and may be {tolerance(found.shots):g}"
             )
     return ""
 
