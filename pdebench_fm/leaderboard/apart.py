@@ -102,7 +102,10 @@ def verified_apart(order: Order, bounds: Bounds) -> Report:
         if exit_code != 0 or not place.is_file():
             how = _in_words(exit_code)
             return not_verified(order, f"its process ended with {how}" + (f": {last}" if last else ""))
-        report = validated(Report, read_limited(place, REPORT_BYTES), "its report")
+        try:
+            report = validated(Report, read_limited(place, REPORT_BYTES), "what its process wrote")
+        except PdefmError as error:
+            return not_verified(order, str(error))
         if (report.leaderboard, report.request, report.commit) != (order.leaderboard, order.request, order.commit):
             return not_verified(order, "its process answered for something else")
         return report

@@ -99,6 +99,7 @@ def review(
     repository = Repository(hub_client(endpoint, token=False), leaderboard, "dataset", on_wait, sleep)
     requests = open_requests(repository, OPEN_REQUESTS)
     wanted = _asked(asked)
+    _make(out)
     with folder_lock(out), _main_of(repository, endpoint) as main:
         held = {} if bounds.again else _held(out, leaderboard, requests, wanted)
         missing = [request for request in in_turn(requests) if request.number not in held]
@@ -128,6 +129,14 @@ def review(
             made[request.number] = report
     reports = sorted((held | made).values(), key=lambda report: report.request)
     return Review(tuple(reports), frozenset(made), max(0, len(missing) - bounds.at_most), trouble)
+
+
+def _make(folder: Path) -> None:
+    """Make the folder of reports, which stays: without requests too there is something to act on, which is nothing."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise PdefmError(f"cannot write to {folder}: {error.strerror}") from error
 
 
 def in_turn(requests: Sequence[OpenRequest]) -> list[OpenRequest]:

@@ -673,6 +673,10 @@ def test_what_is_no_leaderboard_or_no_reports_is_said(tmp_path, monkeypatch, cap
         assert main(["leaderboard", "review", *words]) == code
         assert said in capsys.readouterr().err
     assert not (tmp_path / "r").exists()
+    assert main(["leaderboard", "build", "--from", "pde-lab/none", "--out", "site"]) == 2
+    assert "the Hub has no dataset pde-lab/none" in capsys.readouterr().err
+    assert main(["leaderboard", "review", BOARD, "--out", "r"]) == 0  # there are no requests
+    assert main(["leaderboard", "review", BOARD, "--out", "r", "--post", "--merge"]) == 0
 
 
 def test_a_report_says_what_was_found(board, look, hub, tmp_path, row, reports):  # noqa: ARG001
