@@ -11,7 +11,14 @@ import pyarrow as pa
 from pdebench_fm.contracts import Contract
 from pdebench_fm.errors import PdefmError
 from pdebench_fm.leaderboard.official import is_official
-from pdebench_fm.leaderboard.records import Rerun, VerificationRecord, identity_digest, relative, tolerance
+from pdebench_fm.leaderboard.records import (
+    FEW_SHOT_TOLERANCE,
+    ZERO_SHOT_TOLERANCE,
+    Rerun,
+    VerificationRecord,
+    identity_digest,
+    relative,
+)
 from pdebench_fm.leaderboard.submission import check_rankable
 from pdebench_fm.physics import draw
 from pdebench_fm.protocol.standard_rows import STANDARD_TEST_ROWS, STANDARD_TRAIN_ROWS, is_standard
@@ -224,7 +231,8 @@ def check_unlike(rows: Mapping[str, Result], others: Iterable[Claim] = ()) -> di
                 wrong[name] = f"its scores are, to the last digit, those of {other.row}, which has other weights"
                 break
             found = reproduced.get((claim.cell, claim.model))
-            if found and relative(abs(found.mean - claim.mean), found.mean) > tolerance(claim.shots):
+            allowed = FEW_SHOT_TOLERANCE if claim.shots else ZERO_SHOT_TOLERANCE
+            if found and relative(abs(found.mean - claim.mean), found.mean) > allowed:
                 wrong[name] = (
                     f"its model is, by its fingerprint, that of {found.row}, for which {found.mean:.6g} was reproduced "
                     f"and not {claim.mean:.6g}"
