@@ -57,6 +57,12 @@ MODEL_PARAMETERS = 4_000_000_000
 HEADER_BYTES = MiB
 """Of the header of a safetensors file: about 100 bytes a tensor."""
 
+REPORT_BYTES = 16 * MiB
+"""Of a report of review: a row takes about 2 kB, and a submission has at most 1,000."""
+
+OPEN_REQUESTS = 20_000
+"""Pull requests of a leaderboard that are listed; a person's are ten or so."""
+
 MANIFEST_BYTES = 16 * MiB
 """Of a dataset's `manifest.json`: a shard takes some 250 bytes."""
 

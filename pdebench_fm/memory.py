@@ -46,3 +46,12 @@ def no_garbage_sought() -> Iterator[None]:
     finally:
         if sought:
             gc.enable()
+
+
+def is_out_of_memory(error: BaseException | None) -> bool:
+    """Tell whether an exception, or one that it was raised from, is for want of memory, which PyTorch says in words."""
+    while error is not None:
+        if isinstance(error, MemoryError) or "can't allocate memory" in str(error):
+            return True
+        error = error.__cause__
+    return False

@@ -37,6 +37,24 @@ def _watch(parent: int) -> None:
     os._exit(1)  # at once: nobody is left to whom an error or a result could go
 
 
+def limit_memory(most: int) -> bool:
+    """Let this process claim at most so many bytes of memory of its own: more is refused as if there were none.
+
+    Counted are private writable pages, not the libraries, nor addresses that are only reserved (Linux's `RLIMIT_DATA`).
+
+    Returns:
+        Whether it took effect: False on other systems.
+    """
+    if not sys.platform.startswith("linux"):
+        return False
+    import resource
+
+    _, hard = resource.getrlimit(resource.RLIMIT_DATA)
+    limit = most if hard == resource.RLIM_INFINITY else min(most, hard)
+    resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
+    return True
+
+
 def require_main_guard() -> None:
     """Refuse to start processes from a script that each of them would run again.
 

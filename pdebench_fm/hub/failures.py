@@ -33,6 +33,11 @@ _RATE_LIMIT = re.compile(r";\s*t=([0-9]+)")
 class HubError(PdefmError):
     """The Hub refused a call or kept failing."""
 
+    @property
+    def may_pass(self) -> bool:
+        """Whether it kept failing, so that the same may succeed later."""
+        return self.__cause__ is not None and is_temporary(self.__cause__)
+
 
 def explain(error: BaseException, name: str) -> str:
     """Return one line for the user about a failed call that concerns the repository `name`."""

@@ -2,8 +2,9 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import islice
 
-from huggingface_hub import CommitOperationAdd
+from huggingface_hub import CommitOperationAdd, DiscussionComment
 
 from pdebench_fm.errors import PdefmError
 from pdebench_fm.hub.failures import HubError
@@ -81,6 +82,117 @@ def author_of(repository: Repository, number: int) -> str:
     if details.status not in ("open", _DRAFT):
         raise PdefmError(f"{repository.name}#{number} is {details.status}: only an open pull request is looked at")
     return str(details.author)
+
+
+@dataclass(frozen=True)
+class OpenRequest:
+    """An open pull request that is no draft.
+
+    Attributes:
+        number: in its repository.
+        author: who opened it.
+        commit: that it is at.
+    """
+
+    number: int
+    author: str
+    commit: str
+
+
+@dataclass(frozen=True)
+class State:
+    """What becomes of a pull request.
+
+    Attributes:
+        status: "open", "draft", "closed" or "merged".
+        conflicts: whether main has changed the same files in the meantime.
+        comments: (who, what he wrote).
+    """
+
+    status: str
+    conflicts: bool
+    comments: tuple[tuple[str, str], ...]
+
+
+def open_requests(repository: Repository, most: int) -> list[OpenRequest]:
+    """Return the open pull requests, oldest first; of more than `most`, the newest.
+
+    Raises:
+        HubError: if the repository cannot be seen, or the Hub keeps failing.
+    """
+    api, name, kind = repository.api, repository.name, repository.kind
+
+    def listed() -> list[tuple[int, str]]:
+        found = api.get_repo_discussions(name, discussion_type="pull_request", discussion_status="open", repo_type=kind)
+        return [(each.num, each.author) for each in islice(found, most) if each.status == "open"]
+
+    requests = repository.retried(listed)
+    refs = repository.retried(lambda: api.list_repo_refs(name, repo_type=kind, include_pull_requests=True))
+    heads = {ref.ref: ref.target_commit for ref in refs.pull_requests or ()}
+    # one without a commit has just been opened, or closed
+    known = ((number, author, heads.get(revision_of(number))) for number, author in requests)
+    return sorted(
+        (OpenRequest(number, author, commit) for number, author, commit in known if commit is not None),
+        key=lambda each: each.number,
+    )
+
+
+def state_of(repository: Repository, number: int) -> State:
+    """Return what becomes of a pull request.
+
+    Raises:
+        HubError: if there is none, or the Hub keeps failing.
+    """
+    found = repository.retried(
+        lambda: repository.api.get_discussion_details(repository.name, number, repo_type=repository.kind)
+    )
+    comments = [(each.author, each.content) for each in found.events if isinstance(each, DiscussionComment)]
+    return State(found.status, bool(found.conflicting_files), tuple(comments))
+
+
+def comment_once(repository: Repository, author: str, number: int, text: str) -> bool:
+    """Comment on a pull request, unless its author has a comment there that begins with the same line.
+
+    Args:
+        repository: that it is in.
+        author: the user that the token belongs to; what others wrote does not count.
+        number: of the pull request.
+        text: in Markdown.
+
+    Returns:
+        Whether there is a new comment.
+
+    Raises:
+        HubError: if it is refused or keeps failing.
+    """
+
+    def look() -> bool | None:
+        first = text.partition("\n")[0]
+        there = state_of(repository, number).comments
+        return True if any(who == author and said.partition("\n")[0] == first for who, said in there) else None
+
+    if look():
+        return False
+
+    def attempt() -> bool:
+        repository.api.comment_discussion(repository.name, number, text, repo_type=repository.kind)
+        return True
+
+    return repository.retried(attempt, look)
+
+
+def merge(repository: Repository, number: int) -> None:
+    """Merge a pull request; one whose answer is lost may be merged, and is looked for before that is asked again.
+
+    Raises:
+        HubError: if it is refused or keeps failing.
+    """
+
+    def attempt() -> bool:
+        repository.api.merge_pull_request(repository.name, number, repo_type=repository.kind)
+        return True
+
+    repository.retried(attempt, lambda: True if state_of(repository, number).status == "merged" else None)
 
 
 def propose(

@@ -8,8 +8,17 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
+from pdebench_fm.contracts import Contract
 from pdebench_fm.errors import PdefmError
 from pdebench_fm.leaderboard.official import is_official
+from pdebench_fm.leaderboard.records import (
+    FEW_SHOT_TOLERANCE,
+    ZERO_SHOT_TOLERANCE,
+    Rerun,
+    VerificationRecord,
+    identity_digest,
+    relative,
+)
 from pdebench_fm.leaderboard.submission import check_rankable
 from pdebench_fm.physics import draw
 from pdebench_fm.protocol.standard_rows import STANDARD_TEST_ROWS, STANDARD_TRAIN_ROWS, is_standard
@@ -17,7 +26,7 @@ from pdebench_fm.protocol.task import load_task
 from pdebench_fm.protocol.tracks import PROTOCOL_VERSION, find_track
 from pdebench_fm.results.evaluation import read_evaluation
 from pdebench_fm.results.paths import HOME_ORGANISATION, row_path
-from pdebench_fm.results.result import Result
+from pdebench_fm.results.result import CellKey, Result
 from pdebench_fm.results.samples import samples_path
 
 BAND_TOLERANCE = 1e-9
@@ -43,6 +52,24 @@ class Finding:
     check: str
     passed: bool
     detail: str = ""
+
+
+class Claim(Contract):
+    """Whose a score is, and what of.
+
+    `row` is the place of the row, `cell` says in words which cell of which task; `samples_sha256` is the digest of its
+    samples, `weights` that of the weights and `model` that of the whole model ("" where there is none). `reproduced`
+    tells whether a verifier found this score.
+    """
+
+    row: str
+    cell: str
+    samples_sha256: str
+    weights: str
+    model: str
+    shots: int
+    mean: float
+    reproduced: bool
 
 
 def check_row(path: Path, place: Path | None) -> tuple[list[Finding], Result | None]:
@@ -149,22 +176,67 @@ def check_samples(result: Result, samples: pa.Table) -> None:
         raise PdefmError(f"the parameter of row {row} is {drawn[other[0]]!r}, not {float(scored[0][row])!r}")
 
 
-def check_unlike(rows: Mapping[str, Result]) -> dict[str, str]:
-    """Return what is wrong with rows that have, to the last digit, the scores of other weights.
+def claims_of(row: str, result: Result, record: VerificationRecord | None = None) -> list[Claim]:
+    """Return whose the scores of a row are: of its cells that depend on its weights.
+
+    Args:
+        row: its place.
+        result: its content.
+        record: what is known of it.
+    """
+    known = record is not None and record.identity_sha256 == identity_digest(result)
+    seen = {(*_key(each), each.samples_sha256) for each in record.reruns if each.agrees} if record and known else set()
+    model, way = result.model, f"{result.task}, {result.track}, protocol {result.protocol_version}, {result.adaptation}"
+    return [
+        Claim(
+            row=row,
+            cell=f"{way}, {cell.start}, {cell.shots} shots, seed {cell.seed}",
+            samples_sha256=cell.samples_sha256,
+            weights=model.weights_sha256 or model.tensors_sha256 or "",
+            model=model.fingerprint or "",
+            shots=cell.shots,
+            mean=cell.metrics.relative_l2_mean,
+            reproduced=(*cell.key, cell.samples_sha256) in seen,
+        )
+        for cell in result.cells
+        if cell.start == "pretrained"  # architectures trained from scratch do not depend on the weights
+    ]
+
+
+def _key(rerun: Rerun) -> CellKey:
+    return rerun.start, rerun.shots, rerun.seed
+
+
+def check_unlike(rows: Mapping[str, Result], others: Iterable[Claim] = ()) -> dict[str, str]:
+    """Return what is wrong with rows whose scores cannot be theirs.
+
+    That is, which have, to the last digit, the scores of other weights, or other scores than a verifier found for the
+    same model.
 
     Args:
         rows: by their names.
+        others: whose scores are known already.
     """
-    first: dict[tuple[str, str], tuple[str, Result]] = {}
+    first: dict[tuple[str, str], Claim] = {}
+    reproduced: dict[tuple[str, str], Claim] = {}
+    for claim in others:
+        first.setdefault((claim.cell, claim.samples_sha256), claim)
+        if claim.reproduced and claim.model:
+            reproduced.setdefault((claim.cell, claim.model), claim)
     wrong: dict[str, str] = {}
     for name, result in rows.items():
-        for cell in result.cells:
-            if cell.start != "pretrained":  # architectures trained from scratch do not depend on the weights
-                continue
-            other, theirs = first.setdefault((result.task, cell.samples_sha256), (name, result))
-            weights = {each.model.weights_sha256 or each.model.tensors_sha256 for each in (result, theirs)}
-            if len(weights) > 1:
-                wrong[name] = f"its scores are, to the last digit, those of {other}, which has other weights"
+        for claim in claims_of(name, result):
+            other = first.setdefault((claim.cell, claim.samples_sha256), claim)
+            if other.weights != claim.weights:
+                wrong[name] = f"its scores are, to the last digit, those of {other.row}, which has other weights"
+                break
+            found = reproduced.get((claim.cell, claim.model))
+            allowed = FEW_SHOT_TOLERANCE if claim.shots else ZERO_SHOT_TOLERANCE
+            if found and relative(abs(found.mean - claim.mean), found.mean) > allowed:
+                wrong[name] = (
+                    f"its model is, by its fingerprint, that of {found.row}, for which {found.mean:.6g} was reproduced "
+                    f"and not {claim.mean:.6g}"
+                )
                 break
     return wrong
 

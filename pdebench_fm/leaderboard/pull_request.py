@@ -34,6 +34,7 @@ class Fetched:
         before: those of them that main has, as they are there.
         names: folders of organisations and models that main has.
         places: the paths of the rows in `folder`, relative to it.
+        files: the paths of the files that it adds or changes, with the identities that the Hub gives to their content.
     """
 
     leaderboard: str
@@ -43,6 +44,7 @@ class Fetched:
     before: Path
     names: list[tuple[str, ...]]
     places: list[Path]
+    files: dict[str, str]
 
 
 def split_pull_request(text: str) -> tuple[str, int] | None:
@@ -56,6 +58,7 @@ def fetched(
     name: str,
     number: int,
     *,
+    commit: str | None = None,
     token: str | bool | None = None,
     endpoint: str | None = None,
     on_wait: Callable[[str], None] = lambda _: None,
@@ -66,6 +69,7 @@ def fetched(
     Args:
         name: the leaderboard's dataset repository.
         number: of the pull request.
+        commit: of it that is fetched; by default where it is now.
         token: of the Hub; False for none.
         endpoint: the Hub's address.
         on_wait: told why and how long the next attempt is waited for.
@@ -77,7 +81,7 @@ def fetched(
     """
     repository = Repository(hub_client(endpoint, token), name, "dataset", on_wait, sleep)
     author = author_of(repository, number)
-    main, proposed = repository.snapshot(), repository.snapshot(revision_of(number))
+    main, proposed = repository.snapshot(), repository.snapshot(commit or revision_of(number))
     if main is None or proposed is None:
         raise PdefmError(f"{name}#{number} has no files that can be seen")
     paths = changed_paths(_base(repository, main, proposed), proposed.files, f"{name}#{number}")
@@ -96,6 +100,7 @@ def fetched(
             there,
             folders_in(main.files),
             [Path(path) for path in paths if path.endswith(".json")],
+            {path: proposed.files[path] for path in paths},
         )
 
 
@@ -117,7 +122,7 @@ def changed_paths(base: Mapping[str, str], proposed: Mapping[str, str], what: st
         raise PdefmError(f"{what} changes nothing")
     if len(paths) > 2 * MOST_ROWS:
         raise PdefmError(f"{what} has {len(paths):,} files: a submission has at most {2 * MOST_ROWS:,}")
-    if foreign := [path for path in paths if not _PLACE.fullmatch(path) or ".." in path]:
+    if foreign := [path for path in paths if not is_row_file(path)]:
         raise PdefmError(
             f"{what} changes {_some(foreign)}: a submission has nothing but "
             f"{ROWS}/<organisation>/<model>/<name>.json and .samples.parquet"
@@ -126,6 +131,11 @@ def changed_paths(base: Mapping[str, str], proposed: Mapping[str, str], what: st
     if lone := [path for path in paths if not _is_rows(path, rows, proposed)]:
         raise PdefmError(f"{what} has {_some(lone)} alone: a row is a .json and a .samples.parquet beside it")
     return paths
+
+
+def is_row_file(path: str) -> bool:
+    """Tell whether a path of a repository is where a file of a row may be."""
+    return _PLACE.fullmatch(path) is not None and ".." not in path
 
 
 def _is_rows(path: str, rows: set[str], proposed: Mapping[str, str]) -> bool:

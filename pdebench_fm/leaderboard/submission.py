@@ -4,6 +4,7 @@ A model of this package's own is the organisation's that made it; every other on
 leaderboard, so that nobody's model can be taken for another's. Nothing is written here: `store` and `on_hub` do that.
 """
 
+import unicodedata
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -99,8 +100,8 @@ def plan_submission(
         replaces: let cells take the place of those of a row that have other scores, instead of refusing.
 
     Raises:
-        UsageError: nothing that can be ranked, no per-sample scores, an unusable name or one that differs from another
-            one in upper and lower case alone, a model without a name or an organisation, one that passes itself off
+        UsageError: nothing that can be ranked, no per-sample scores, an unusable name or one that can be taken for
+            another one, a model without a name or an organisation, one that passes itself off
             as this package's, too many rows, or other scores for a cell that a row has already.
         PdefmError: a file that is not a valid result.
     """
@@ -210,28 +211,44 @@ def check_rankable(result: Result) -> None:
 
 
 class Spellings:
-    """The names of organisations and models, of which no two may be one folder where case makes no difference."""
+    """The names of organisations and models, of which none may be taken for another one.
+
+    Some are one folder where upper and lower case make no difference; others look alike, as l and 1 do.
+    """
 
     def __init__(self, names: Iterable[tuple[str, ...]] = ()) -> None:
-        """Begin with names that are there."""
+        """Begin with names that are there, and this project's own."""
         self._known: dict[tuple[str, ...], tuple[str, ...]] = {}
-        for name in names:
+        for name in ((HOME_ORGANISATION,), *names):
             self._note(name)
 
     def check(self, name: tuple[str, ...]) -> None:
-        """Note a name, (organisation, model); raise a `UsageError` if another one is spelled alike."""
+        """Note a name, (organisation, model); raise a `UsageError` if it can be taken for another one."""
         for given, known in zip((name[:1], name), self._note(name), strict=True):
-            if given != known:
+            if given == known:
+                continue
+            both = f"{'/'.join(given)} and {'/'.join(known)}"
+            if [part.lower() for part in given] == [part.lower() for part in known]:
                 raise UsageError(
-                    f"{'/'.join(given)} and {'/'.join(known)} differ in upper and lower case alone: many file systems "
-                    "hold one of them only"
+                    f"{both} differ in upper and lower case alone: many file systems hold one of them only"
                 )
+            raise UsageError(f"{both} look alike, and one could be taken for the other: choose another name")
 
     def _note(self, name: tuple[str, ...]) -> list[tuple[str, ...]]:
         """Return how the organisation and the model were spelled first."""
-        return [
-            self._known.setdefault(tuple(part.lower() for part in place), place) for place in (name[:1], name) if place
-        ]
+        return [self._known.setdefault(tuple(map(_outline, place)), place) for place in (name[:1], name) if place]
+
+
+def _outline(name: str) -> str:
+    """Return what a name looks like at a glance: names with the same outline are easily taken for each other.
+
+    Names have ASCII letters and digits alone (`results.paths.check_names`), so this covers what is confusable there, by
+    Unicode's list (Technical Standard 39): I, l and 1, O and 0, rn and m, vv and w; and separators, - _ and . alike.
+    """
+    outline = unicodedata.normalize("NFKC", name).lower()
+    for looks, like in (("rn", "m"), ("vv", "w"), ("0", "o"), ("1", "l"), ("i", "l"), ("_", "-"), (".", "-")):
+        outline = outline.replace(looks, like)
+    return outline
 
 
 def described(result: Result) -> str:

@@ -1,13 +1,14 @@
 """Verifying rows: cheap checks of each, and on request its model is run again; what was seen goes into a record."""
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from pdebench_fm.errors import PdefmError, UsageError
-from pdebench_fm.leaderboard.checks import Finding, check_row, check_unlike, refused
+from pdebench_fm.hub.failures import HubError
+from pdebench_fm.leaderboard.checks import Claim, Finding, check_row, check_unlike, claims_of, refused
 from pdebench_fm.leaderboard.on_hub import check_owner
 from pdebench_fm.leaderboard.pull_request import Fetched, fetched, split_pull_request
 from pdebench_fm.leaderboard.recompute import NotRunError, open_submitted, rerun, rows_of
@@ -21,6 +22,7 @@ from pdebench_fm.leaderboard.records import (
     write_record,
 )
 from pdebench_fm.leaderboard.submission import Spellings
+from pdebench_fm.memory import is_out_of_memory
 from pdebench_fm.models.candidate import Candidate
 from pdebench_fm.results.evaluation import read_evaluation
 from pdebench_fm.results.merging import conflicts
@@ -43,7 +45,9 @@ class Depth:
     shots: frozenset[int] | None = None
 
     def __post_init__(self) -> None:
-        """Refuse the seed of the public rows."""
+        """Refuse the seed of the public rows, and numbers that are none of shots."""
+        if self.shots is not None and min(self.shots, default=-1) < 0:
+            raise UsageError("numbers of shots are 0 or more")
         if self.private_seed == 0:
             raise UsageError("a private seed is any whole number but 0, which is that of the public rows")
 
@@ -64,6 +68,8 @@ class RowReport:
         private: runs on fresh rows.
         note: why its model was not run, where that was asked for.
         badges: what is known of each run by this verification, in words.
+        record: of what was seen when its model was run.
+        claims: whose its scores are; none where something is wrong with it.
     """
 
     row: str
@@ -72,6 +78,8 @@ class RowReport:
     private: tuple[PrivateScore, ...] = ()
     note: str = ""
     badges: tuple[str, ...] = ()
+    record: VerificationRecord | None = None
+    claims: tuple[Claim, ...] = ()
 
     @property
     def refusal(self) -> str:
@@ -88,11 +96,13 @@ class Verification:
         source: what was verified, as it was named.
         rows: in the order of their paths.
         records: the files that were written.
+        request: the pull request that was verified, if it was one; its files are gone.
     """
 
     source: str
     rows: tuple[RowReport, ...]
     records: tuple[Path, ...] = ()
+    request: Fetched | None = None
 
     @property
     def refused(self) -> tuple[RowReport, ...]:
@@ -128,6 +138,7 @@ class _Looked:
     private: tuple[PrivateScore, ...] = ()
     note: str = ""
     badges: tuple[str, ...] = ()
+    record: VerificationRecord | None = None
 
     def __post_init__(self) -> None:
         """Name it by its place, else by where its content says that it belongs, else by its file."""
@@ -141,7 +152,9 @@ class _Looked:
         self.result = None
 
     def report(self) -> RowReport:
-        return RowReport(self.name, tuple(self.findings), self.reruns, self.private, self.note, self.badges)
+        claims = () if self.result is None else tuple(claims_of(self.name, self.result, self.record))
+        findings = tuple(self.findings)
+        return RowReport(self.name, findings, self.reruns, self.private, self.note, self.badges, self.record, claims)
 
 
 def verify(
@@ -172,24 +185,70 @@ def verify(
         UsageError: if there is nothing to verify.
         PdefmError: if a folder cannot be read, or a pull request is none that is looked at.
     """
-    asked = depth or Depth()
     with _given(sources, token, endpoint, on_wait, sleep) as given:
-        looked = [_Looked(path, place, *check_row(path, place)) for path, place in given.files]
-        _check_names(looked, given)
-        if given.request is not None:
-            _check_request(looked, given.request)
-        _check_unlike(looked)
-        written = []
-        root = records_to if records_to is not None else given.root
-        opened: dict[tuple[object, ...], Candidate | PdefmError] = {}
-        for row in looked:
-            if row.result is None or not asked.runs:
-                continue
-            on_row(row.name)
-            record = _run(row, asked, opened)
-            if record is not None and root is not None:
-                written.append(write_record(root, record))
-    return Verification(" ".join(sources), tuple(row.report() for row in looked), tuple(written))
+        return _verified(" ".join(sources), given, depth or Depth(), records_to or given.root, on_row=on_row)
+
+
+def verify_request(
+    name: str,
+    number: int,
+    depth: Depth | None = None,
+    *,
+    commit: str | None = None,
+    others: Callable[[Collection[str]], Iterable[Claim]] = lambda _tasks: (),
+    token: str | bool | None = None,
+    endpoint: str | None = None,
+    on_row: Callable[[str], None] = lambda _: None,
+    on_wait: Callable[[str], None] = lambda _: None,
+    sleep: Callable[[float], None] = time.sleep,
+) -> Verification:
+    """Verify a pull request, and write nothing.
+
+    Args:
+        name: the leaderboard's repository.
+        number: of the pull request.
+        depth: what is done beyond the cheap checks.
+        commit: of it that is verified; by default where it is now.
+        others: returns whose scores of these tasks are known elsewhere: no row may have them, nor a name like theirs.
+        token: as `verify` has it, and what follows.
+        endpoint: the Hub's address.
+        on_row: called with each row before its model is run.
+        on_wait: told why and how long the Hub is waited for.
+        sleep: waits, in seconds, between attempts.
+
+    Raises:
+        PdefmError: if it is none that is looked at.
+    """
+    with fetched(name, number, commit=commit, token=token, endpoint=endpoint, on_wait=on_wait, sleep=sleep) as found:
+        given = _Given(tuple((found.folder / place, place) for place in found.places), request=found)
+        return _verified(f"{name}#{number}", given, depth or Depth(), None, others, on_row=on_row)
+
+
+def _verified(
+    source: str,
+    given: "_Given",
+    asked: Depth,
+    records_to: Path | None,
+    others: Callable[[Collection[str]], Iterable[Claim]] = lambda _tasks: (),
+    *,
+    on_row: Callable[[str], None],
+) -> Verification:
+    looked = [_Looked(path, place, *check_row(path, place)) for path, place in given.files]
+    known = list(others({row.result.task for row in looked if row.result is not None}))
+    _check_names(looked, given, known)
+    if given.request is not None:
+        _check_request(looked, given.request)
+    _check_unlike(looked, known)
+    written = []
+    opened: dict[tuple[object, ...], Candidate | PdefmError] = {}
+    for row in looked:
+        if row.result is None or not asked.runs:
+            continue
+        on_row(row.name)
+        row.record = _run(row, asked, opened)
+        if row.record is not None and records_to is not None:
+            written.append(write_record(records_to, row.record))
+    return Verification(source, tuple(row.report() for row in looked), tuple(written), given.request)
 
 
 @contextmanager
@@ -225,9 +284,10 @@ def _given(
     yield _Given(tuple(found_files))
 
 
-def _check_names(looked: Sequence[_Looked], given: _Given) -> None:
-    """Refuse rows whose organisation or model differs in upper and lower case alone from another one."""
-    spelled = Spellings(given.request.names if given.request is not None else ())
+def _check_names(looked: Sequence[_Looked], given: _Given, others: Sequence[Claim]) -> None:
+    """Refuse rows whose organisation or model can be taken for another one."""
+    there = given.request.names if given.request is not None else []
+    spelled = Spellings([*there, *dict.fromkeys(Path(claim.row).parts[1:3] for claim in others)])
     for row in looked:
         if row.result is None:
             continue
@@ -263,8 +323,8 @@ def _check_request(looked: Sequence[_Looked], request: Fetched) -> None:
             )
 
 
-def _check_unlike(looked: Sequence[_Looked]) -> None:
-    wrong = check_unlike({row.name: row.result for row in looked if row.result is not None})
+def _check_unlike(looked: Sequence[_Looked], others: Sequence[Claim]) -> None:
+    wrong = check_unlike({row.name: row.result for row in looked if row.result is not None}, others)
     for row in looked:
         if row.result is not None and row.name in wrong:
             row.refuse("samples", wrong[row.name])
@@ -283,20 +343,14 @@ def _run(
         row.note = f"not run: {error}"
         return None
     except PdefmError as error:
+        if is_out_of_memory(error) or (isinstance(error, HubError) and error.may_pass):
+            raise  # it says nothing of the row
         row.refuse("recomputed", str(error))
         return None
     row.reruns, row.private = reruns, private
-    cells = {cell.key: cell for cell in result.cells}
-    for found in reruns:
-        if not found.agrees:
-            cell = cells[found.start, found.shots, found.seed]
-            row.refuse(
-                "recomputed",
-                f"{found.start}, {found.shots} shots, seed {found.seed}: {found.mean:.6g} instead of "
-                f"{cell.metrics.relative_l2_mean:.6g}, which is {found.difference:.2g} away and may be "
-                f"{tolerance(found.shots):g}",
-            )
-            return None
+    if wrong := _disagreeing(result, reruns):
+        row.refuse("recomputed", wrong)
+        return None
     row.findings.append(Finding("recomputed", passed=True))
     record = VerificationRecord(row=row.name, identity_sha256=identity_digest(result), reruns=reruns, private=private)
     row.badges = tuple(f"{run.start}, {run.shots} shots: {badge_of(result, run, record)}" for run in result.runs)
@@ -307,6 +361,19 @@ def _run(
     if private:
         row.findings.append(Finding("private split", passed=True))
     return record
+
+
+def _disagreeing(result: Result, reruns: Iterable[Rerun]) -> str:
+    """Return which cell was not reproduced, "" if all were."""
+    cells = {cell.key: cell for cell in result.cells}
+    for found in reruns:
+        if not found.agrees:
+            score = cells[found.start, found.shots, found.seed].metrics.relative_l2_mean
+            return (
+                f"{found.start}, {found.shots} shots, seed {found.seed}: {found.mean:.6g} instead of {score:.6g}, "
+                f"which is {found.difference:.2g} away and may be {tolerance(found.shots):g}"
+            )
+    return ""
 
 
 def _opened(result: Result, opened: dict[tuple[object, ...], Candidate | PdefmError]) -> Candidate:

@@ -2,6 +2,8 @@
 
 import pytest
 from factories import make_model, make_result, make_run, put_on, write_made
+from huggingface_hub import constants
+from proposals import BOARD, BOB
 
 
 @pytest.fixture
@@ -36,3 +38,20 @@ def root(tmp_path, write, bare_names_are_shipped):  # noqa: ARG001 (which holds 
     )
     put_on([folder], tmp_path / "board")
     return tmp_path / "board"
+
+
+@pytest.fixture
+def here(hub, tmp_path, monkeypatch):
+    """Let this process talk to the tests' Hub where no address is given, with an empty cache."""
+    monkeypatch.setattr(constants, "ENDPOINT", hub.url)
+    template = f"{hub.url}/{{repo_id}}/resolve/{{revision}}/{{filename}}"
+    monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
+
+
+@pytest.fixture
+def board(hub, api):
+    """An empty leaderboard of a laboratory, and Bob, who has no rights there."""
+    hub.add_user("bob", token=BOB)
+    api.create_repo(BOARD, repo_type="dataset")
+    return api

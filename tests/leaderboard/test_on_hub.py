@@ -5,7 +5,8 @@ import shutil
 
 import pytest
 from falsified import improved, modelled, put
-from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi, constants
+from huggingface_hub import CommitOperationDelete, HfApi
+from proposals import BOARD, BOB, files_of, propose, rows
 
 from pdebench_fm.cli import main
 from pdebench_fm.errors import PdefmError, UsageError
@@ -16,11 +17,7 @@ from pdebench_fm.leaderboard.recompute import NotRunError, open_submitted
 from pdebench_fm.leaderboard.submission import Submitter, named
 from pdebench_fm.leaderboard.verification import Depth, verify
 from pdebench_fm.models import load_model
-from pdebench_fm.results.paths import row_path
-from pdebench_fm.results.samples import samples_path
 
-BOB = "hf_bob"
-BOARD = "pde-lab/leaderboard"
 TASK = "poisson-ood/hard"
 TROUBLE = [{"status": 503}, {"status": 429, "retry_after": 30}, {"drop": "before"}, {"drop": "after"}]
 
@@ -28,23 +25,6 @@ TROUBLE = [{"status": 503}, {"status": 429, "retry_after": 30}, {"drop": "before
 @pytest.fixture(scope="module")
 def scored(model_folder):
     return evaluate(load_model(model_folder), TASK, track="lite", device="cpu")
-
-
-@pytest.fixture
-def here(hub, tmp_path, monkeypatch):
-    """Let this process talk to the tests' Hub where no address is given, with an empty cache."""
-    monkeypatch.setattr(constants, "ENDPOINT", hub.url)
-    template = f"{hub.url}/{{repo_id}}/resolve/{{revision}}/{{filename}}"
-    monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
-    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
-
-
-@pytest.fixture
-def board(hub, api):
-    """An empty leaderboard of a laboratory, and Bob, who has no rights there."""
-    hub.add_user("bob", token=BOB)
-    api.create_repo(BOARD, repo_type="dataset")
-    return api
 
 
 @pytest.fixture
@@ -72,27 +52,6 @@ def check(hub):
 
 def requests_on(api):
     return list(api.get_repo_discussions(BOARD, repo_type="dataset"))
-
-
-def files_of(api, revision="main"):
-    found = set(api.list_repo_files(BOARD, repo_type="dataset", revision=revision))
-    return found - {".gitattributes"}
-
-
-def propose(hub, operations, token=BOB):
-    api = HfApi(endpoint=hub.url, token=token)
-    done = api.create_commit(BOARD, operations, commit_message="Rows", repo_type="dataset", create_pr=True)
-    return done.pr_num
-
-
-def rows(evaluation, tmp_path, place=None):
-    """The operations that add a row."""
-    path = put(evaluation, tmp_path / "row.json")
-    place = place or row_path(evaluation.result)
-    return [
-        CommitOperationAdd(place.as_posix(), path.read_bytes()),
-        CommitOperationAdd(samples_path(place).as_posix(), samples_path(path).read_bytes()),
-    ]
 
 
 def test_a_stranger_submits_by_one_pull_request_which_verification_passes(board, send, check, hub):
