@@ -210,7 +210,8 @@ def _method_inputs(cell: Cell) -> JsonValue:
     if method is None:
         return None
     if method.function is None:
-        return {"name": method.name, **({} if recipe is None else asdict(recipe))}
+        settings = {} if recipe is None else asdict(recipe)
+        return {"name": method.name, **json.loads(json.dumps(settings))}  # as files hold it: tuples are lists
     system = cell.task.task.dataset.system
     symmetries: list[JsonValue] = [str(asdict(symmetry)) for symmetry in system.symmetry_group]
     return {"name": method.name, "fingerprint": method.fingerprint, "system": system.name, "symmetries": symmetries}

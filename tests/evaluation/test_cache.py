@@ -54,6 +54,16 @@ def test_a_kept_cell_is_found_again(two_cells):
         assert all(np.array_equal(found.errors[name], scored(level).errors[name]) for name in METRIC_NAMES)
 
 
+@pytest.mark.parametrize("settings", [{"recipe": "v1"}, {"recipe": "paper"}, {"adaptation": "symmetric"}], ids=str)
+@pytest.mark.parametrize("start", ["pretrained", "scratch"])
+def test_a_cell_is_kept_whatever_it_was_adapted_by(settings, start, small_task, model, tmp_path):
+    suite = plan([candidate_of(model)], [small_task()], 4, track="lite", seeds=1, **settings)
+    (cell,) = (cell for cell in suite.cells(*suite.candidates, *suite.tasks) if cell.start == start)
+    cache = CellCache(tmp_path)
+    cache.store(cell, scored(1.0))
+    assert cache.load(cell) is not None
+
+
 def move_both(first, second):
     for end in ("json", "parquet"):
         shutil.copy(second[end], first[end])
