@@ -11,7 +11,10 @@ from factories import make_environment, make_model, make_result, make_run
 from pdebench_fm.data.training_manifest import TrainingManifest, stream_of
 from pdebench_fm.errors import PdefmError, UsageError
 from pdebench_fm.files import folder_lock
-from pdebench_fm.leaderboard.site import build_site, number, render
+from pdebench_fm.leaderboard.site import build_site
+from pdebench_fm.leaderboard.site.front import front_page
+from pdebench_fm.leaderboard.site.material import Material
+from pdebench_fm.leaderboard.site.words import number
 from pdebench_fm.leaderboard.store import Entry, Skipped, row_path
 from pdebench_fm.models.sizes import rounded_count
 from pdebench_fm.physics import SampleKey

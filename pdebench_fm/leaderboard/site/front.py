@@ -1,38 +1,22 @@
-"""The leaderboard as one static page that opens from disk, needs no network and is the same for the same rows."""
+"""The front page: the tables of all boards, with filters and what is known of each row."""
 
-import base64
-import hashlib
-from collections.abc import Callable, Iterator, Sequence
-from importlib.resources import files
-from pathlib import Path
+from collections.abc import Iterator, Sequence
 from typing import Any
 
-from jinja2 import Environment as Templates
-from jinja2 import PackageLoader, StrictUndefined
-
-from pdebench_fm.errors import UsageError
-from pdebench_fm.files import atomic_path, folder_lock, is_unused
-from pdebench_fm.leaderboard.board import (
-    STANDARD_RESOLUTION,
-    Board,
-    Row,
-    TableCell,
-    make_boards,
-)
-from pdebench_fm.leaderboard.efficiency import Needed, comparisons
+from pdebench_fm.leaderboard.board import STANDARD_RESOLUTION, Board, Row, TableCell
+from pdebench_fm.leaderboard.efficiency import comparisons
 from pdebench_fm.leaderboard.records import badge_of, private_of
-from pdebench_fm.leaderboard.store import Entry, Skipped, load
-from pdebench_fm.memory import no_garbage_sought
-from pdebench_fm.models.sizes import rounded_count
+from pdebench_fm.leaderboard.site.addresses import FRONT
+from pdebench_fm.leaderboard.site.material import Material
+from pdebench_fm.leaderboard.site.page import Page, page, shared
+from pdebench_fm.leaderboard.site.words import number
+from pdebench_fm.leaderboard.store import Entry
 from pdebench_fm.physics import REGIMES, SYSTEMS
 from pdebench_fm.protocol.standard_rows import STANDARD_TEST_ROWS
 from pdebench_fm.results.remarks import regime_remark, test_rows_remark
 from pdebench_fm.results.result import Environment, Metrics, Result
 from pdebench_fm.text import in_one_line, visible
 
-PAGE = "index.html"
-GENERATOR = '<meta name="generator" content="pdebench_fm leaderboard">'
-_HEAD_BYTES = 4096  # of a page, in which it says who made it
 _MOST_FAILURES = 12
 METRIC_TITLES = {
     "relative_l2_median": "median",
@@ -46,59 +30,13 @@ METRIC_TITLES = {
 }
 
 
-def build_site(root: Path, out: Path, on_note: Callable[[str], None] = lambda _note: None) -> Path:
-    """Write the page of the leaderboard at `root` into the folder `out`.
-
-    Args:
-        root: a leaderboard's folder; without results, the page says so.
-        out: a folder that is missing, empty, or holds the page of an earlier build.
-        on_note: called with a line for each file among the rows that is left out, which the page says too.
-
-    Returns:
-        The page's path, `out/index.html`.
-
-    Raises:
-        UsageError: there is no folder at `root`, or `out` holds something else than an earlier page.
-        PdefmError: a folder of rows that cannot be read, a page that cannot be written, or that another build writes.
-    """
-    _check_destination(out)
-    page = out / PAGE
-    skipped: list[Skipped] = []
-    with no_garbage_sought():
-        entries = load(root, skipped.append)
-        for file in skipped:
-            on_note(f"left out: {file.reason}")
-        with (
-            folder_lock(out),
-            atomic_path(page) as temporary,
-            temporary.open("w", encoding="utf-8", newline="\n") as opened,
-        ):
-            opened.writelines(_pieces(entries, skipped))  # together they would take ten times the page's size in memory
-    return page
-
-
-def render(entries: Sequence[Entry], skipped: Sequence[Skipped] = ()) -> str:
-    """Return the page for `entries`, which says what of the rows was skipped."""
-    return "".join(_pieces(entries, skipped))
-
-
-def _pieces(entries: Sequence[Entry], skipped: Sequence[Skipped]) -> Iterator[str]:
-    """Return the page piece by piece."""
-    boards = make_boards(entries)
-    script = _template_text("board.js")
-    environment = Templates(
-        loader=PackageLoader("pdebench_fm.leaderboard"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters.update(number=number, parameters=_parameters, needed=_needed, short=_short, adapted=_adapted)
-    return environment.get_template("index.html.jinja").generate(
-        generator=GENERATOR,
-        style=_template_text("style.css"),
-        script=script,
-        script_digest=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+def front_page(material: Material) -> Iterator[Page]:
+    """Return the front page and the script that it needs."""
+    boards, entries = material.boards, material.entries
+    yield shared("board.js")
+    yield page(
+        FRONT,
+        "front.html.jinja",
         boards=boards,
         comparisons={board.identifier: comparisons(board) for board in boards},
         details=_details(boards, entries),
@@ -108,10 +46,10 @@ def _pieces(entries: Sequence[Entry], skipped: Sequence[Skipped]) -> Iterator[st
         regimes=_regimes(boards),
         shots=sorted({shots for board in boards for shots in board.shots}),
         protocols=sorted({board.protocol_version for board in boards}, reverse=True) or [1],
-        models=len({(entry.organisation, entry.result.model.model_id) for entry in entries}),
+        models=len(material.models),
         results=len(entries),
         left_out=_left_out(entries),
-        skipped=[(visible(file.path.as_posix()), in_one_line(file.reason)) for file in skipped],
+        skipped=[(visible(file.path.as_posix()), in_one_line(file.reason)) for file in material.skipped],
         newest=max((f"{entry.result.date:%Y-%m-%d}" for entry in entries), default=""),
     )
 
@@ -134,17 +72,6 @@ def _left_out(entries: Sequence[Entry]) -> list[str]:
     return lines
 
 
-def number(value: float, digits: int = 3) -> str:
-    """Return `value` with this many significant digits, trailing zeros kept: 0.0800, 4.21, 1234, 8.30e-5."""
-    if value == 0:
-        return "0"
-    mantissa, _, power = f"{value:.{digits - 1}e}".partition("e")
-    exponent = int(power)
-    if -4 <= exponent < 6:
-        return f"{value:.{max(digits - 1 - exponent, 0)}f}"
-    return f"{mantissa}e{exponent}"
-
-
 def _systems(boards: Sequence[Board]) -> dict[str, str]:
     """Return the title of each system that has results, in the catalogue's order."""
     present = {column.system for board in boards for column in board.columns}
@@ -155,48 +82,6 @@ def _regimes(boards: Sequence[Board]) -> list[str]:
     """Return the regimes that have results, in the catalogue's order."""
     present = {column.regime for board in boards for column in board.columns}
     return [name for name in REGIMES if name in present]
-
-
-def _check_destination(out: Path) -> None:
-    if out.exists() and not out.is_dir():
-        raise UsageError(f"{out} is a file; the leaderboard's page needs a folder")
-    if is_unused(out):
-        return
-    page = out / PAGE
-    try:
-        with page.open("rb") as file:
-            is_ours = GENERATOR.encode() in file.read(_HEAD_BYTES)
-    except OSError:
-        is_ours = False
-    if not is_ours:
-        raise UsageError(f"{out} holds something else than an earlier leaderboard page; choose a new or empty folder")
-
-
-def _template_text(name: str) -> str:
-    return files("pdebench_fm.leaderboard").joinpath("templates", name).read_text(encoding="utf-8")
-
-
-def _parameters(count: int | None) -> str:
-    return "–" if count is None else rounded_count(count)
-
-
-def _needed(needed: Needed, shots: int) -> str:
-    """Return the gain as a factor, or for zero shots the shots from scratch that it is worth."""
-    sign = "" if needed.relation == "=" else f"{needed.relation} "
-    if shots:
-        gain = needed.gain(shots)
-        return f"{sign}×{gain:.0f}" if gain >= 99.5 else f"{sign}×{number(gain, 2)}"
-    return f"{sign}{needed.shots:.0f} shots"
-
-
-def _adapted(board: Board) -> str:
-    """Return how the models of a board were adapted, unless by the protocol's own recipe."""
-    return "" if board.division == "closed" else f", {board.division} division: {board.method}"
-
-
-def _short(text: str) -> str:
-    """Return the first 12 characters of a Git commit, and any other revision whole."""
-    return text[:12] if len(text) == 40 and set(text) <= set("0123456789abcdef") else text
 
 
 def _details(boards: Sequence[Board], entries: Sequence[Entry]) -> dict[str, Any]:

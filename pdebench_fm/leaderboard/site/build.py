@@ -1,0 +1,115 @@
+"""The site written into a folder: file by file, the front page last, and what an earlier build left removed."""
+
+import json
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from pathlib import Path, PurePosixPath
+
+from pdebench_fm.errors import PdefmError, UsageError
+from pdebench_fm.files import folder_lock, is_unused, write_atomically
+from pdebench_fm.leaderboard.site.addresses import FRONT
+from pdebench_fm.leaderboard.site.front import front_page
+from pdebench_fm.leaderboard.site.material import Material
+from pdebench_fm.leaderboard.site.page import GENERATOR, Page, shared
+from pdebench_fm.leaderboard.store import Skipped, load
+from pdebench_fm.memory import no_garbage_sought
+from pdebench_fm.results.fields import duplicates
+
+LISTING = "site-files.json"
+"""A file of the site that names all others, so that a later build knows which of them were an earlier one's."""
+
+_HEAD_BYTES = 4096  # of a page, in which it says who made it
+
+
+def build_site(root: Path, out: Path, on_note: Callable[[str], None] = lambda _note: None) -> Path:
+    """Write the site of the leaderboard at `root` into the folder `out`.
+
+    Other files in the folder stay, and those that an earlier build wrote and this one does not are removed. The front
+    page is written when all that it leads to is there.
+
+    Args:
+        root: a leaderboard's folder; without results, the site says so.
+        out: a folder that is missing, empty, or holds the site of an earlier build.
+        on_note: called with a line for each file among the rows that is left out, which the site says too.
+
+    Returns:
+        The front page's path, `out/index.html`.
+
+    Raises:
+        UsageError: there is no folder at `root`, or `out` holds something else than an earlier site.
+        PdefmError: a folder of rows that cannot be read, a page that cannot be written, or that another build writes.
+    """
+    _check_destination(out)
+    skipped: list[Skipped] = []
+    with no_garbage_sought():
+        entries = load(root, skipped.append)
+        for file in skipped:
+            on_note(f"left out: {file.reason}")
+        with folder_lock(out):
+            _write(list(pages(Material(entries, skipped))), out)
+    return out / FRONT
+
+
+def pages(material: Material) -> Iterator[Page]:
+    """Return all files of the site, the front page last."""
+    yield shared("style.css")
+    yield from front_page(material)
+
+
+def _write(made: Sequence[Page], out: Path) -> None:
+    """Write files, and remove those of an earlier build; a build that is killed leaves them listed for the next."""
+    paths = [page.path for page in made]
+    if len(set(paths)) < len(paths):
+        raise PdefmError(f"two pages of the site would be {duplicates(paths)[0]}")
+    earlier = _listed(out)
+    _list({*earlier, *paths}, out)
+    for page in made:
+        content = page.content.encode() if isinstance(page.content, str) else page.content
+        if _content_of(out / page.path) != content:
+            write_atomically(out / page.path, content)
+    for path in earlier.difference(paths):
+        (out / path).unlink(missing_ok=True)
+        for folder in path.parents[:-1]:
+            with suppress(OSError):  # it is not empty
+                (out / folder).rmdir()
+    _list(set(paths), out)
+
+
+def _content_of(path: Path) -> bytes | None:
+    try:
+        return path.read_bytes()
+    except OSError:
+        return None
+
+
+def _list(paths: set[PurePosixPath], out: Path) -> None:
+    write_atomically(out / LISTING, json.dumps(sorted(map(str, paths)), indent=0, ensure_ascii=False) + "\n")
+
+
+def _listed(out: Path) -> set[PurePosixPath]:
+    """Return the files that earlier builds wrote, as far as they lie in the folder; none if nothing says so."""
+    try:
+        names = json.loads((out / LISTING).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return set()
+    paths = {PurePosixPath(name) for name in names if isinstance(name, str)} if isinstance(names, list) else set()
+    return {path for path in paths if not path.is_absolute() and ".." not in path.parts and _is_inside(out, path)}
+
+
+def _is_inside(out: Path, path: PurePosixPath) -> bool:
+    return Path(os.path.realpath((out / path).parent)).is_relative_to(os.path.realpath(out))
+
+
+def _check_destination(out: Path) -> None:
+    if out.exists() and not out.is_dir():
+        raise UsageError(f"{out} is a file; the leaderboard's site needs a folder")
+    if is_unused(out):
+        return
+    try:
+        with (out / FRONT).open("rb") as file:
+            is_ours = GENERATOR.encode() in file.read(_HEAD_BYTES)
+    except OSError:
+        is_ours = False
+    if not is_ours and not _listed(out):
+        raise UsageError(f"{out} holds something else than an earlier leaderboard site; choose a new or empty folder")

@@ -1,0 +1,58 @@
+"""What a file of the site is, and how a page is made from a template: with everything from outside as text."""
+
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from pathlib import PurePosixPath
+from typing import Any
+
+from jinja2 import Environment as Templates
+from jinja2 import PackageLoader, StrictUndefined
+
+from pdebench_fm.leaderboard.site.words import adapted, needed, number, parameters, short
+
+GENERATOR = '<meta name="generator" content="pdebench_fm leaderboard">'
+"""In the head of each page, by which an earlier build is recognised."""
+
+
+@dataclass(frozen=True)
+class Page:
+    """One file of the site: its place, relative to the site's folder, and its content."""
+
+    path: PurePosixPath
+    content: str | bytes
+
+
+def page(path: PurePosixPath, template: str, **context: Any) -> Page:
+    """Return a page from a template that extends `base.html.jinja`.
+
+    The template knows, besides `context`, `root`: what leads from the page to the site's folder, "" or "../" or
+    "../../". Links to other files of the site begin with it, so that they work from disk.
+    """
+    words = _templates().get_template(template).render(root=up_from(path), generator=GENERATOR, **context)
+    return Page(path, words)
+
+
+def up_from(path: PurePosixPath) -> str:
+    """Return what leads from a page to the site's folder."""
+    return "../" * (len(path.parts) - 1)
+
+
+@cache
+def _templates() -> Templates:
+    """Return the environment of the site's templates; a name that nobody gave is an error."""
+    environment = Templates(
+        loader=PackageLoader("pdebench_fm.leaderboard"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(adapted=adapted, needed=needed, number=number, parameters=parameters, short=short)
+    return environment
+
+
+def shared(name: str) -> Page:
+    """Return a file of the package's templates that goes into the site as it is, under `shared/`."""
+    content = files("pdebench_fm.leaderboard").joinpath("templates", name).read_bytes()
+    return Page(PurePosixPath("shared", name), content)

@@ -1,0 +1,40 @@
+"""How the site writes numbers and names."""
+
+from pdebench_fm.leaderboard.board import Board
+from pdebench_fm.leaderboard.efficiency import Needed
+from pdebench_fm.models.sizes import rounded_count
+
+
+def number(value: float, digits: int = 3) -> str:
+    """Return `value` with this many significant digits, trailing zeros kept: 0.0800, 4.21, 1234, 8.30e-5."""
+    if value == 0:
+        return "0"
+    mantissa, _, power = f"{value:.{digits - 1}e}".partition("e")
+    exponent = int(power)
+    if -4 <= exponent < 6:
+        return f"{value:.{max(digits - 1 - exponent, 0)}f}"
+    return f"{mantissa}e{exponent}"
+
+
+def parameters(count: int | None) -> str:
+    """Return a number of parameters rounded, a dash where it is not known."""
+    return "–" if count is None else rounded_count(count)
+
+
+def short(text: str) -> str:
+    """Return the first 12 characters of a Git commit, and any other revision whole."""
+    return text[:12] if len(text) == 40 and set(text) <= set("0123456789abcdef") else text
+
+
+def needed(needed: Needed, shots: int) -> str:
+    """Return the gain as a factor, or for zero shots the shots from scratch that it is worth."""
+    sign = "" if needed.relation == "=" else f"{needed.relation} "
+    if shots:
+        gain = needed.gain(shots)
+        return f"{sign}×{gain:.0f}" if gain >= 99.5 else f"{sign}×{number(gain, 2)}"
+    return f"{sign}{needed.shots:.0f} shots"
+
+
+def adapted(board: Board) -> str:
+    """Return how the models of a board were adapted, unless by the protocol's own recipe."""
+    return "" if board.division == "closed" else f", {board.division} division: {board.method}"
