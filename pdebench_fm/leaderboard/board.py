@@ -1,14 +1,14 @@
 """The leaderboard's tables as plain objects: rows, columns and which cells may be compared with each other.
 
 What is never compared: tracks, protocol versions and ways of adapting (a board each), major versions of a dataset (a
-column each), and results that were not scored on the track's standard test rows (shown, marked, never best). A run some
-of whose seeds failed has no cell: the rest would be no fair sample.
+column each), and results that were not scored on the track's standard test rows (shown, marked, never ranked). A run
+some of whose seeds failed has no cell: the rest would be no fair sample.
 """
 
 import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 from typing import get_args
@@ -62,7 +62,6 @@ class TableCell:
     entry: Entry
     run: Run
     remark: str = ""
-    best: bool = False
 
     @property
     def summary(self) -> Summary:
@@ -175,7 +174,7 @@ def _make_board(key: _BoardKey, entries: Sequence[Entry]) -> Board:
         for cell in [next(cell for cell in cells if cell)]
     ]
     rows.sort(key=_row_order)
-    return Board(protocol_version, track, division, method, columns, _with_best_marked(rows, len(columns)))
+    return Board(protocol_version, track, division, method, columns, tuple(rows))
 
 
 def complete_runs(result: Result) -> list[Run]:
@@ -193,30 +192,6 @@ def _columns(entries: Sequence[Entry]) -> tuple[Column, ...]:
 def _remarks(entries: Sequence[Entry]) -> dict[Path, str]:
     """Return why each entry cannot be compared with the others of its column; "" if it can."""
     return {entry.path: rows_remark(entry.result) for entry in entries}
-
-
-def _with_best_marked(rows: Sequence[Row], columns: int) -> tuple[Row, ...]:
-    """Mark the lowest error of each column among the rows with as many shots."""
-    marked = list(rows)
-    for column in range(columns):
-        groups: dict[int, list[int]] = defaultdict(list)
-        for i, row in enumerate(rows):
-            cell = row.cells[column]
-            if cell and not cell.remark:
-                groups[row.shots].append(i)
-        for members in groups.values():
-            lowest = min(_mean(rows[i], column) for i in members)
-            for i in members:
-                cell = marked[i].cells[column]
-                if cell and cell.summary.mean == lowest:
-                    cells = (*marked[i].cells[:column], replace(cell, best=True), *marked[i].cells[column + 1 :])
-                    marked[i] = replace(marked[i], cells=cells)
-    return tuple(marked)
-
-
-def _mean(row: Row, column: int) -> float:
-    cell = row.cells[column]
-    return cell.summary.mean if cell else float("inf")
 
 
 def _version(result: Result) -> tuple[int, ...]:

@@ -1,4 +1,4 @@
-"""The leaderboard's tables: what stands in one column, what is best, and what is never compared."""
+"""The leaderboard's tables: what stands in one column, and what is never compared."""
 
 from datetime import UTC, datetime
 
@@ -19,10 +19,6 @@ def boards_of(*results):
 
 def zero_shot(error, model="fno-poisson-1m", task="poisson/in-domain", **changes):
     return make_result(task, model, [make_run((error,), shots=0)], **changes)
-
-
-def best_of(board):
-    return {(row.name, row.start, row.shots) for row in board.rows for cell in row.cells if cell and cell.best}
 
 
 def test_no_results_make_no_board():
@@ -58,20 +54,6 @@ def test_a_row_is_one_setting_of_one_revision_over_all_tasks():
     ]
 
 
-def test_best_is_the_lowest_with_as_many_shots():
-    [board] = boards_of(
-        make_result(runs=[make_run((0.2,), shots=0), make_run((0.9,)), make_run((0.05,), start="scratch", shots=32)]),
-        make_result(model="acme/a", runs=[make_run((0.3,), shots=0), make_run((0.5,))]),
-        zero_shot(0.2, "acme/tied"),
-    )
-    assert best_of(board) == {
-        ("fno-poisson-1m", "pretrained", 0),
-        ("tied", "pretrained", 0),
-        ("a", "pretrained", 8),
-        ("fno-poisson-1m", "scratch", 32),
-    }
-
-
 def test_divisions_and_methods_have_tables_of_their_own_where_nothing_was_adapted_too():
     runs = [make_run((0.1,), shots=0), make_run((0.01,))]
     of_method = {
@@ -87,8 +69,8 @@ def test_divisions_and_methods_have_tables_of_their_own_where_nothing_was_adapte
         ("lite", "open", "symmetric"),
     ]
     assert len({board.identifier for board in boards}) == 4
-    assert best_of(boards[0]) == {("fno-poisson-1m", "pretrained", 0), ("fno-poisson-1m", "pretrained", 8)}
-    assert best_of(boards[3]) == {("a", "pretrained", 0), ("a", "pretrained", 8)}
+    assert {row.name for row in boards[0].rows} == {"fno-poisson-1m"}
+    assert {row.name for row in boards[3].rows} == {"a"}
 
 
 def test_two_versions_of_one_method_are_two_rows():
@@ -101,7 +83,9 @@ def test_a_major_dataset_version_has_a_column_of_its_own():
     old, new = make_dataset(version="1.2.0"), make_dataset(version="2.0.0")
     [board] = boards_of(zero_shot(0.1, dataset=old), zero_shot(0.2, "acme/a", dataset=new))
     assert [(column.major, column.superseded) for column in board.columns] == [(2, False), (1, True)]
-    assert best_of(board) == {("fno-poisson-1m", "pretrained", 0)}  # nothing is known of data 2.0.0's rows
+    remarks = {row.name: [cell and cell.remark for cell in row.cells] for row in board.rows}
+    assert remarks["fno-poisson-1m"] == [None, ""]
+    assert "other test rows" in remarks["a"][0]  # nothing is known of data 2.0.0's rows
 
 
 def test_of_minor_dataset_versions_the_newest_is_shown():
@@ -118,7 +102,7 @@ def test_the_standard_rows_are_those_of_the_protocol():
         assert STANDARD_TEST_ROWS[name] == (track.test_rows or SPLIT_SIZES["test"])
 
 
-def test_results_off_the_standard_rows_are_marked_and_never_best():
+def test_results_off_the_standard_rows_are_marked():
     [board] = boards_of(
         zero_shot(0.01, "acme/few", test_rows=16),
         zero_shot(0.02, "acme/coarse", resolution=32),
@@ -131,13 +115,12 @@ def test_results_off_the_standard_rows_are_marked_and_never_best():
     assert remarks["coarse"] == "resolution 32 instead of 64"
     assert "other test rows" in remarks["private"]
     assert remarks["fno-poisson-1m"] == remarks["a"] == ""
-    assert best_of(board) == {("fno-poisson-1m", "pretrained", 0)}
 
 
 def test_many_results_on_other_rows_do_not_make_them_standard():
     others = [zero_shot(0.01, f"acme/m{i}", dataset=make_dataset(recipe_digest="ab" * 32)) for i in range(5)]
     [board] = boards_of(*others, zero_shot(0.2))
-    assert best_of(board) == {("fno-poisson-1m", "pretrained", 0)}
+    assert [row.name for row in board.rows if not row.cells[0].remark] == ["fno-poisson-1m"]
     marked = [row.name for row in board.rows if "other test rows than the standard ones" in row.cells[0].remark]
     assert sorted(marked) == [f"m{i}" for i in range(5)]
 
@@ -184,15 +167,13 @@ def test_a_row_says_what_was_known_of_its_regimes_and_from_scratch_nothing_was()
     assert {row.knowledge[0] for row in board.rows} == {("unknown", 1)}
 
 
-def test_a_model_that_was_trained_on_test_rows_is_marked_and_never_best_but_from_scratch():
+def test_a_model_that_was_trained_on_test_rows_is_marked_but_from_scratch():
     cheated = make_model("cheat", training=trained_on(("poisson", "in-domain", "test")))
     runs = [make_run((0.001,), shots=0), make_run((0.002,), start="scratch", shots=8)]
     (board,) = boards_of(zero_shot(0.1), make_result("poisson/in-domain", cheated, runs))
     marked = {(row.name, row.start): row.cells[0] for row in board.rows}
     assert marked["cheat", "pretrained"].remark == "100 of its 512 test rows were seen in training"
-    assert not marked["cheat", "pretrained"].best
-    assert marked["fno-poisson-1m", "pretrained"].best
-    assert (marked["cheat", "scratch"].remark, marked["cheat", "scratch"].best) == ("", True)
+    assert marked["fno-poisson-1m", "pretrained"].remark == marked["cheat", "scratch"].remark == ""
 
 
 def test_one_model_with_two_manifests_is_two_rows():

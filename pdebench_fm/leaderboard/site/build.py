@@ -9,9 +9,10 @@ from pathlib import Path, PurePosixPath
 from pdebench_fm.errors import PdefmError, UsageError
 from pdebench_fm.files import folder_lock, is_unused, write_atomically
 from pdebench_fm.leaderboard.site.addresses import FRONT
+from pdebench_fm.leaderboard.site.data import csv_page, data_pages, document
 from pdebench_fm.leaderboard.site.front import front_page
 from pdebench_fm.leaderboard.site.material import Material
-from pdebench_fm.leaderboard.site.page import GENERATOR, Page, shared
+from pdebench_fm.leaderboard.site.page import GENERATOR, Page, shared_files
 from pdebench_fm.leaderboard.store import Skipped, load
 from pdebench_fm.memory import no_garbage_sought
 from pdebench_fm.results.fields import duplicates
@@ -53,8 +54,13 @@ def build_site(root: Path, out: Path, on_note: Callable[[str], None] = lambda _n
 
 def pages(material: Material) -> Iterator[Page]:
     """Return all files of the site, the front page last."""
-    yield shared("style.css")
-    yield from front_page(material)
+    yield from shared_files()
+    linked: list[Page] = []
+    yield from linked
+    made = document(material, {page.path for page in linked})
+    whole, data, details = data_pages(made)
+    yield from (whole, data, details, csv_page(made))
+    yield front_page(material, data, details)
 
 
 def _write(made: Sequence[Page], out: Path) -> None:

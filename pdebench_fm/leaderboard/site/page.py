@@ -1,5 +1,6 @@
 """What a file of the site is, and how a page is made from a template: with everything from outside as text."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -52,7 +53,24 @@ def _templates() -> Templates:
     return environment
 
 
+SCRIPTS = ("core.js", "state.js", "table.js", "details.js", "charts.js", "front.js")
+"""In the order in which they are loaded."""
+
+_PACKAGE = files("pdebench_fm.leaderboard")
+_LIBRARIES = ("d3", "plot")  # the second needs the first
+
+
 def shared(name: str) -> Page:
     """Return a file of the package's templates that goes into the site as it is, under `shared/`."""
-    content = files("pdebench_fm.leaderboard").joinpath("templates", name).read_bytes()
-    return Page(PurePosixPath("shared", name), content)
+    return Page(PurePosixPath("shared", name), _PACKAGE.joinpath("templates", name).read_bytes())
+
+
+def shared_files() -> Iterator[Page]:
+    """Return what pages share, under `shared/`: the style, the scripts, and the library of charts with its licences."""
+    yield from map(shared, ("style.css", *SCRIPTS))
+    vendored = _PACKAGE.joinpath("vendored")
+    library = b"\n".join(vendored.joinpath(f"{name}.min.js").read_bytes() for name in _LIBRARIES)
+    yield Page(PurePosixPath("shared", "plot.js"), library)
+    for name in _LIBRARIES:
+        licence = f"{name}.LICENSE.txt"
+        yield Page(PurePosixPath("shared", licence), vendored.joinpath(licence).read_bytes())
