@@ -15,6 +15,7 @@ from pdebench_fm.evaluation.evaluate import evaluate
 from pdebench_fm.leaderboard import recompute, verification
 from pdebench_fm.leaderboard.recompute import gap_between
 from pdebench_fm.leaderboard.records import (
+    BADGES,
     SAMPLING_LIMIT,
     badge_of,
     private_of,
@@ -221,9 +222,11 @@ def test_a_row_is_reproduced_and_badges_follow_from_the_record_alone(tmp_path, s
     assert badge_of(better, better.runs[0], record) == "self-reported"  # other scores have no record
     other = modelled(scored, fingerprint="ab" * 32).result
     assert badge_of(other, other.runs[0], record) == "self-reported"
-    page = build_site(board, tmp_path / "site").read_text()
-    assert "pretrained, 0 shots: reproduced" in page
-    assert f'["Code", "not stated"], ["Weights at", "{WEIGHTS}"]' in page
+    site = build_site(board, tmp_path / "site").parent
+    made = json.loads((site / "leaderboard.json").read_text())
+    assert [BADGES[badge] for badge in made["scores"]["badge"]] == ["reproduced", "reproduced"]
+    told = {"pretrained, 0 shots: reproduced", "Code", "not stated", "Weights at", WEIGHTS}
+    assert told <= set(made["facts"]["strings"])
     (board / record_path(row)).write_text(record.model_dump_json().replace("acme/solver", "acme/other"))
     with pytest.raises(PdefmError, match="is misplaced: it is the record of results/acme/other"):
         read_record(board, row)

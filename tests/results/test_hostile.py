@@ -114,7 +114,8 @@ def test_a_hostile_result_is_refused_and_page_and_plot_go_on_without_it(kind, tm
     (row,) = put_on([good], tmp_path / "board")
     row.with_name("bad.json").write_bytes(bad.read_bytes())
     notes = []
-    assert "fno-poisson-1m" in build_site(tmp_path / "board", tmp_path / "site", notes.append).read_text()
+    site = build_site(tmp_path / "board", tmp_path / "site", notes.append).parent
+    assert "fno-poisson-1m" in (site / "leaderboard.json").read_text()
     assert len(notes) == 1
     drawing = draw([tmp_path / "in"], "shots", tmp_path / "picture.svg")
     assert len(drawing.notes) == 1

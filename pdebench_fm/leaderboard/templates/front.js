@@ -219,7 +219,7 @@
 
   const showLacking = (ranking) => {
     const { unranked } = ranking;
-    control("lacking-title").textContent = `Not ranked: ${plural(unranked.row.length, "row")} that lack tasks`;
+    control("lacking-title").textContent = `Not ranked: ${plural(unranked.row.length, "row")} that ${unranked.row.length === 1 ? "lacks" : "lack"} tasks`;
     control("lacking").ontoggle = () => {
       if (!control("lacking").open) return;
       const found = unranked.row.map((place, i) => ({ row: rows[place], missing: unranked.missing[i] }));

@@ -1,0 +1,387 @@
+"""The front page in a real browser, opened from disk: ranking, filters and their address, tables, charts, phone width."""
+
+from dataclasses import replace
+
+import pytest
+from factories import make_environment, make_evaluation, make_model, make_run
+
+from pdebench_fm.data.catalogue import TASKS
+from pdebench_fm.leaderboard.run_scores import scores_of
+from pdebench_fm.leaderboard.site.build import pages
+from pdebench_fm.leaderboard.site.material import Material
+from pdebench_fm.leaderboard.store import Entry, row_path
+
+pytestmark = pytest.mark.browser
+
+ATTACK = "</script><img src=x onerror=\"document.title='attacked'\">"
+RANKED = [name for name, task in TASKS.items() if task.regime.name != "pretrain"]
+
+
+def entry_of(evaluation):
+    path = row_path(evaluation.result)
+    return Entry(path, path.parts[1], evaluation.result, scores=scores_of(evaluation))
+
+
+def write_site(entries, folder):
+    for page in pages(Material(sorted(entries, key=lambda entry: entry.path))):
+        path = folder / page.path
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(page.content.encode() if isinstance(page.content, str) else page.content)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory):
+    """Four models: three on all tasks, one of which has no use; one on two; and one on another track and method."""
+    good = make_model("acme/good", weights_sha256="1" * 64)
+    fair = make_model("acme/fair", weights_sha256="2" * 64, parameters=70_000, size="64k", family="mixed")
+    bad = make_model("lab/bad", weights_sha256="3" * 64, parameters=None, size=None, family=None)
+    part = make_model("lab/part-of-it", weights_sha256="4" * 64, parameters=16_800_000, size="16m")
+    entries = []
+    for i, task in enumerate(RANKED):
+        for model, level in ((good, 0.01), (fair, 0.02), (bad, 1.5)):
+            error = level * (1 + i / 10)
+            runs = [make_run((2 * error,), shots=0), make_run((error, error * 1.02), shots=32)]
+            if model is good:
+                runs.append(make_run((5 * error, 5.1 * error), start="scratch", shots=32))
+            entries.append(entry_of(make_evaluation(task, model, runs)))
+    runs = [make_run((0.005, 0.0051), shots=32)]
+    entries += [entry_of(make_evaluation(task, part, runs)) for task in RANKED[:2]]
+    entries.append(entry_of(make_evaluation(RANKED[0], good, [make_run((0.25,), shots=0)], track="full")))
+    hostile = make_model("acme/hostile", revision=ATTACK, weights_sha256="5" * 64)
+    environment = make_environment(device=ATTACK)
+    entries.append(entry_of(make_evaluation(RANKED[0], hostile, method=ATTACK, environment=environment)))
+    return write_site(entries, tmp_path_factory.mktemp("site"))
+
+
+@pytest.fixture
+def show(browser, site):
+    """Open the page; at the end of the test, no error and no request that leaves its folder may have been seen."""
+    troubles, opened = [], []
+
+    def open_page(address="", width=1280, scheme="light", folder=site, **options):
+        page = browser.new_page(viewport={"width": width, "height": 844}, color_scheme=scheme, **options)
+        page.set_default_timeout(10_000)
+        page.on("console", lambda message: troubles.append(message.text))
+        page.on("pageerror", lambda error: troubles.append(str(error)))
+        page.on("request", lambda request: request.url.startswith(folder.as_uri()) or troubles.append(request.url))
+        page.goto((folder / "index.html").as_uri() + address)
+        opened.append(page)
+        return page
+
+    yield open_page
+    for page in opened:
+        page.close()
+    assert troubles == []
+
+
+def names(page, table="#ranking"):
+    return page.locator(f"{table} tbody tr:not(.spacer) .name > :first-child").all_inner_texts()
+
+
+def choose(page, label, value):
+    page.get_by_label(label, exact=True).select_option(value)
+
+
+def header(page, table, name):
+    return page.locator(f"{table} .heads").get_by_role("button", name=name)
+
+
+def has_overflow(page):
+    return page.evaluate("document.documentElement.scrollWidth > document.documentElement.clientWidth")
+
+
+def state_of(page):
+    return page.evaluate("Object.fromEntries(new URLSearchParams(location.hash.slice(1)))")
+
+
+def test_the_front_ranks_the_closed_division_with_32_shots_first(show):
+    page = show()
+    assert page.get_by_role("heading", name="Overall, 32 shots").is_visible()
+    assert names(page) == ["good", "fair", "good", "bad"]
+    first = page.locator("#ranking tbody tr:not(.spacer)").first
+    assert first.locator(".rank").inner_text() == "1"
+    error, interval = first.locator("td.number:not(.rank)").first.inner_text().split()
+    assert float(error) == pytest.approx(0.01 * 1.01 * 1.5, rel=0.05)
+    low, high = map(float, interval.split("–"))
+    assert low < float(error) < high
+    assert [page.get_by_label(name, exact=True).input_value() for name in ("Track", "Division", "Shots")] == [
+        "lite-1",
+        "closed",
+        "32",
+    ]
+
+
+def test_models_that_lack_tasks_are_listed_below_with_what_is_missing(show):
+    page = show()
+    page.get_by_text("Not ranked: 1 row that lacks tasks").click()
+    assert names(page, "#lacking") == ["part-of-it"]
+    missing = page.locator("#lacking tbody").inner_text()
+    assert RANKED[2] in missing
+    assert RANKED[0] not in missing
+    choose(page, "System", "poisson")
+    assert names(page) == ["good", "fair", "good", "bad"]
+
+
+def test_an_error_of_one_or_more_is_greyed_and_says_why(show):
+    page = show()
+    cells = page.locator("#by-task tbody tr", has_text="bad").locator("td.useless")
+    assert cells.count() == 12
+    assert "as bad as predicting zero" in cells.first.get_attribute("title")
+    assert page.locator(".legend").get_by_text("1 or more: as bad as predicting zero").is_visible()
+    assert page.locator("#by-task tbody tr", has_text="fair").locator("td.useless").count() == 0
+
+
+def test_a_filter_that_hides_rows_says_how_many_and_why(show):
+    page = show()
+    assert page.locator("#count").inner_text() == "5 of 9 rows shown. Hidden: 4 by other shots."
+    choose(page, "Parameters", "small")
+    assert names(page) == names(page, "#by-task") == ["fair"]
+    assert page.locator("#count").inner_text() == "1 of 9 rows shown. Hidden: 4 by other shots, 4 by size."
+    assert page.locator("#ranking-note").inner_text() == (
+        "1 of 4 rows shown. Hidden: 3 by size. Ranks are among all 4."
+    )
+    choose(page, "Checked", "1")
+    assert names(page) == []
+    assert "4 by other shots, 4 by size, 1 by badge" in page.locator("#count").inner_text()
+    page.get_by_role("button", name="Show all rows").click()
+    assert len(names(page, "#by-task")) == 9
+    assert page.locator("#ranking-note").inner_text() == "A ranking is of one number of shots: choose one."
+
+
+def test_what_is_chosen_is_in_the_address_and_the_back_button_works(show):
+    page = show()
+    assert state_of(page) == {}
+    choose(page, "Shots", "0")
+    choose(page, "System", "helmholtz")
+    header(page, "#by-task", "helmholtz-ood/hard").click()
+    assert state_of(page) == {"shots": "0", "system": "helmholtz", "sort": "helmholtz-ood/hard"}
+    seen = names(page, "#by-task")
+    again = show(page.evaluate("location.hash"))
+    assert names(again, "#by-task") == seen == ["good", "fair", "bad"]
+    assert again.get_by_label("System", exact=True).input_value() == "helmholtz"
+    page.go_back()
+    page.go_back()
+    assert state_of(page) == {"shots": "0"}
+    assert page.get_by_role("heading", name="Overall, zero-shot").is_visible()
+    assert page.get_by_label("System", exact=True).input_value() == ""
+
+
+def test_an_address_of_something_else_is_no_choice(show):
+    page = show("#track=<b>&shots=1e9&nothing=1&system=%00")
+    assert names(page) == []
+    assert page.locator("#ranking-note").inner_text() == "This track has no results of this method."
+    assert names(show("#charts-title")) == ["good", "fair", "good", "bad"]
+
+
+def test_tracks_and_methods_are_tables_of_their_own(show):
+    page = show()
+    choose(page, "Track", "full-1")
+    choose(page, "Shots", "0")
+    assert names(page, "#by-task") == ["good"]
+    assert page.locator("#ranking-note").inner_text() == "No model has all 12 tasks here yet."
+    choose(page, "Division", ATTACK)
+    assert page.locator("#ranking-note").inner_text() == "This track has no results of this method."
+
+
+def test_system_and_regime_choose_columns(show):
+    page = show("#regime=hard")
+    assert page.locator("#by-task .heads th").all_inner_texts()[1:-1] == [
+        page.locator("#by-task .heads th").nth(i).inner_text() for i in (1, 2, 3)
+    ]
+    assert page.locator("#by-task .groups th").all_inner_texts() == ["Poisson", "Advection–diffusion", "Helmholtz"]
+    choose(page, "System", "poisson")
+    assert page.locator("#by-task .heads th").count() == 3
+    assert names(page, "#by-task") == ["good", "fair", "good", "bad"]
+    assert "1 by no score on these tasks" in page.locator("#count").inner_text()
+
+
+def test_headers_sort_and_reverse_from_the_keyboard_too(show):
+    page = show()
+    assert names(page, "#by-task") == ["part-of-it", "good", "fair", "good", "bad"]
+    first = header(page, "#by-task", "poisson/in-domain")
+    assert first.locator("..").get_attribute("aria-sort") == "ascending"
+    first.focus()
+    page.keyboard.press("Enter")
+    assert names(page, "#by-task") == ["bad", "good", "fair", "good", "part-of-it"]
+    assert page.locator(":focus").locator("..").get_attribute("aria-sort") == "descending"
+    header(page, "#by-task", "Size").click()
+    assert names(page, "#by-task") == ["fair", "good", "good", "part-of-it", "bad"]  # numbers, the missing one last
+    header(page, "#by-task", "Size").click()
+    assert names(page, "#by-task") == ["part-of-it", "good", "good", "fair", "bad"]
+
+
+def test_typing_finds_models_and_organisations(show):
+    page = show()
+    page.get_by_label("Model or organisation").fill("LAB part")
+    assert names(page, "#by-task") == ["part-of-it"]
+    page.get_by_label("Model or organisation").fill("nothing like it")
+    assert names(page, "#by-task") == []
+    assert "5 by name" in page.locator("#count").inner_text()
+
+
+def test_a_row_opens_to_its_metrics_and_provenance(show):
+    page = show()
+    page.locator("#by-task tbody tr", has_text="fair").get_by_role("button").click()
+    dialog = page.get_by_role("dialog", name="fair, pretrained, 32 shots")
+    dialog.get_by_role("heading", name="Provenance").wait_for()
+    text = dialog.inner_text()
+    for words in ("acme/fair", "2" * 64, "numpy 2.1.0, torch 2.5.1", "Recipe digest", "high band", "self-reported"):
+        assert words in text
+    assert dialog.locator("tbody tr").count() == 12
+    page.keyboard.press("Escape")
+    assert page.get_by_role("dialog").count() == 0
+
+
+def test_what_a_submitter_wrote_stays_text(show):
+    page = show()
+    choose(page, "Division", ATTACK)
+    choose(page, "Shots", "8")
+    assert names(page, "#by-task") == ["hostile"]
+    page.locator("#by-task tbody").get_by_role("button").click()
+    page.get_by_role("heading", name="Provenance").wait_for()
+    assert page.get_by_role("dialog").inner_text().count(ATTACK) >= 3
+    page.keyboard.press("Escape")
+    page.locator("#charts-title").scroll_into_view_if_needed()
+    page.locator("#drawing h3").wait_for()
+    assert page.locator("img").count() == 0
+    assert page.title() == "PDE foundation-model benchmark: leaderboard"
+
+
+@pytest.fixture(scope="module")
+def long_site(tmp_path_factory):
+    """Four hundred rows."""
+    evaluation = make_evaluation(RANKED[0], make_model("acme/m"), [make_run((0.1,), shots=0)])
+    entry = entry_of(evaluation)
+    models = [make_model(f"acme/m{i:03}", weights_sha256=f"{i:064x}") for i in range(400)]
+    results = [evaluation.result.model_copy(update={"model": model}) for model in models]
+    return write_site([replace(entry, result=r, path=row_path(r)) for r in results], tmp_path_factory.mktemp("long"))
+
+
+def test_only_rows_in_sight_are_there_and_all_can_be_reached(show, long_site):
+    page = show(folder=long_site)
+    table = page.locator("#by-task")
+    lines = table.locator("tbody tr:not(.spacer)")
+    assert table.locator("table").get_attribute("aria-rowcount") == "402"
+    assert 10 < lines.count() < 40
+    assert names(page, "#by-task")[0] == "m000"
+    table.locator(".virtual").focus()
+    page.keyboard.press("End")
+    page.wait_for_function("document.querySelector('#by-task tbody').innerText.includes('m399')")
+    assert lines.count() < 40
+    assert lines.last.get_attribute("aria-rowindex") == "402"
+    page.keyboard.press("Home")
+    page.wait_for_function("document.querySelector('#by-task tbody').innerText.includes('m000')")
+    lines.first.get_by_role("button").focus()
+    for _ in range(60):
+        page.keyboard.press("Tab")
+    place = page.evaluate("Number(document.activeElement.closest('tr').getAttribute('aria-rowindex'))")
+    assert place == 63
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_nothing_is_cut_at_1280(show, scheme):
+    page = show(scheme=scheme)
+    assert not has_overflow(page)
+    wide = "[...document.querySelectorAll('.virtual')].filter((each) => each.scrollWidth > each.clientWidth).length"
+    assert page.evaluate(wide) == 0
+    cut = """[...document.querySelectorAll('.virtual td.number, .virtual th:not(.model)')]
+        .filter((each) => each.scrollWidth > each.clientWidth).map((each) => each.innerText)"""
+    assert page.evaluate(cut) == []
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_phone_shows_the_first_score_and_what_it_belongs_to(show, scheme):
+    page = show(width=390, scheme=scheme)
+    assert not has_overflow(page)
+    for table in ("#ranking", "#by-task"):
+        cell = page.locator(f"{table} tbody td.number:not(.rank)").first
+        box = cell.bounding_box()
+        assert box["x"] > 0
+        assert box["x"] + box["width"] <= 390
+        scroll = page.locator(f"{table} .virtual")
+        scroll.evaluate("element => { element.scrollLeft = 300; element.scrollTop = 60; }")
+        for sticky in (".model >> nth=-1", "thead .heads th >> nth=1"):
+            inner = page.locator(f"{table} {sticky}").bounding_box()
+            outer = scroll.bounding_box()
+            assert inner["y"] >= outer["y"] - 1
+        name = page.locator(f"{table} tbody th.model").last.bounding_box()
+        assert 0 <= name["x"] < 100
+    group = page.locator("#by-task .group > span", has_text="Advection").bounding_box()
+    assert 0 <= group["x"] <= 390 - 50
+    page.locator("#by-task tbody").get_by_role("button").last.click()
+    page.get_by_role("heading", name="Provenance").wait_for()
+    assert page.get_by_role("dialog").evaluate("each => each.getBoundingClientRect().right <= innerWidth")
+    assert not has_overflow(page)
+
+
+def test_dark_mode_is_dark(show):
+    red = show(scheme="dark").evaluate("getComputedStyle(document.body).backgroundColor.match(/\\d+/)[0]")
+    assert int(red) < 50
+
+
+@pytest.mark.parametrize("kind", ["shots", "size", "regimes", "front", "gain"])
+@pytest.mark.parametrize("width", [1280, 390])
+def test_charts_are_drawn_with_their_numbers_as_a_table(show, kind, width):
+    page = show(f"#chart={kind}", width=width)
+    page.locator("#charts-title").scroll_into_view_if_needed()
+    drawing = page.locator("#drawing")
+    drawing.locator("h3").wait_for()
+    picture = drawing.locator("svg[aria-label]").last
+    assert picture.get_attribute("role") == "img"
+    assert "lite track" in picture.get_attribute("aria-label")
+    assert picture.locator("[aria-label=dot] path, [aria-label=dot] circle").count() > 1
+    drawing.get_by_text("The numbers as a table").click()
+    assert "good (acme)" in drawing.locator("tbody").inner_text() or kind == "size"
+    assert not has_overflow(page)
+
+
+def test_charts_obey_the_filters_and_say_so_when_nothing_is_left(show):
+    page = show("#chart=regimes")
+    page.locator("#charts-title").scroll_into_view_if_needed()
+    page.get_by_text("The numbers as a table").click()
+    numbers = page.locator("#drawing tbody")
+    assert "fair (acme)" in numbers.inner_text()
+    page.get_by_label("Model or organisation").fill("good")
+    assert "fair (acme)" not in numbers.inner_text()
+    assert "good (acme, scratch)" in numbers.inner_text()
+    choose(page, "Chart", "private")
+    assert page.get_by_text("Nothing to draw: Public against private score").is_visible()
+    choose(page, "Chart", "gain")
+    assert "> ×" not in page.locator("#drawing").inner_text().splitlines()[0]
+    assert state_of(page)["chart"] == "gain"
+
+
+@pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (390, "dark")])
+def test_axe_finds_nothing_serious(show, width, scheme):
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe is not installed").Axe()
+    page = show(width=width, scheme=scheme)
+    page.locator("#charts-title").scroll_into_view_if_needed()
+    page.locator("#drawing svg").last.wait_for()
+    page.get_by_text("The numbers as a table").click()
+    page.get_by_text("Not ranked").click()
+
+    def serious():
+        found = axe.run(page).response["violations"]
+        return [
+            (each["id"], [node["target"] for node in each["nodes"]][:3])
+            for each in found
+            if each["impact"] in {"serious", "critical"}
+        ]
+
+    assert serious() == []
+    page.locator("#by-task tbody").get_by_role("button").first.click()
+    page.get_by_role("heading", name="Provenance").wait_for()
+    assert serious() == []
+
+
+def test_without_scripts_the_page_leads_to_the_scores(show):
+    page = show(java_script_enabled=False)
+    assert page.get_by_text("The tables and charts need JavaScript").is_visible()
+    assert page.get_by_role("link", name="leaderboard.csv").is_visible()
+
+
+def test_an_empty_leaderboard_opens_too(show, tmp_path):
+    page = show(width=390, folder=write_site([], tmp_path / "site"))
+    assert page.get_by_role("heading", name="No results yet").is_visible()
+    assert not has_overflow(page)
