@@ -2,7 +2,9 @@
 
 The rows are made up and valid: models with a zero-shot score and, from a pretrained and a fresh start, 8 shots with
 three seeds, on all twelve tasks of the lite track, every one with its 512 per-sample scores. Each number of rows is
-built in a process of its own, from which its time, that of its processor and its peak of memory come.
+built in a process of its own, from which its time, that of its processor and its peak of memory come. "Usable" is the
+time from opening the front page in headless Chromium until the ranking's first rows and the table of tasks are there,
+the median of five; "-" where there is no browser.
 
     python scripts/bench/leaderboard.py [1000 3000 10000]
 """
@@ -148,10 +150,37 @@ def build(root, out):
     print(seconds, time.process_time(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
 
 
+def usable(page):
+    """Return the seconds until the front page is usable in a headless browser; None without one."""
+    chromium = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    try:
+        from playwright.sync_api import sync_playwright
+    except ImportError:
+        return None
+    if chromium is None:
+        return None
+    seconds = []
+    with sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu"])
+        for _ in range(5):
+            opened = browser.new_page()
+            start = time.perf_counter()
+            opened.goto(page.as_uri(), wait_until="commit")
+            for table in ("#ranking", "#by-task"):
+                opened.locator(f"{table} tbody tr:not(.spacer)").first.wait_for()
+            seconds.append(time.perf_counter() - start)
+            opened.close()
+        browser.close()
+    return sorted(seconds)[2]
+
+
 def main():
     """Print a line for each number of rows."""
     first = None
-    print(f"{'rows':>7} {'seconds':>9} {'processor, s':>14} {'ratio to linear':>16} {'MiB':>7} {'page, MB':>9}")
+    print(
+        f"{'rows':>7} {'seconds':>9} {'processor, s':>14} {'ratio to linear':>16} {'MiB':>7} {'data, MB':>9} "
+        f"{'usable, s':>10}"
+    )
     for rows in [int(word) for word in sys.argv[1:]] or NUMBERS:
         with tempfile.TemporaryDirectory() as folder:
             root, out = Path(folder, "board"), Path(folder, "site")
@@ -160,10 +189,12 @@ def main():
                 [sys.executable, __file__, "--build", root, out], check=True, capture_output=True, text=True
             )
             seconds, processor, memory = map(float, done.stdout.split())
-            page = (out / "index.html").stat().st_size / 1e6
+            [data] = (out / "data").glob("data-*.js")
+            size, view = data.stat().st_size / 1e6, usable(out / "index.html")
         first = first or processor / rows
         print(
-            f"{rows:7,} {seconds:9.1f} {processor:14.1f} {processor / rows / first:16.2f} {memory:7.0f} {page:9.1f}",
+            f"{rows:7,} {seconds:9.1f} {processor:14.1f} {processor / rows / first:16.2f} {memory:7.0f} {size:9.1f} "
+            f"{'-' if view is None else f'{view:.2f}':>10}",
             flush=True,
         )
 

@@ -65,11 +65,11 @@
   const error = { type: "log", label: "relative L² error", tickFormat: (value) => (/^[125](\.0*)?e/.test(value.toExponential()) ? number(value, 1) : ""), grid: true };
   const title = (each) => `${each.label}\n${each.words}: ${number(each.error)} (${number(each.low)}–${number(each.high)})`;
   const lines = (points, x, extra = {}) => [
-    Plot.areaY(points, { x, y1: "low", y2: "high", fill: "label", fillOpacity: 0.14, ...extra }),
+    Plot.areaY(points, { x, y1: "low", y2: "high", z: "label", fill: "label", fillOpacity: 0.14, ...extra }),
     ...[false, true].map((scratch) => Plot.lineY(points.filter((each) => (each.row.start === "scratch") === scratch),
-      { x, y: "error", stroke: "label", strokeWidth: 1.8, strokeDasharray: scratch ? "5 4" : undefined, ...extra })),
-    Plot.ruleX(points, { x, y1: "low", y2: "high", stroke: "label", strokeOpacity: 0.5, ...extra }),
-    Plot.dot(points, { x, y: "error", stroke: "label", symbol: "label", fill: "var(--page)", r: 4, ...extra }),
+      { x, y: "error", z: "label", stroke: "label", strokeWidth: 1.8, strokeDasharray: scratch ? "5 4" : undefined, ...extra })),
+    Plot.ruleX(points, { x, y1: "low", y2: "high", z: "label", stroke: "label", strokeOpacity: 0.5, ...extra }),
+    Plot.dot(points, { x, y: "error", z: "label", stroke: "label", symbol: "label", fill: "var(--page)", r: 4, ...extra }),
     Plot.tip(points, Plot.pointer({ x, y: "error", title, ...extra })),
   ];
   const legends = { symbol: { legend: true } };
@@ -125,7 +125,7 @@
         const marks = [
           Plot.line(front, { x: "parameters", y: "error", curve: "step-after", stroke: "var(--accent)", strokeWidth: 1.8 }),
           Plot.ruleX(points, { x: "parameters", y1: "low", y2: "high", stroke: "currentColor", strokeOpacity: 0.3 }),
-          Plot.dot(points, { x: "parameters", y: "error", stroke: (each) => (each.front ? "var(--accent)" : "var(--muted)"), fill: (each) => (each.front ? "var(--accent)" : "none"), r: 4 }),
+          Plot.dot(points, { x: "parameters", y: "error", z: null, stroke: (each) => (each.front ? "var(--accent)" : "var(--muted)"), fill: (each) => (each.front ? "var(--accent)" : "none"), r: 4 }),
           ...[["start", front.slice(0, -1)], ["end", front.slice(-1)]].map(([textAnchor, some]) =>
             Plot.text(some, { x: "parameters", y: "error", text: (each) => each.row.model.name, dy: 14, textAnchor, fill: "currentColor" })),
           Plot.tip(points, Plot.pointer({ x: "parameters", y: "error", title })),
@@ -152,8 +152,8 @@
         const domain = [...new Set(points.map((each) => each.shots))].sort((a, b) => a - b);
         const marks = [
           Plot.ruleY([1], { stroke: "currentColor", strokeOpacity: 0.5 }),
-          Plot.lineY(points, { x: "shots", y: "gain", stroke: "label", strokeWidth: 1.8 }),
-          Plot.dot(points, { x: "shots", y: "gain", stroke: "label", symbol: "label", fill: "var(--page)", r: 4 }),
+          Plot.lineY(points, { x: "shots", y: "gain", z: "label", stroke: "label", strokeWidth: 1.8 }),
+          Plot.dot(points, { x: "shots", y: "gain", z: "label", stroke: "label", symbol: "label", fill: "var(--page)", r: 4 }),
           Plot.text(points.filter((each) => each.relation !== "="), { x: "shots", y: "gain", text: "relation", dy: -11, fill: "currentColor" }),
           Plot.tip(points, Plot.pointer({ x: "shots", y: "gain", title: (each) => `${each.label}\n${each.words}: ${each.said}` })),
         ];
@@ -176,7 +176,7 @@
         const marks = [
           Plot.line([[ends[0], ends[0]], [ends[1], ends[1]]], { stroke: "currentColor", strokeOpacity: 0.5 }),
           Plot.ruleX(points, { x: "public", y1: "low", y2: "high", stroke: "currentColor", strokeOpacity: 0.3 }),
-          Plot.dot(points, { x: "public", y: "error", stroke: "agreement", symbol: "agreement", fill: "var(--page)", r: 4 }),
+          Plot.dot(points, { x: "public", y: "error", z: null, stroke: "agreement", symbol: "agreement", fill: "var(--page)", r: 4 }),
           Plot.tip(points, Plot.pointer({ x: "public", y: "error", title })),
         ];
         return { points, said: "A point is a model on a task; on the line both scores are the same. Above it, further than sampling explains, is contamination of the public rows.", plot: { x: { ...error, grid: false, label: "public error" }, y: { ...error, label: "error on rows that nobody had seen" }, ...legends, marks } };
@@ -231,7 +231,13 @@
       ariaDescription: `${made.points.length} points; the lowest error is ${number(low.error)}, ${low.label}, ${low.words}. All numbers are in the table below.`,
       ...made.plot,
     });
-    for (const each of svg.tagName === "svg" ? [svg] : svg.querySelectorAll("svg[aria-label]")) each.setAttribute("role", "img");
+    /* The picture has one name and description; its parts, which have labels but no roles, have none of their own. */
+    const picture = svg.tagName === "svg" ? svg : svg.querySelector("svg[aria-label]");
+    picture.setAttribute("role", "img");
+    for (const part of picture.querySelectorAll("[aria-label], [aria-description]")) {
+      part.dataset.mark = part.getAttribute("aria-label");
+      for (const name of ["aria-label", "aria-description"]) part.removeAttribute(name);
+    }
     const table = numbers(made);
     table.open = opened;
     note.textContent = made.said;

@@ -6,7 +6,7 @@
   const detailsAddress = control("data").dataset.details;
 
   const sizes = {
-    small: ["up to 300k (64k)", (value) => value <= 3e5],
+    small: ["up to 300k (64k)", (value) => value !== null && value <= 3e5],
     medium: ["300k to 4M (1m)", (value) => value > 3e5 && value <= 4e6],
     large: ["4M to 64M (16m)", (value) => value > 4e6 && value <= 6.4e7],
     huge: ["above 64M (256m)", (value) => value > 6.4e7],
@@ -154,17 +154,17 @@
   };
 
   /* Two directions of a column, of which the second is written with a minus. */
+  const current = {};
   const direction = (name, key) => {
-    const now = state.get()[name];
-    state.set({ [name]: now === key ? `-${key}` : key });
+    const now = current[name];
+    state.set({ [name]: now.key === key && now.direction > 0 ? `-${key}` : key });
   };
-  const orderOf = (name, otherwise) => {
-    const now = state.get()[name] || otherwise;
-    return now.startsWith("-") ? { key: now.slice(1), direction: -1 } : { key: now, direction: 1 };
-  };
-  const inOrder = (columns, found, order, otherwise) => {
-    const known = columns.find((column) => column.key === order.key && column.value) ? order : { key: otherwise, direction: 1 };
-    return { sort: known, rows: sorted(found, columns.find((column) => column.key === known.key), known.direction) };
+  const inOrder = (name, columns, found, otherwise) => {
+    const wanted = state.get()[name];
+    const key = wanted.replace(/^-/, "");
+    const known = columns.find((column) => column.key === key && column.value);
+    current[name] = known ? { key, direction: wanted.startsWith("-") ? -1 : 1 } : { key: otherwise, direction: 1 };
+    return { sort: current[name], rows: sorted(found, columns.find((column) => column.key === current[name].key), current[name].direction) };
   };
 
   /* Ranking over all tasks, or a system's. */
@@ -213,7 +213,7 @@
     const gone = hidden.filter(Boolean);
     const words = standings.length ? hiddenWords(gone, standings.length) : `No model has all ${ranking.tasks.length} tasks here yet.`;
     note.textContent = gone.length && left.length ? `${words} Ranks are among all ${standings.length}.` : words;
-    ranked.show({ columns, ...inOrder(columns, left, orderOf("order", "rank"), "rank") });
+    ranked.show({ columns, ...inOrder("order", columns, left, "rank") });
     showLacking(ranking);
   };
 
@@ -271,7 +271,7 @@
     control("older").textContent = chosen.old ? "Hide superseded dataset versions" : `Show ${plural(old.length, "column")} of superseded dataset versions`;
     const otherwise = columns[1]?.key ?? "model";
     byTask.element.style.setProperty("--scores", String(places.length));
-    byTask.show({ columns, ...inOrder(columns, left, orderOf("sort", otherwise), otherwise) });
+    byTask.show({ columns, ...inOrder("sort", columns, left, otherwise) });
   };
 
   control("reset").addEventListener("click", () => state.set({ shots: "", system: "", regime: "", start: "", size: "", badge: "", training: "", q: "" }));
