@@ -22,7 +22,7 @@ import hashlib
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import stdtr
+from scipy.special import ndtri, stdtr
 
 from pdebench_fm.leaderboard.records import ROUNDING
 from pdebench_fm.leaderboard.seed_variance import SeedParts
@@ -31,6 +31,7 @@ from pdebench_fm.results.intervals import LEVEL, POWER, freedom_and_share
 DRAWS = 2000
 """Of each task's samples: a standard error from so many is right to 1.6 %."""
 
+_HOLM_LEVEL = 1.0 - LEVEL
 _BLOCK = 2**20  # samples drawn at once
 
 Array = NDArray[np.float64]
@@ -84,28 +85,49 @@ def significantly_better(logs: Array, covariance: Array, of_seeds: SeedParts, sa
         (models, models), true at [i, j] where i is better than j.
     """
     first, second = np.triu_indices(len(logs), 1)
-    spread = covariance.diagonal()
-    excess, part, squares = (
-        values[first] + values[second] for values in (of_seeds.excess, of_seeds.of_seeds, of_seeds.squares)
-    )
-    variance = np.maximum(spread[first] + spread[second] - 2.0 * covariance[first, second], 0.0) + excess
+    pairs, spread = len(first), covariance.diagonal()
+    variance = np.maximum(spread[first] + spread[second] - 2.0 * covariance[first, second], 0.0)
+    variance += of_seeds.excess[first] + of_seeds.excess[second]
     variance = np.maximum(variance, ROUNDING**2)  # scores that don't vary differ by their rounding
+    statistic = np.abs(logs[second] - logs[first]) / np.sqrt(variance)
+    far = statistic >= _least_rejected(statistic)  # of many models most pairs are not, and their probability is dear
+    first, second, variance = first[far], second[far], variance[far]
+    part, squares = (values[first] + values[second] for values in (of_seeds.of_seeds, of_seeds.squares))
     difference = logs[second] - logs[first]
-    rejected = holm(_two_sided(np.abs(difference) / np.sqrt(variance), variance, samples, part, squares))
+    rejected = holm(_two_sided(statistic[far], variance, samples, part, squares), pairs)
     better = np.zeros((len(logs), len(logs)), dtype=np.bool_)
     better[first, second] = rejected & (difference > 0.0)
     better[second, first] = rejected & (difference < 0.0)
     return better
 
 
-def holm(probabilities: Array, level: float = 1.0 - LEVEL) -> NDArray[np.bool_]:
-    """Return which hypotheses Holm's step-down procedure rejects, so that any false one is among them by `level`."""
+def holm(probabilities: Array, hypotheses: int | None = None, level: float = _HOLM_LEVEL) -> NDArray[np.bool_]:
+    """Return which hypotheses Holm's step-down procedure rejects, so that any false one is among them by `level`.
+
+    Args:
+        probabilities: of what was seen, under each hypothesis.
+        hypotheses: how many there are, if more than those: the others are known not to be rejected.
+        level: by which any false one may be among the rejected.
+    """
     order = np.argsort(probabilities, kind="stable")
     count = len(order)
-    kept = probabilities[order] > level / (count - np.arange(count))
+    kept = probabilities[order] > level / ((hypotheses or count) - np.arange(count))
     rejected = np.zeros(count, dtype=np.bool_)
     rejected[order[: int(kept.argmax()) if kept.any() else count]] = True
     return rejected
+
+
+def _least_rejected(statistic: Array) -> float:
+    """Return a statistic below which Holm's procedure rejects no pair.
+
+    A Student's tail is above the normal one. So of pairs whose normal tail is above the level none is rejected; if
+    there are m of those, none whose tail is above level / (m + 1) is either, as at most the others come before it.
+    """
+    kept = 0
+    for _ in range(3):
+        least = float(-ndtri(_HOLM_LEVEL / (kept + 1) / 2.0))
+        kept = int(np.count_nonzero(statistic < least))
+    return least
 
 
 def _two_sided(statistic: Array, variance: Array, samples: int, part: Array, squares: Array) -> Array:

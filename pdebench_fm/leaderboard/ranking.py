@@ -219,7 +219,9 @@ def _rankings(
     complete = {
         scope: [i for i, contender in enumerate(contenders) if contender.has(tasks)] for scope, tasks in scopes.items()
     }
-    covariances = {scope: np.zeros((len(members), len(members))) for scope, members in complete.items()}
+    samples = STANDARD_TEST_ROWS[board.track]
+    covariances: dict[str, Array] = {}  # of scopes some of whose tasks are still to come: each is large
+    standings: dict[str, tuple[Standing, ...]] = {}
     for task in TASKS:
         of_task = [scope for scope, tasks in scopes.items() if task in tasks and complete[scope]]
         members = sorted(set().union(*(complete[scope] for scope in of_task)))
@@ -228,12 +230,15 @@ def _rankings(
         covariance = _covariance([contenders[i] for i in members], task)
         for scope in of_task:
             places = np.searchsorted(members, complete[scope])
-            covariances[scope] += covariance[np.ix_(places, places)] / len(scopes[scope]) ** 2
+            part = covariance[np.ix_(places, places)] / len(scopes[scope]) ** 2
+            covariances[scope] = covariances[scope] + part if scope in covariances else part
+            if task == max(scopes[scope], key=list(TASKS).index):
+                there = [contenders[i] for i in complete[scope]]
+                standings[scope] = _standings(there, scopes[scope], covariances.pop(scope), samples)
     found = []
     for scope, tasks in scopes.items():
-        there = [contenders[i] for i in complete[scope]]
         others = [c for c in contenders if not c.has(tasks) and any(t in c.cells or t in c.reasons for t in tasks)]
-        if there or others:
+        if complete[scope] or others:
             ranking = Ranking(
                 protocol_version=board.protocol_version,
                 track=board.track,
@@ -242,7 +247,7 @@ def _rankings(
                 shots=shots,
                 scope=scope,
                 tasks=tuple(tasks),
-                standings=_standings(there, tasks, covariances[scope], STANDARD_TEST_ROWS[board.track]),
+                standings=standings.get(scope, ()),
                 unranked=_unranked(others, tasks),
             )
             found.append(ranking)
@@ -260,8 +265,6 @@ def _covariance(contenders: Sequence[_Contender], task: str) -> Array:
 def _standings(
     contenders: Sequence[_Contender], tasks: Sequence[str], covariance: Array, samples: int
 ) -> tuple[Standing, ...]:
-    if not contenders:
-        return ()
     means = np.array([[contender.cells[task].summary.mean for task in tasks] for contender in contenders])
     runs = [[contender.run(task) for task in tasks] for contender in contenders]
     parts = seed_parts(runs, [contender.row.start for contender in contenders])

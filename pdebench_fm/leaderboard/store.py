@@ -5,7 +5,9 @@ Results of one identity are one row, the union of their cells; a new revision of
 
 import os
 from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 from pdebench_fm.errors import PdefmError, UsageError
@@ -25,6 +27,9 @@ from pdebench_fm.results.evaluation import read_evaluation
 from pdebench_fm.results.paths import row_path
 from pdebench_fm.results.result import Result, result_files_under, write_result
 from pdebench_fm.results.samples import samples_path, write_samples
+
+_READERS = 2
+"""Threads that read rows: decompressing and hashing take turns with Python, so that more would wait for each other."""
 
 
 @dataclass(frozen=True)
@@ -127,23 +132,37 @@ def _load(root: Path) -> tuple[list[Entry], list[Skipped]]:
         return entries, skipped
     if not results.is_dir():
         raise PdefmError(f"{results} is no folder: the rows of a leaderboard lie in one")
-    spelled = Spellings()
-    for path in result_files_under(results):
-        place = path.relative_to(root)
-        try:
-            entry = _entry(path, place, spelled)
-        except PdefmError as error:
-            skipped.append(Skipped(place, str(error)))
-            continue
-        try:
-            entries.append(replace(entry, record=read_record(root, place)))
-        except PdefmError as error:  # the row stays, without a badge
-            entries.append(entry)
-            skipped.append(Skipped(record_path(place), str(error)))
+    spelled, files = Spellings(), result_files_under(results)
+    threads = ThreadPoolExecutor(_READERS)
+    try:
+        for entry, left_out in threads.map(partial(_read, root), files):
+            skipped += left_out
+            if entry is not None:
+                try:
+                    spelled.check(entry.path.parts[1:3])
+                except UsageError as error:
+                    skipped.append(Skipped(entry.path, f"{root / entry.path}: {error}"))
+                else:
+                    entries.append(entry)
+    finally:
+        threads.shutdown(cancel_futures=True)
     return entries, skipped
 
 
-def _entry(path: Path, place: Path, spelled: "Spellings") -> Entry:
+def _read(root: Path, path: Path) -> tuple[Entry | None, list[Skipped]]:
+    """Return the row in a file with its record of verification, and what is left out of the two."""
+    place = path.relative_to(root)
+    try:
+        entry = _entry(path, place)
+    except PdefmError as error:
+        return None, [Skipped(place, str(error))]
+    try:
+        return replace(entry, record=read_record(root, place)), []
+    except PdefmError as error:  # the row stays, without a badge
+        return entry, [Skipped(record_path(place), str(error))]
+
+
+def _entry(path: Path, place: Path) -> Entry:
     """Return the row in a file; `place` is where that is on the leaderboard."""
     evaluation = read_evaluation(path)
     result = evaluation.result
@@ -151,8 +170,6 @@ def _entry(path: Path, place: Path, spelled: "Spellings") -> Entry:
     try:
         check_rankable(result)
         expected = row_path(result, organisation)
-        if place == expected:
-            spelled.check(place.parts[1:3])
     except UsageError as error:
         raise PdefmError(f"{path}: {error}") from error
     if place != expected:

@@ -6,9 +6,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from pdebench_fm.leaderboard import bootstrap
 from pdebench_fm.leaderboard.bootstrap import covariance_over_samples, holm, log_errors, significantly_better
 from pdebench_fm.leaderboard.run_scores import run_scores
-from pdebench_fm.leaderboard.seed_variance import SeededRun, seed_parts
+from pdebench_fm.leaderboard.seed_variance import SeededRun, SeedParts, seed_parts
 
 LEVEL = 0.05
 DRAWS = 300
@@ -181,3 +182,18 @@ def test_contenders_that_start_alike_say_together_how_alike_luck_is():
     apart = seed_parts([same, own], ["scratch", "pretrained"]).excess
     assert apart == pytest.approx([0.01 / 3, alone])
     assert together == pytest.approx([0.01 / 3, alone * (4 + 0) / 2])  # ratios of 4 and 0
+
+
+def test_pairs_that_are_left_aside_are_those_that_holm_would_not_reject(monkeypatch):
+    """With and without them the same orders are found, in rankings of which few, some and most pairs are ordered."""
+    generator = np.random.default_rng(3)
+    for spread in (0.0, 0.02, 0.1, 1.0):
+        models = 60
+        logs = generator.normal(scale=spread, size=models)
+        covariance = np.diag(generator.uniform(1e-4, 4e-3, size=models))
+        seeds = SeedParts(*generator.uniform(0, 1e-3, size=(2, models)), generator.uniform(1e-8, 1e-7, size=models))
+        quick = significantly_better(logs, covariance, seeds, 512)
+        with monkeypatch.context() as patch:
+            patch.setattr(bootstrap, "_least_rejected", lambda _statistic: 0.0)
+            assert (significantly_better(logs, covariance, seeds, 512) == quick).all()
+        assert (spread < 0.05) or quick.any()

@@ -331,34 +331,41 @@ def csv_page(made: dict[str, Any]) -> Page:
 
     A word that a spreadsheet would take for a formula has an apostrophe in front; numbers stay numbers.
     """
-    boards, tasks, models, rows, scores = (made[name] for name in ("boards", "tasks", "models", "rows", "scores"))
-    results, metrics = made["results"], made["metrics"]
+    boards, tasks, models, results = (_harmless(made[name]) for name in ("boards", "tasks", "models", "results"))
+    rows, scores, metrics = (made[name] for name in ("rows", "scores", "metrics"))
+    scores = _harmless({**scores, "remark": [made["remarks"][remark] for remark in scores["remark"]]})
+    of_board = [boards.get(name, []) for name in ("protocol", "track", "division", "method")]
+    of_task = [tasks.get(name, []) for name in ("task", "version")]
+    names = ("organisation", "name", "revision", "method_fingerprint", "family", "size", "parameters")
+    of_model = [models.get(name, []) for name in names]
+    told = ("low", "high", "deviation", "digits", "one_seed", "knowledge", "rows_seen", "private", "best", "remark")
+    of_score = [*(scores[name] for name in told), *metrics.values()]
+    heads = ("protocol", "track", "division", "method", "task", "dataset_version", *names, "start", "shots", "seeds")
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    of_board = ("protocol", "track", "division", "method")
-    of_task = ("task", "version")
-    of_model = ("organisation", "name", "revision", "method_fingerprint", "family", "size", "parameters")
-    of_score = ("mean", "low", "high", "deviation", "digits", "one_seed", "knowledge", "rows_seen", "private", "best")
-    titles = ("start", "shots", "seeds", "relative_l2_mean", *of_score[1:], "badge", "remark", *metrics, "date", "file")
-    writer.writerow([*of_board, "task", "dataset_version", *of_model, *titles])
-    for i, row in enumerate(scores["row"]):
-        result = scores["result"][i]
-        values = [
-            *(boards[name][rows["board"][row]] for name in of_board),
-            *(tasks[name][scores["task"][i]] for name in of_task),
-            *(models[name][rows["model"][row]] for name in of_model),
-            *(rows["start"][row], rows["shots"][row], " ".join(map(str, scores["seeds"][i]))),
-            *(scores[name][i] for name in of_score),
-            BADGES[scores["badge"][i]],
-            made["remarks"][scores["remark"][i]],
-            *(column[i] for column in metrics.values()),
-            *(results["date"][result], results["file"][result]),
-        ]
-        writer.writerow(map(_harmless, values))
+    writer.writerow([*heads, "relative_l2_mean", *told, *metrics, "badge", "date", "file"])
+    for i, (row, task, mean, badge, result) in enumerate(
+        zip(*(scores[name] for name in ("row", "task", "mean", "badge", "result")), strict=True)
+    ):
+        board, model = rows["board"][row], rows["model"][row]
+        writer.writerow(
+            [
+                *(column[board] for column in of_board),
+                *(column[task] for column in of_task),
+                *(column[model] for column in of_model),
+                *(rows["start"][row], rows["shots"][row], " ".join(map(str, scores["seeds"][i])), mean),
+                *(column[i] for column in of_score),
+                *(BADGES[badge], results["date"][result], results["file"][result]),
+            ]
+        )
     return Page(CSV, text.getvalue())
 
 
-def _harmless(value: Any) -> Any:
-    if isinstance(value, str) and value.startswith(_STARTS_A_FORMULA):
-        return f"'{value}"
-    return value
+def _harmless(columns: Columns) -> Columns:
+    """Return a table in whose words nothing is a formula."""
+    return {
+        name: [
+            f"'{value}" if isinstance(value, str) and value.startswith(_STARTS_A_FORMULA) else value for value in values
+        ]
+        for name, values in columns.items()
+    }
