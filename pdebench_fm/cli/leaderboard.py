@@ -1,4 +1,4 @@
-"""`pdefm leaderboard`: rows verified and ranked, pull requests reviewed, a page out."""
+"""`pdefm leaderboard`: rows verified and ranked, pull requests reviewed, a site out."""
 
 from pathlib import Path
 from typing import Annotated
@@ -11,7 +11,7 @@ from pdebench_fm.cli.leaderboard_review import review
 from pdebench_fm.cli.leaderboard_verify import verify
 
 app = typer.Typer(
-    help="Verify and rank a leaderboard's rows, review its pull requests, and build its page.", no_args_is_help=True
+    help="Verify and rank a leaderboard's rows, review its pull requests, and build its site.", no_args_is_help=True
 )
 app.command()(verify)
 app.command()(review)
@@ -25,7 +25,7 @@ def build(
         str, typer.Option("--from", help="The leaderboard: a folder, or ORG/NAME on the Hub.")
     ] = "leaderboard",
 ) -> None:
-    """Render a leaderboard as one self-contained page that opens from disk; files that are no rows are left out."""
+    """Build the leaderboard's site, which opens from disk; files that are no rows are left out, and named."""
     from pdebench_fm.leaderboard.fetching import leaderboard_at
     from pdebench_fm.leaderboard.site import build_site
 

@@ -5,13 +5,10 @@ column each), and results that were not scored on the track's standard test rows
 some of whose seeds failed has no cell: the rest would be no fair sample.
 """
 
-import hashlib
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import groupby
 from pathlib import Path
-from typing import get_args
 
 from pdebench_fm.data.catalogue import TASKS
 from pdebench_fm.leaderboard.store import Entry
@@ -102,12 +99,6 @@ class Row:
         return self.result.model.model_id.rpartition("/")[2]
 
     @property
-    def knowledge(self) -> list[tuple[Knowledge, int]]:
-        """What the model knew of the regimes that it was scored on, and of how many that."""
-        found = Counter(cell.knowledge for cell in self.cells if cell)
-        return [(label, found[label]) for label in get_args(Knowledge) if found[label]]
-
-    @property
     def date(self) -> str:
         """The day of the newest score in the row."""
         return max(f"{cell.entry.result.date:%Y-%m-%d}" for cell in self.cells if cell)
@@ -123,24 +114,6 @@ class Board:
     method: str
     columns: tuple[Column, ...]
     rows: tuple[Row, ...]
-
-    @property
-    def identifier(self) -> str:
-        """A name that is unique on the page."""
-        name = f"{self.track}-{self.protocol_version}"
-        if self.division == "closed":
-            return name
-        return f"{name}-{hashlib.sha256(self.method.encode()).hexdigest()[:8]}"  # whatever a method is called
-
-    @property
-    def systems(self) -> list[tuple[Column, ...]]:
-        """The columns in groups of one system."""
-        return [tuple(group) for _, group in groupby(self.columns, key=lambda column: column.system)]
-
-    @property
-    def shots(self) -> list[int]:
-        """Every number of shots in the board, ascending."""
-        return sorted({row.shots for row in self.rows})
 
 
 def make_boards(entries: Iterable[Entry]) -> list[Board]:

@@ -2,8 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from functools import cached_property
-from math import exp, log, log2
+from math import exp, log
 from sys import float_info
 from typing import Literal
 
@@ -22,16 +21,6 @@ class Needed:
 
     shots: float
     relation: Relation
-
-    def gain(self, shots: int) -> float:
-        """Return the data-efficiency gain over a pretrained start with this many `shots`, by the same relation.
-
-        Raises:
-            ValueError: `shots` is 0, for which there is no gain.
-        """
-        if shots <= 0:
-            raise ValueError("a data-efficiency gain needs shots above 0")
-        return self.shots / shots
 
 
 def shots_needed(error: float, scratch: Mapping[int, float]) -> Needed:
@@ -81,31 +70,6 @@ class TaskCurves:
     shots: tuple[int, ...]
     curves: tuple[Curve, ...]
 
-    @cached_property
-    def _errors(self) -> tuple[float, float]:
-        """The logarithms of the lowest and the highest error, once for all curves."""
-        errors = [
-            _log(cell.summary.mean)
-            for curve in self.curves
-            for cell in (*curve.pretrained.values(), *curve.scratch.values())
-        ]
-        return min(errors), max(errors)
-
-    def points(self, cells: Mapping[int, TableCell], width: float, height: float) -> str:
-        """Return a curve as SVG points, log-log, on the scale that all curves of the comparison share."""
-        low, high = self._errors
-        left, right = self._position(self.shots[0]), self._position(self.shots[-1])
-        return " ".join(
-            f"{_scaled(self._position(shots), left, right) * width:.1f},"
-            f"{(1 - _scaled(_log(cell.summary.mean), low, high)) * height:.1f}"
-            for shots, cell in sorted(cells.items())
-        )
-
-    def _position(self, shots: int) -> float:
-        """Return log2 of `shots`; zero shots stand one step of the protocol left of the fewest."""
-        fewest = next((shots for shots in self.shots if shots), 1)
-        return log2(shots) if shots else log2(fewest) - 2
-
 
 def comparisons(board: Board) -> list[TaskCurves]:
     """Return the comparison of each column that has runs with shots above 0."""
@@ -151,7 +115,3 @@ def _architecture(row: Row) -> tuple[object, ...]:
 
 def _means(cells: Mapping[int, TableCell]) -> dict[int, float]:
     return {shots: cell.summary.mean for shots, cell in cells.items()}
-
-
-def _scaled(value: float, low: float, high: float) -> float:
-    return (value - low) / (high - low) if high > low else 0.5

@@ -1,13 +1,10 @@
 """Data-efficiency gains, against curves whose answer is known."""
 
-import math
-
 import pytest
 from factories import make_model, make_result, make_run
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pdebench_fm.leaderboard import efficiency
 from pdebench_fm.leaderboard.board import make_boards
 from pdebench_fm.leaderboard.efficiency import Needed, comparisons, shots_needed
 from pdebench_fm.leaderboard.store import Entry, row_path
@@ -53,12 +50,6 @@ def test_an_exact_model_is_handled():
     assert shots_needed(0.0, {8: 0.9, 32: 0.0}).shots == pytest.approx(32)
 
 
-def test_a_gain_is_a_ratio_of_shots():
-    assert Needed(512, ">").gain(8) == 64
-    with pytest.raises(ValueError, match="above 0"):
-        Needed(512, ">").gain(0)
-
-
 def test_a_comparison_holds_both_starts_of_each_model():
     runs = [make_run((0.2,), shots=0), make_run((0.1,), shots=8)]
     scratch = [make_run((1.0,), start="scratch", shots=8), make_run((0.1,), start="scratch", shots=128)]
@@ -96,22 +87,3 @@ def test_scores_on_other_test_rows_are_not_compared_with_borrowed_ones():
 
 def test_zero_shot_results_alone_make_no_comparison():
     assert compare(make_result(runs=[make_run((0.1,), shots=0)])) == []
-
-
-def test_the_work_of_drawing_all_curves_grows_as_their_number(monkeypatch):
-    def logarithms_of(models):
-        runs = [make_run((0.1,)), make_run((0.3,), start="scratch")]
-        results = [
-            make_result(model=make_model(f"m{i}", fingerprint=f"{i:064x}", weights_sha256=f"{i:064x}"), runs=runs)
-            for i in range(models)
-        ]
-        (compared,) = compare(*results)
-        taken = []
-        with monkeypatch.context() as patch:
-            patch.setattr(efficiency, "_log", lambda error: taken.append(error) or math.log(error))
-            for curve in compared.curves:
-                compared.points(curve.pretrained, 1.0, 1.0)
-                compared.points(curve.scratch, 1.0, 1.0)
-        return len(taken)
-
-    assert logarithms_of(24) == 4 * logarithms_of(6)

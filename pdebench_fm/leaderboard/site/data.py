@@ -191,13 +191,13 @@ class _Document:
         _append(self._metrics, [_rounded(getattr(metrics, name)) for name in _METRICS])
 
     def _ranking(self, ranking: Ranking) -> dict[str, Any]:
-        standings: Columns = {
-            name: [] for name in ("row", "rank", "last_rank", "tied", "error", "low", "high", "digits", "badge")
-        }
+        names = ("row", "rank", "last_rank", "tied", "error", "low", "high", "digits", "badge", "knowledge")
+        standings: Columns = {name: [] for name in names}
         for each in ranking.standings:
             numbers = map(_rounded, (each.error, *each.interval, each.digits))
             badge = min(_badge(cell) for cell in each.cells)
-            _append(standings, (self._row_places[id(each.row)], each.rank, each.last_rank, each.tied, *numbers, badge))
+            places = (self._row_places[id(each.row)], each.rank, each.last_rank, each.tied)
+            _append(standings, (*places, *numbers, badge, dict(each.knowledge)))
         tasks = list(TASKS)
         return {
             "board": self._board_places[_board_key(ranking)],

@@ -10,7 +10,7 @@ from typing import Any
 from jinja2 import Environment as Templates
 from jinja2 import PackageLoader, StrictUndefined
 
-from pdebench_fm.leaderboard.site.words import adapted, needed, number, parameters, short
+from pdebench_fm.leaderboard.site.words import number, parameters, short
 
 GENERATOR = '<meta name="generator" content="pdebench_fm leaderboard">'
 """In the head of each page, by which an earlier build is recognised."""
@@ -49,7 +49,7 @@ def _templates() -> Templates:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(adapted=adapted, needed=needed, number=number, parameters=parameters, short=short)
+    environment.filters.update(number=number, parameters=parameters, short=short)
     return environment
 
 

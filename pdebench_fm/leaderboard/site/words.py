@@ -1,7 +1,5 @@
 """How the site writes numbers and names."""
 
-from pdebench_fm.leaderboard.board import Board
-from pdebench_fm.leaderboard.efficiency import Needed
 from pdebench_fm.models.sizes import rounded_count
 
 
@@ -24,17 +22,3 @@ def parameters(count: int | None) -> str:
 def short(text: str) -> str:
     """Return the first 12 characters of a Git commit, and any other revision whole."""
     return text[:12] if len(text) == 40 and set(text) <= set("0123456789abcdef") else text
-
-
-def needed(needed: Needed, shots: int) -> str:
-    """Return the gain as a factor, or for zero shots the shots from scratch that it is worth."""
-    sign = "" if needed.relation == "=" else f"{needed.relation} "
-    if shots:
-        gain = needed.gain(shots)
-        return f"{sign}×{gain:.0f}" if gain >= 99.5 else f"{sign}×{number(gain, 2)}"
-    return f"{sign}{needed.shots:.0f} shots"
-
-
-def adapted(board: Board) -> str:
-    """Return how the models of a board were adapted, unless by the protocol's own recipe."""
-    return "" if board.division == "closed" else f", {board.division} division: {board.method}"

@@ -106,7 +106,7 @@
   const hiddenWords = (hidden, total) => {
     const counts = new Map();
     for (const reason of hidden) counts.set(reason, (counts.get(reason) ?? 0) + 1);
-    const words = [...counts].map(([reason, amount]) => `${amount} by ${reason}`).join(", ");
+    const words = [...counts].sort((a, b) => b[1] - a[1]).map(([reason, amount]) => `${amount} by ${reason}`).join(", ");
     return hidden.length ? `${total - hidden.length} of ${plural(total, "row")} shown. Hidden: ${words}.` : `${plural(total, "row")}.`;
   };
 
@@ -206,6 +206,10 @@
         },
       })),
       { key: "badge", title: "Checked", kind: "badges", width: "badge", value: (each) => -each.badge, cell: (each) => make("td", {}, badge(each.badge), make("small", { text: ["self-reported", "reproduced", "private split"][each.badge] })) },
+      {
+        key: "regimes", title: "Regimes", kind: "regimes", width: "badge", value: (each) => each.knowledge.unseen ?? 0,
+        cell: (each) => make("td", {}, ...Object.entries(each.knowledge).map(([label, amount]) => make("small", { text: `${amount} ${label}` }))),
+      },
       { key: "size", title: "Size", kind: "number", width: "size", value: (each) => each.row.model.parameters, cell: (each) => make("td", { text: count(each.row.model.parameters) }) },
     ];
     const hidden = standings.map((each) => hiddenBy(each.row, "no score on these tasks"));

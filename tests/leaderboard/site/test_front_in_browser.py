@@ -137,13 +137,13 @@ def test_a_filter_that_hides_rows_says_how_many_and_why(show):
     assert page.locator("#count").inner_text() == "5 of 8 rows shown. Hidden: 3 by other shots."
     choose(page, "Parameters", "small")
     assert names(page) == names(page, "#by-task") == ["fair"]
-    assert page.locator("#count").inner_text() == "1 of 8 rows shown. Hidden: 3 by other shots, 4 by size."
+    assert page.locator("#count").inner_text() == "1 of 8 rows shown. Hidden: 4 by size, 3 by other shots."
     assert page.locator("#ranking-note").inner_text() == (
         "1 of 4 rows shown. Hidden: 3 by size. Ranks are among all 4."
     )
     choose(page, "Checked", "1")
     assert names(page) == []
-    assert "3 by other shots, 4 by size, 1 by badge" in page.locator("#count").inner_text()
+    assert "4 by size, 3 by other shots, 1 by badge" in page.locator("#count").inner_text()
     page.get_by_role("button", name="Show all rows").click()
     assert len(names(page, "#by-task")) == 8
     assert page.locator("#ranking-note").inner_text() == "A ranking is of one number of shots: choose one."
