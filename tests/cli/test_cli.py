@@ -182,7 +182,7 @@ def test_from_build_to_leaderboard_page(model_folder, tmp_path, capsys):
     assert path.with_suffix(".samples.parquet").is_file()
     assert main(["submit", str(path), "--to", str(tmp_path / "leaderboard"), "--organisation", "acme"]) == 0
     assert main(["leaderboard", "build", "--from", str(tmp_path / "leaderboard"), "--out", str(tmp_path / "site")]) == 0
-    assert "fno-tiny" in (tmp_path / "site" / "index.html").read_text()
+    assert "fno-tiny" in (tmp_path / "site" / "leaderboard.json").read_text()
     assert "relative ℓ² error" in capsys.readouterr().out
 
 
