@@ -84,17 +84,24 @@ def significantly_better(logs: Array, covariance: Array, of_seeds: SeedParts, sa
     Returns:
         (models, models), true at [i, j] where i is better than j.
     """
-    first, second = np.triu_indices(len(logs), 1)
-    pairs, spread = len(first), covariance.diagonal()
-    variance = np.maximum(spread[first] + spread[second] - 2.0 * covariance[first, second], 0.0)
-    variance += of_seeds.excess[first] + of_seeds.excess[second]
-    variance = np.maximum(variance, ROUNDING**2)  # scores that don't vary differ by their rounding
-    statistic = np.abs(logs[second] - logs[first]) / np.sqrt(variance)
-    far = statistic >= _least_rejected(statistic)  # of many models most pairs are not, and their probability is dear
-    first, second, variance = first[far], second[far], variance[far]
+    models, spread = len(logs), covariance.diagonal()
+    variance = -2.0 * covariance  # (models, models), as all that follows until most pairs are left aside
+    variance += spread
+    variance += spread[:, None]
+    np.maximum(variance, 0.0, out=variance)
+    variance += of_seeds.excess
+    variance += of_seeds.excess[:, None]
+    np.maximum(variance, ROUNDING**2, out=variance)  # scores that don't vary differ by their rounding
+    statistic = np.abs(logs - logs[:, None])
+    statistic /= np.sqrt(variance)
+    statistic = np.triu(statistic, 1)
+    pairs = models * (models - 1) // 2
+    # Of many models most pairs are not far apart, and their probability is dear.
+    first, second = np.nonzero(statistic >= _least_rejected(statistic[statistic > 0.0], pairs))
+    variance, statistic = variance[first, second], statistic[first, second]
     part, squares = (values[first] + values[second] for values in (of_seeds.of_seeds, of_seeds.squares))
     difference = logs[second] - logs[first]
-    rejected = holm(_two_sided(statistic[far], variance, samples, part, squares), pairs)
+    rejected = holm(_two_sided(statistic, variance, samples, part, squares), pairs)
     better = np.zeros((len(logs), len(logs)), dtype=np.bool_)
     better[first, second] = rejected & (difference > 0.0)
     better[second, first] = rejected & (difference < 0.0)
@@ -117,8 +124,8 @@ def holm(probabilities: Array, hypotheses: int | None = None, level: float = _HO
     return rejected
 
 
-def _least_rejected(statistic: Array) -> float:
-    """Return a statistic below which Holm's procedure rejects no pair.
+def _least_rejected(statistic: Array, pairs: int) -> float:
+    """Return a statistic above 0 below which Holm's procedure rejects no pair; of the pairs not given it is 0.
 
     A Student's tail is above the normal one. So of pairs whose normal tail is above the level none is rejected; if
     there are m of those, none whose tail is above level / (m + 1) is either, as at most the others come before it.
@@ -126,7 +133,7 @@ def _least_rejected(statistic: Array) -> float:
     kept = 0
     for _ in range(3):
         least = float(-ndtri(_HOLM_LEVEL / (kept + 1) / 2.0))
-        kept = int(np.count_nonzero(statistic < least))
+        kept = pairs - int(np.count_nonzero(statistic >= least))
     return least
 
 

@@ -230,8 +230,9 @@ def _rankings(
         covariance = _covariance([contenders[i] for i in members], task)
         for scope in of_task:
             places = np.searchsorted(members, complete[scope])
-            part = covariance[np.ix_(places, places)] / len(scopes[scope]) ** 2
-            covariances[scope] = covariances[scope] + part if scope in covariances else part
+            part = covariance if len(places) == len(members) else covariance[np.ix_(places, places)]
+            part = part / len(scopes[scope]) ** 2
+            covariances[scope] = np.add(part, covariances.get(scope, 0.0), out=part)
             if task == max(scopes[scope], key=list(TASKS).index):
                 there = [contenders[i] for i in complete[scope]]
                 standings[scope] = _standings(there, scopes[scope], covariances.pop(scope), samples)

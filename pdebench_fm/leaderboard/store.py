@@ -25,7 +25,7 @@ from pdebench_fm.leaderboard.submission import (
 from pdebench_fm.protocol.tracks import Start
 from pdebench_fm.results.evaluation import read_evaluation
 from pdebench_fm.results.paths import row_path
-from pdebench_fm.results.result import Result, result_files_under, write_result
+from pdebench_fm.results.result import Environment, Result, result_files_under, write_result
 from pdebench_fm.results.samples import samples_path, write_samples
 
 _READERS = 2
@@ -133,6 +133,7 @@ def _load(root: Path) -> tuple[list[Entry], list[Skipped]]:
     if not results.is_dir():
         raise PdefmError(f"{results} is no folder: the rows of a leaderboard lie in one")
     spelled, files = Spellings(), result_files_under(results)
+    environments: dict[tuple[object, ...], Environment] = {}
     threads = ThreadPoolExecutor(_READERS)
     try:
         for entry, left_out in threads.map(partial(_read, root), files):
@@ -143,10 +144,20 @@ def _load(root: Path) -> tuple[list[Entry], list[Skipped]]:
                 except UsageError as error:
                     skipped.append(Skipped(entry.path, f"{root / entry.path}: {error}"))
                 else:
-                    entries.append(entry)
+                    entries.append(replace(entry, result=_sharing(entry.result, environments)))
     finally:
         threads.shutdown(cancel_futures=True)
     return entries, skipped
+
+
+def _sharing(result: Result, known: dict[tuple[object, ...], Environment]) -> Result:
+    """Return a result whose cells share equal environments, with those of other results too: they take much memory."""
+    cells = []
+    for cell in result.cells:
+        own = cell.environment
+        key = (own.package_version, own.python, own.device, own.threads, *own.libraries.items())
+        cells.append(cell.model_copy(update={"environment": known.setdefault(key, own)}))
+    return result.model_copy(update={"cells": tuple(cells)})
 
 
 def _read(root: Path, path: Path) -> tuple[Entry | None, list[Skipped]]:
