@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from pdebench_fm.protocol.metrics import METRIC_NAMES
+from pdebench_fm.protocol.metric_names import METRIC_NAMES
 from pdebench_fm.results.evaluation import Evaluation
 from pdebench_fm.results.result import Result, write_result
 from pdebench_fm.results.runs import runs_of

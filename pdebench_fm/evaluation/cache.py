@@ -11,7 +11,7 @@ from pdebench_fm.errors import PdefmError
 from pdebench_fm.evaluation.cell import Cell, Scored, cell_inputs, cell_key, key_of
 from pdebench_fm.files import write_atomically
 from pdebench_fm.limits import RECORD_BYTES, ROW_BYTES, MiB, read_limited
-from pdebench_fm.protocol.metrics import METRIC_NAMES
+from pdebench_fm.protocol.metric_names import METRIC_NAMES
 from pdebench_fm.results.fields import Digest, Record
 from pdebench_fm.results.result import Metrics, Provenance
 

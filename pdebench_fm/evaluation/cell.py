@@ -14,7 +14,7 @@ from pdebench_fm.evaluation.settings import RunSettings
 from pdebench_fm.models.candidate import Candidate
 from pdebench_fm.models.identity import identity_of
 from pdebench_fm.protocol.methods import Method
-from pdebench_fm.protocol.metrics import Errors
+from pdebench_fm.protocol.metric_names import Errors
 from pdebench_fm.protocol.recipes import PAPER_RECIPE, adaptation_recipe
 from pdebench_fm.protocol.task import EvaluationTask
 from pdebench_fm.protocol.tracks import PROTOCOL_VERSION, Start, Track, find_track

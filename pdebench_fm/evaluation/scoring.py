@@ -20,7 +20,8 @@ from pdebench_fm.models.candidate import Candidate
 from pdebench_fm.models.candidates import watch
 from pdebench_fm.models.prediction import ModelOutputError, predict
 from pdebench_fm.physics.operator import Symbol
-from pdebench_fm.protocol.metrics import Errors, sample_errors
+from pdebench_fm.protocol.metric_names import Errors
+from pdebench_fm.protocol.metrics import sample_errors
 from pdebench_fm.results.fields import SAMPLE_ERRORS
 from pdebench_fm.surroundings import process_kept, seeded, standard
 from pdebench_fm.training.adapt import AdaptationRecipe, adapt

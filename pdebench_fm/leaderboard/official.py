@@ -1,13 +1,13 @@
 """Which models are this package's own: those that it ships, known by what they are and not by what they are called."""
 
 from functools import cache
+from typing import TYPE_CHECKING
 
 from pdebench_fm.errors import PdefmError
-from pdebench_fm.models.baselines import BASELINES
-from pdebench_fm.models.candidate import Candidate
-from pdebench_fm.models.loading import zoo_names
-from pdebench_fm.models.references import open_candidate
 from pdebench_fm.results.result import ModelRecord
+
+if TYPE_CHECKING:
+    from pdebench_fm.models.candidate import Candidate
 
 
 def is_official(model: ModelRecord) -> bool:
@@ -21,8 +21,12 @@ def is_official(model: ModelRecord) -> bool:
 
 
 @cache
-def shipped_model(name: str) -> Candidate | None:
+def shipped_model(name: str) -> "Candidate | None":
     """Return the model of this package that has this name; None if there is none, or if it cannot be had here."""
+    from pdebench_fm.models.baselines import BASELINES  # PyTorch is loaded here, for those who ask
+    from pdebench_fm.models.loading import zoo_names
+    from pdebench_fm.models.references import open_candidate
+
     if name not in zoo_names() and name not in BASELINES:
         return None
     try:

@@ -5,7 +5,6 @@ of the samples: sums over a grid are added up in a fixed tree, and sums over sam
 """
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -20,11 +19,6 @@ from pdebench_fm.physics.operator import Symbol, WaveNumbers
 
 BANDS = {"low": (-1.0, 4.0), "mid": (4.0, 12.0), "high": (12.0, math.inf)}
 """Bands of |k|, lower end excluded, upper end included (PDEBench, arXiv 2210.07182, splits at 4 and 12)."""
-
-METRIC_NAMES = ("relative_l2", "relative_h1", "band_low", "band_mid", "band_high", "residual", "max_error")
-
-Errors = Mapping[str, NDArray[np.float64]]
-"""Every error, by name, of every sample, (B,), in the order of the split."""
 
 
 def sample_errors(prediction: Tensor, truth: Batch, symbol: Symbol) -> dict[str, Tensor]:

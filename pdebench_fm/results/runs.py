@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from pdebench_fm.data.catalogue import known_datasets
 from pdebench_fm.errors import PdefmError
-from pdebench_fm.protocol.metrics import METRIC_NAMES
+from pdebench_fm.protocol.metric_names import METRIC_NAMES
 from pdebench_fm.protocol.tracks import Start
 from pdebench_fm.results.contamination import Contamination, contamination_of
 from pdebench_fm.results.intervals import interval_of_mean

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from pdebench_fm.errors import PdefmError, UsageError
 from pdebench_fm.files import atomic_path
 from pdebench_fm.limits import ROW_BYTES, SAMPLE_ROWS, MiB, in_bytes
-from pdebench_fm.protocol.metrics import METRIC_NAMES, Errors
+from pdebench_fm.protocol.metric_names import METRIC_NAMES, Errors
 from pdebench_fm.protocol.tracks import Start
 from pdebench_fm.results.fields import SAMPLE_ERRORS
 from pdebench_fm.results.result import CellKey, Metrics, Result

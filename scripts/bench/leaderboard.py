@@ -22,7 +22,7 @@ import numpy as np
 
 from pdebench_fm.data.catalogue import TASKS
 from pdebench_fm.leaderboard.site import build_site
-from pdebench_fm.protocol.metrics import METRIC_NAMES
+from pdebench_fm.protocol.metric_names import METRIC_NAMES
 from pdebench_fm.protocol.pinned_digests import PINNED_DIGESTS
 from pdebench_fm.results.evaluation import Evaluation
 from pdebench_fm.results.paths import row_path

@@ -21,7 +21,7 @@ from pdebench_fm.evaluation.evaluate import evaluate_suite
 from pdebench_fm.evaluation.provenance import provenance_here
 from pdebench_fm.evaluation.suite import plan
 from pdebench_fm.models import NeuralOperator, candidate_of, load_model, open_candidate
-from pdebench_fm.protocol.metrics import METRIC_NAMES
+from pdebench_fm.protocol.metric_names import METRIC_NAMES
 from pdebench_fm.protocol.task import EvaluationTask
 
 

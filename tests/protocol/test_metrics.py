@@ -8,7 +8,8 @@ import torch
 
 from pdebench_fm.data.batches import Batch, batch_of
 from pdebench_fm.physics import SYSTEMS, SampleKey, sample
-from pdebench_fm.protocol.metrics import METRIC_NAMES, sample_errors
+from pdebench_fm.protocol.metric_names import METRIC_NAMES
+from pdebench_fm.protocol.metrics import sample_errors
 from pdebench_fm.results.samples import summarise
 
 

@@ -1,7 +1,5 @@
 """How the site writes numbers and names."""
 
-from pdebench_fm.models.sizes import rounded_count
-
 
 def number(value: float, digits: int = 3) -> str:
     """Return `value` with this many significant digits, trailing zeros kept: 0.0800, 4.21, 1234, 8.30e-5."""
@@ -16,6 +14,8 @@ def number(value: float, digits: int = 3) -> str:
 
 def parameters(count: int | None) -> str:
     """Return a number of parameters rounded, a dash where it is not known."""
+    from pdebench_fm.models.sizes import rounded_count  # beside models, which take PyTorch's time and memory
+
     return "–" if count is None else rounded_count(count)
 
 

@@ -1,8 +1,11 @@
 """Which files a build writes, where it may write them, and what it removes."""
 
+import gzip
 import json
 import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -36,8 +39,6 @@ def test_what_the_pages_load_is_in_the_site(root, tmp_path):
 
 
 def test_the_library_of_charts_is_small_and_has_its_licences(root, tmp_path):
-    import gzip
-
     shared = build_site(root, tmp_path / "site").parent / "shared"
     assert len(gzip.compress((shared / "plot.js").read_bytes())) < 1.5e6
     for name in ("d3", "plot"):
@@ -168,3 +169,10 @@ def test_what_stands_where_the_folder_of_rows_should_be_is_an_error(tmp_path, ma
     make(tmp_path / "results")
     with pytest.raises(PdefmError, match="results is no folder"):
         build_site(tmp_path, tmp_path / "site")
+
+
+def test_reading_rows_and_ranking_them_needs_no_pytorch():
+    """Whose import takes longer than a small board's build, and 200 MB."""
+    words = "import sys, pdebench_fm.leaderboard.store, pdebench_fm.leaderboard.ranking; print('torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", words], check=True, capture_output=True, text=True)
+    assert done.stdout.strip() == "False"

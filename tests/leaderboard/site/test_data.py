@@ -20,7 +20,7 @@ from pdebench_fm.leaderboard.site.data import csv_page, data_pages, document
 from pdebench_fm.leaderboard.site.material import Material
 from pdebench_fm.leaderboard.store import Entry, row_path
 from pdebench_fm.physics import SampleKey
-from pdebench_fm.protocol.metrics import METRIC_NAMES
+from pdebench_fm.protocol.metric_names import METRIC_NAMES
 from pdebench_fm.results.evaluation import Evaluation
 from pdebench_fm.results.runs import contamination_by, runs_of
 from pdebench_fm.results.samples import CellScores, samples_digest, samples_of, samples_table, summarise
