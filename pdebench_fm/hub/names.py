@@ -22,6 +22,19 @@ def check_namespace(namespace: str) -> None:
         )
 
 
+def check_repository(name: str) -> None:
+    """Refuse, with a `UsageError`, what the Hub would not accept as `namespace/name`."""
+    namespace, slash, rest = name.partition("/")
+    if not slash:
+        raise UsageError(f"{name!r} is no repository on the Hub: give ORG/NAME")
+    check_namespace(namespace)
+    if not _NAMESPACE.fullmatch(rest):
+        raise UsageError(
+            f"{rest!r} cannot be the name of a repository on the Hub: use at most 96 letters, digits, '-', '_' and "
+            "'.', without '--' or '..' and with neither '-' nor '.' at its ends"
+        )
+
+
 def check_version(version: str) -> None:
     """Refuse, with a `UsageError`, a version that is not of the form X.Y.Z."""
     if not re.fullmatch(VERSION_PATTERN, version):

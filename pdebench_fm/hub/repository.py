@@ -21,6 +21,7 @@ from huggingface_hub import (
     DatasetInfo,
     HfApi,
     ModelInfo,
+    SpaceInfo,
     constants,
     snapshot_download,
     try_to_load_from_cache,
@@ -40,8 +41,10 @@ from pdebench_fm.hub.revisions import record_commit, recorded_commit
 from pdebench_fm.limits import in_bytes
 from pdebench_fm.version import __version__
 
-Kind = Literal["dataset", "model"]
-"""What a repository holds, in the Hub's words."""
+Kind = Literal["dataset", "model", "space"]
+"""What a repository holds, in the Hub's words; a space is a page that the Hub shows, here always a static one."""
+
+_SHELVES: dict[Kind, str] = {"dataset": "datasets/", "model": "", "space": "spaces/"}
 
 ATTEMPTS = 7
 """How often a call is tried; the waits between double from about 1 s to about 32 s."""
@@ -142,14 +145,15 @@ class Repository:
     @property
     def url(self) -> str:
         """The address of its page."""
-        return f"{self.api.endpoint}/{'datasets/' if self.kind == 'dataset' else ''}{self.name}"
+        return f"{self.api.endpoint}/{_SHELVES[self.kind]}{self.name}"
 
     def create(self, *, private: bool) -> None:
         """Create it, unless it exists; its visibility is the namespace's default where `private` is not asked for."""
         wanted = True if private else None
 
         def attempt() -> bool:  # not with `exist_ok`: the client then expects a new repository's answer from any 409
-            self.api.create_repo(self.name, repo_type=self.kind, private=wanted)
+            page = "static" if self.kind == "space" else None
+            self.api.create_repo(self.name, repo_type=self.kind, private=wanted, space_sdk=page)
             return True
 
         self.retried(attempt, lambda: None if self.snapshot() is None else True)
@@ -260,12 +264,12 @@ class Repository:
         self._note(wanted, folder.name, renew=renew)
         return folder
 
-    def _info(self, revision: str) -> ModelInfo | DatasetInfo:
+    def _info(self, revision: str) -> ModelInfo | DatasetInfo | SpaceInfo:
         """Return what the Hub says of a revision and of its files."""
         info = self.api.repo_info(
             self.name, repo_type=self.kind, revision=revision, files_metadata=True, timeout=_TIMEOUTS
         )
-        assert isinstance(info, ModelInfo | DatasetInfo)  # noqa: S101 (the two kinds there are)
+        assert isinstance(info, ModelInfo | DatasetInfo | SpaceInfo)  # noqa: S101 (the kinds there are)
         return info
 
     def _is_held(self, files: Sequence[str], commit: str, cache_dir: str | Path | None) -> bool:
@@ -275,7 +279,7 @@ class Repository:
             for file in files
         )
 
-    def _check_sizes(self, info: ModelInfo | DatasetInfo, most: Mapping[str, int]) -> None:
+    def _check_sizes(self, info: ModelInfo | DatasetInfo | SpaceInfo, most: Mapping[str, int]) -> None:
         """Refuse what is larger than it may be."""
         sizes = {file.rfilename: file.size or 0 for file in info.siblings or ()}
         for pattern, limit in most.items():

@@ -17,6 +17,9 @@ _BLOCK = re.compile(r"\s*---[ \t]*\r?\n(.*?)(?:\r?\n)?---[ \t]*(?:\r?\n|$)", re.
 _FIELD = re.compile(r"""(?P<quote>["']?)(?P<key>[^\s"'#\[{&*!|>%@`-][^:"']*?)(?P=quote)\s*:(?:[ \t]+(?P<value>.*))?""")
 _ITEM = re.compile(r"\s*-[ \t]+(?P<value>.*)")
 
+_COLOURS = ("red", "yellow", "green", "blue", "indigo", "purple", "pink", "gray")
+_LONGEST_DESCRIPTION = 60
+
 CardValue = str | int | float | bool | None | list[object]
 _NESTED: list[object] = ["nested"]  # stands for a value that is not read further; compared by identity
 
@@ -56,6 +59,23 @@ def read_card(text: str) -> Card:
         else:
             errors.append(f"line {number}: the metadata must be a mapping, got {line!r}")
     return Card({name: value for name, value in fields.items() if value is not _NESTED}, tuple(errors))
+
+
+def space_errors(card: Card) -> tuple[str, ...]:
+    """What the Hub says against a Space's card, besides what is wrong with any."""
+    errors = []
+    if card.fields.get("sdk") not in ("static", "gradio", "docker", "streamlit"):
+        errors.append('"sdk" must be one of [static, gradio, docker, streamlit]')
+    errors += [
+        f'"{name}" must be one of [{", ".join(_COLOURS)}]'
+        for name in ("colorFrom", "colorTo")
+        if card.fields.get(name, "red") not in _COLOURS
+    ]
+    if len(str(card.fields.get("short_description", ""))) > _LONGEST_DESCRIPTION:
+        errors.append(
+            f'"short_description" length must be less than or equal to {_LONGEST_DESCRIPTION} characters long'
+        )
+    return (*card.errors, *errors)
 
 
 def _add_item(fields: dict[str, CardValue], key: str, text: str) -> None:

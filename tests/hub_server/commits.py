@@ -10,7 +10,7 @@ from fnmatch import fnmatch
 from typing import Any
 
 from .benchmarks import check_pushed
-from .cards import read_card
+from .cards import read_card, space_errors
 from .context import Context, commit_at, route, signed_in
 from .messages import Answer, Refusal, Request, json_answer
 from .pulls import open_pull_request, record_push
@@ -173,8 +173,10 @@ def _regular(repo: Repo, _: Commit, path: str, value: dict[str, Any]) -> Blob:
             content = base64.b64decode(content, validate=True)
         except binascii.Error as error:
             raise Refusal(400, f"{path}: {error}") from error
-    if path == "README.md" and (errors := read_card(content.decode(errors="replace")).errors):
-        raise Refusal(400, "Invalid metadata in README.md: " + "; ".join(errors))
+    if path == "README.md":
+        card = read_card(content.decode(errors="replace"))
+        if errors := space_errors(card) if repo.kind == "spaces" else card.errors:
+            raise Refusal(400, "Invalid metadata in README.md: " + "; ".join(errors))
     check_pushed(path, content)
     return repo.add_regular(content)
 

@@ -49,6 +49,8 @@ def create(context: Context, request: Request) -> Answer:
     kind, namespace, name = _named(request)
     author = signed_in(request).name
     private = _wants_private(request.json())
+    if kind == "spaces" and request.json().get("sdk") != "static":
+        raise Refusal(400, f"a Space needs an sdk, here only 'static', not {request.json().get('sdk')!r}")
     try:
         repo = context.store.create(kind, namespace, name, private=private, author=author)
     except ValueError as error:
@@ -145,6 +147,7 @@ def _description(repo: Repo, commit: Commit, *, blobs: bool) -> dict[str, Any]:
         "library_name": fields.get("library_name"),
         "pipeline_tag": fields.get("pipeline_tag"),
         "siblings": [_sibling(path, blob, blobs=blobs) for path, blob in sorted(commit.tree.items())],
+        **({"sdk": fields.get("sdk")} if repo.kind == "spaces" else {}),
         "usedStorage": sum(blob.size for blob in commit.tree.values()),
     }
 

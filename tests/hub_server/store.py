@@ -21,6 +21,12 @@ from typing import Any
 
 KINDS = ("models", "datasets", "spaces")
 LFS_SUFFIXES = (".arrow", ".bin", ".gz", ".h5", ".npy", ".npz", ".parquet", ".pt", ".safetensors", ".tar", ".zip")
+TEMPLATE = {
+    "README.md": "---\ntitle: New\nemoji: 🦀\ncolorFrom: red\ncolorTo: red\nsdk: static\npinned: false\n---\n",
+    "index.html": "<!doctype html><p>Welcome to your static Space!</p>\n",
+    "style.css": "body { padding: 2rem; }\n",
+}
+"""What the Hub puts into a new static Space."""
 _NAME = re.compile(r"[A-Za-z0-9](?:[\w.-]{0,94}[A-Za-z0-9])?", re.ASCII)
 _SHA = re.compile(r"[0-9a-f]{40}")
 
@@ -241,6 +247,7 @@ class Store:
         write_atomically(repo.folder / "state.json", json.dumps(asdict(state)).encode())
         attributes = "".join(f"*{suffix} filter=lfs diff=lfs merge=lfs -text\n" for suffix in LFS_SUFFIXES)
         tree = {".gitattributes": repo.add_regular(attributes.encode())}
+        tree |= {path: repo.add_regular(text.encode()) for path, text in (TEMPLATE if kind == "spaces" else {}).items()}
         repo.add_commit("refs/heads/main", None, tree, "initial commit", "", author)
         return repo
 

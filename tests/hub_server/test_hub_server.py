@@ -13,7 +13,7 @@ import pytest
 from huggingface_hub import HfApi
 
 from . import HubServer, client_environment, fetch, run_client
-from .conftest import ALICE, REPO, add, text_at
+from .conftest import ALICE, REPO, add, status_of, text_at
 
 PUBLISH = """
 import json, sys
@@ -246,3 +246,23 @@ def _sha256(path: Path) -> str:
 def _ask_again(connection: http.client.HTTPConnection) -> None:
     connection.request("GET", "/api/models")
     connection.getresponse()
+
+
+def test_a_static_space_has_the_hubs_template_until_somebody_commits(hub: HubServer, api: HfApi) -> None:
+    api.create_repo("alice/page", repo_type="space", space_sdk="static")
+    info = api.space_info("alice/page", files_metadata=True)
+    assert info.sdk == "static"
+    assert {file.rfilename for file in info.siblings} == {".gitattributes", "README.md", "index.html", "style.css"}
+    card = "---\ntitle: Page\nsdk: static\ncolorFrom: {colour}\n---\n"
+
+    def put(colour: str) -> object:
+        text = card.format(colour=colour).encode()
+        return api.upload_file(path_or_fileobj=text, path_in_repo="README.md", repo_id="alice/page", repo_type="space")
+
+    assert status_of(lambda: put("orange")) == 400
+    put("blue")
+    assert b"colorFrom: blue" in fetch(f"{hub.url}/spaces/alice/page/resolve/main/README.md").body
+
+
+def test_a_space_without_an_sdk_is_refused(api: HfApi) -> None:
+    assert status_of(lambda: api.create_repo("alice/page", repo_type="space", space_sdk="gradio")) == 400
