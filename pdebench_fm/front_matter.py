@@ -29,6 +29,11 @@ def read_card_text(path: Path) -> str:
     return text
 
 
+def without_metadata(text: str) -> str:
+    """Return a README's text without the YAML block that it begins with, if it does."""
+    return _BLOCK.sub("", text, count=1) if _BLOCK.match(text) else text
+
+
 def _check_events(path: Path, metadata: str) -> None:
     depth = 0
     try:

@@ -93,8 +93,13 @@ def draw_fields(picture: FieldsPicture) -> Figure:
     return figure
 
 
-def save(picture: Chart | FieldsPicture, path: Path) -> None:
+def save(picture: Chart | FieldsPicture, path: Path, *, few_colours: bool = False) -> None:
     """Draw a picture and write it atomically, in the format of the file's suffix.
+
+    Args:
+        picture: what to draw.
+        path: where to.
+        few_colours: write a PNG with a palette of 256 colours, as small as a web page wants it.
 
     Raises:
         PdefmError: if the file cannot be written.
@@ -103,7 +108,7 @@ def save(picture: Chart | FieldsPicture, path: Path) -> None:
         # of a name in a script that the font lacks: boxes are drawn for it
         warnings.filterwarnings("ignore", r"Glyph \d+ .* missing from", UserWarning)
         figure = draw_chart(picture) if isinstance(picture, Chart) else draw_fields(picture)
-        save_figure(figure, path, few_colours=False)
+        save_figure(figure, path, few_colours=few_colours)
 
 
 @contextmanager

@@ -5,6 +5,8 @@ from factories import make_model, make_result, make_run, put_on, write_made
 from huggingface_hub import constants
 from proposals import BOARD, BOB
 
+from pdebench_fm.leaderboard.site import build_site
+
 
 @pytest.fixture
 def write(tmp_path):
@@ -55,3 +57,13 @@ def board(hub, api):
     hub.add_user("bob", token=BOB)
     api.create_repo(BOARD, repo_type="dataset")
     return api
+
+
+@pytest.fixture(scope="session")
+def small_site(tmp_path_factory):
+    """A folder with a leaderboard of one submitted model, `board`, and the site of that, `site`; for reading alone."""
+    folder = tmp_path_factory.mktemp("small")
+    write_made(make_result(model="acme/solver"), folder / "submitted.json")
+    put_on([folder / "submitted.json"], folder / "board")
+    build_site(folder / "board", folder / "site")
+    return folder

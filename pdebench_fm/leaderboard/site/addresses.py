@@ -30,4 +30,4 @@ def _safe(name: str) -> str:
     if _PLAIN.fullmatch(name) and len(name) <= _MOST and name.partition(".")[0] not in _RESERVED:
         return name
     words = "-".join(re.findall("[a-z0-9]+", name.lower()))[:_MOST]
-    return f"{words}~{hashlib.sha256(name.encode()).hexdigest()[:16]}"
+    return f"{words}~{hashlib.sha256(name.encode()).hexdigest()[:32]}"

@@ -11,8 +11,12 @@ from pdebench_fm.files import folder_lock, is_unused, write_atomically
 from pdebench_fm.leaderboard.site.addresses import FRONT
 from pdebench_fm.leaderboard.site.data import csv_page, data_pages, document
 from pdebench_fm.leaderboard.site.front import front_page
+from pdebench_fm.leaderboard.site.guide import guide_page
 from pdebench_fm.leaderboard.site.material import Material
+from pdebench_fm.leaderboard.site.model_pages import model_pages
 from pdebench_fm.leaderboard.site.page import GENERATOR, Page, shared_files
+from pdebench_fm.leaderboard.site.pictures import Pictures, make_pictures
+from pdebench_fm.leaderboard.site.task_pages import task_pages
 from pdebench_fm.leaderboard.store import Skipped, load
 from pdebench_fm.memory import no_garbage_sought
 from pdebench_fm.results.fields import duplicates
@@ -23,7 +27,14 @@ LISTING = "site-files.json"
 _HEAD_BYTES = 4096  # of a page, in which it says who made it
 
 
-def build_site(root: Path, out: Path, on_note: Callable[[str], None] = lambda _note: None) -> Path:
+def build_site(
+    root: Path,
+    out: Path,
+    on_note: Callable[[str], None] = lambda _note: None,
+    *,
+    pictures: bool = False,
+    on_draw: Callable[[str], None] = lambda _what: None,
+) -> Path:
     """Write the site of the leaderboard at `root` into the folder `out`.
 
     Other files in the folder stay, and those that an earlier build wrote and this one does not are removed. The front
@@ -33,6 +44,9 @@ def build_site(root: Path, out: Path, on_note: Callable[[str], None] = lambda _n
         root: a leaderboard's folder; without results, the site says so.
         out: a folder that is missing, empty, or holds the site of an earlier build.
         on_note: called with a line for each file among the rows that is left out, which the site says too.
+        pictures: draw rows of each task and what the package's own models predict; those that an earlier build drew
+            are used again.
+        on_draw: called with what is drawn next.
 
     Returns:
         The front page's path, `out/index.html`.
@@ -48,19 +62,37 @@ def build_site(root: Path, out: Path, on_note: Callable[[str], None] = lambda _n
         for file in skipped:
             on_note(f"left out: {file.reason}")
         with folder_lock(out):
-            _write(list(pages(Material(entries, skipped))), out)
+            drawn = make_pictures(root, entries, out, on_draw, on_note) if pictures else None
+            _write(list(pages(Material(entries, skipped), drawn)), out)
     return out / FRONT
 
 
-def pages(material: Material) -> Iterator[Page]:
+def pages(material: Material, pictures: Pictures | None = None) -> Iterator[Page]:
     """Return all files of the site, the front page last."""
+    yield Page(PurePosixPath(".nojekyll"), "")  # GitHub would leave out files by their names otherwise
     yield from shared_files()
-    linked: list[Page] = []
+    yield from pictures.files if pictures is not None else ()
+    linked = [*model_pages(material, pictures), *task_pages(material, pictures), guide_page()]
     yield from linked
     made = document(material, {page.path for page in linked})
     whole, data, details = data_pages(made)
     yield from (whole, data, details, csv_page(made))
     yield front_page(material, data, details)
+
+
+def site_files(folder: Path) -> list[PurePosixPath]:
+    """Return the files of the site in a folder, the list of them included; whatever else lies there is not among them.
+
+    Raises:
+        UsageError: if no build was finished there, or a file of it is missing or a link.
+    """
+    found = sorted({*_listed(folder), PurePosixPath(LISTING)})
+    if FRONT not in found:
+        raise UsageError(f"{folder} is no leaderboard's site: `pdefm leaderboard build --out {folder}` makes one")
+    for path in found:
+        if (folder / path).is_symlink() or not (folder / path).is_file():
+            raise UsageError(f"{folder / path} is not what was built there: build the site again")
+    return found
 
 
 def _write(made: Sequence[Page], out: Path) -> None:

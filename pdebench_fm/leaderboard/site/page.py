@@ -67,7 +67,7 @@ def shared(name: str) -> Page:
 
 def shared_files() -> Iterator[Page]:
     """Return what pages share, under `shared/`: the style, the scripts, and the library of charts with its licences."""
-    yield from map(shared, ("style.css", *SCRIPTS))
+    yield from map(shared, ("style.css", "pages.css", *SCRIPTS))
     vendored = _PACKAGE.joinpath("vendored")
     library = b"\n".join(vendored.joinpath(f"{name}.min.js").read_bytes() for name in _LIBRARIES)
     yield Page(PurePosixPath("shared", "plot.js"), library)
