@@ -114,7 +114,7 @@ _EVAL = ("eval", "--track", "lite", "--shots", "0", "--device", "cpu", "--task",
 EVAL_STORED = (*_EVAL, "--model", "zero,{folder}/run/fno-poisson-64k", "--data", "{folder}/data/poisson")
 EVAL_STORED += ("--cache", "{folder}/cache", "--out", "{folder}/results")
 _SUBMIT = ("submit", "{folder}/sent", "--to", "{folder}/board")
-_PAGE = ("leaderboard", "build", "--from", "{folder}/board", "--out", "{folder}/site")
+_PAGE = ("leaderboard", "build", "--no-pictures", "--from", "{folder}/board", "--out", "{folder}/site")
 
 SHARED: dict[str, tuple[tuple[str, ...], ...]] = {
     "data": (build_command(1),),
