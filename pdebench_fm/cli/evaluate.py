@@ -36,7 +36,10 @@ def evaluate(
         ),
     ] = None,
     shots: Annotated[str, typer.Option(help="Support-set sizes, such as 32 or 0,8,32; 0 is zero-shot.")] = "0",
-    track: Annotated[str, typer.Option(help="full (128², whole test split) or lite (64², 512 rows).")] = "full",
+    track: Annotated[
+        str,
+        typer.Option(help="full (128², whole test split), lite (64², 512 rows), or an unranked n256-rows512."),
+    ] = "full",
     seeds: Annotated[int, typer.Option(help="Runs of each adaptation.")] = 3,
     recipe: Annotated[
         str | None,

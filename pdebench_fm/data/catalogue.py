@@ -124,6 +124,7 @@ _ALL_TASKS: dict[str, Task] = _tasks_of(DATASETS)
 TASKS: dict[str, Task] = {name: task for name, task in _ALL_TASKS.items() if task.regime.name != "pretrain"}
 """The twelve tasks of the benchmark."""
 
+_AND = "-and-"
 _PAPER_NAMES = tuple(system.name for system in PAPER_SYSTEMS)
 
 FAMILIES: dict[str, tuple[str, ...]] = {**{name: (name,) for name in _PAPER_NAMES}, "mixed": _PAPER_NAMES}
@@ -215,9 +216,15 @@ def find_ranked_task(name: str) -> Task:
 
 
 def find_family(name: str) -> tuple[str, ...]:
-    """Return the systems of a pretrained family, or raise a `UsageError`; a plug-in's system is a family of its own."""
+    """Return the systems of a pretrained family, or raise a `UsageError`; a plug-in's system is a family of its own.
+
+    Two of the benchmark's systems are a family as well: `poisson-and-helmholtz`.
+    """
     if name in FAMILIES:
         return FAMILIES[name]
+    pair = tuple(name.split(_AND))
+    if len(pair) == len(set(pair)) == 2 and set(pair) <= set(_PAPER_NAMES):
+        return tuple(sorted(pair, key=_PAPER_NAMES.index))
     foreign = [dataset.system for dataset in known_datasets(name).values() if dataset.origin != BUILT_IN]
     families = {system.name: "pretrain" in system.regimes for system in foreign}
     if name not in families:

@@ -58,7 +58,8 @@ def definition_digest(key: SampleKey) -> str | None:
         return None
     coefficients = draw(key, range(4)).coefficients
     symbol = system.symbol(WaveNumbers.of_grid(_GRID), coefficients.astype(np.float64))
-    digest = hashlib.sha256(repr((system.zero_mean, system.solution_bound)).encode())
+    declared = system.zero_mean, system.solution_bound, system.source_width, system.sparsities
+    digest = hashlib.sha256(repr(declared).encode())
     for values in (coefficients, np.asarray(symbol, np.complex128)):
         digest.update(np.ascontiguousarray(values).data)
     return digest.hexdigest()

@@ -54,15 +54,15 @@ def evaluate(
         training: which rows the model was trained on, if it does not state that itself (see docs/contamination.md).
         cache: where finished cells are looked for and kept.
         on_progress: called at the start, after each step of an adaptation, and after each cell.
-        settings: `track`, "full" (128², the whole test split) or "lite" (64², its first 512 rows); `seeds`, adaptation
-            runs for each number of shots above 0 (3: a zero-shot score has one, as nothing in it is random);
-            `scratch`, whether to train the architecture from random weights on the same support sets too, where it can
-            be made anew (True); `recipe`, "v1", the protocol's, or "paper": learning rates and epochs chosen on the
-            validation split; or `adaptation`, a method of the open division: the name of one of the package's
-            ("symmetric", "l2-sp") or of a plug-in, a file of yours, "mine.py:adapt", or a function
-            `(module, support, seed) -> module`; `deterministic`, whether to hold PyTorch to deterministic algorithms
-            (on a CPU); `threads` of PyTorch on a CPU (1, whatever the machine has, as another number gives other last
-            digits).
+        settings: `track`, "full" (128², the whole test split), "lite" (64², its first 512 rows), or one that is not
+            ranked, such as "n256-rows512" (256², the first 512 rows); `seeds`, adaptation runs for each number of shots
+            above 0 (3: a zero-shot score has one, as nothing in it is random); `scratch`, whether to train the
+            architecture from random weights on the same support sets too, where it can be made anew (True); `recipe`,
+            "v1", the protocol's, or "paper": learning rates and epochs chosen on the validation split; or
+            `adaptation`, a method of the open division: the name of one of the package's ("symmetric", "l2-sp") or of
+            a plug-in, a file of yours, "mine.py:adapt", or a function `(module, support, seed) -> module`;
+            `deterministic`, whether to hold PyTorch to deterministic algorithms (on a CPU); `threads` of PyTorch on a
+            CPU (1, whatever the machine has, as another number gives other last digits).
 
     Returns:
         The evaluation: scores in its `runs`, everything in its `result`, and every sample's scores in its `samples`.

@@ -30,7 +30,7 @@ class RunSettings:
 
     Attributes:
         shots: sizes of the support sets, ascending; 0 is zero-shot.
-        track: "full" (128², the whole test split) or "lite" (64², its first 512 rows).
+        track: "full" (128², the whole test split), "lite" (64², its first 512 rows), or one that is not ranked.
         seeds: adaptations for each number of shots above 0, with seeds 0, 1, …
         scratch: whether each model's architecture is trained from random weights too, where it can be made anew.
         method: how models are adapted.

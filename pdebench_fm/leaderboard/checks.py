@@ -141,7 +141,7 @@ def check_standard(result: Result) -> None:
     """Raise a `PdefmError` unless a row was scored on the standard rows of its task, and adapted to standard ones."""
     data = result.dataset
     if not is_standard(result.task, result.track, data.version, result.test_rows, data.recipe_digest):
-        due = STANDARD_TEST_ROWS[result.track]
+        due = STANDARD_TEST_ROWS.get(result.track, 0)
         what = f"{result.test_rows} rows" if result.test_rows != due else f"other rows ({data.recipe_digest:.12}…)"
         raise PdefmError(f"it was scored on {what}, not on the {due} standard ones of {result.task} ({result.track})")
     if data.train_rows != STANDARD_TRAIN_ROWS and any(cell.shots for cell in result.cells):

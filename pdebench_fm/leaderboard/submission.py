@@ -15,6 +15,7 @@ from pydantic import ValidationError
 from pdebench_fm.contracts import first_problem
 from pdebench_fm.errors import PdefmError, UsageError
 from pdebench_fm.leaderboard.official import is_official
+from pdebench_fm.protocol.tracks import TRACKS
 from pdebench_fm.results.evaluation import Evaluation, read_evaluation
 from pdebench_fm.results.merging import conflicts
 from pdebench_fm.results.paths import HOME_ORGANISATION, check_names, row_path
@@ -199,6 +200,8 @@ def check_rankable(result: Result) -> None:
     from pdebench_fm.data.catalogue import find_ranked_task
 
     find_ranked_task(result.task)
+    if result.track not in TRACKS:
+        raise UsageError(f"its track is {result.track}: the leaderboard ranks {' and '.join(TRACKS)} alone")
     if result.division == "unranked":
         raise UsageError(
             f"its models were adapted by the recipe {result.method!r}, which looks at validation rows: the leaderboard "

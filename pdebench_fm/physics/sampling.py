@@ -27,7 +27,6 @@ from pdebench_fm.physics.source import (
 from pdebench_fm.physics.stream import philox_key, uniforms
 from pdebench_fm.physics.systems import Drawn, Range, System
 
-SPARSITY_LEVELS = (0.2, 0.4, 0.6, 0.8)
 WEIGHT_RANGE = Range(1e-3, 1.0)
 MAXIMUM_ATTEMPTS = 200
 """Draws of one sample, after which its system's bound on solutions is taken to be out of reach."""
@@ -167,13 +166,13 @@ def build_fields(system: System, weights: Array, coefficients: Array, resolution
     float64 arrays of one kind, on any device that has float64; the fields are made there.
     """
     xp = array_namespace(weights)
-    n = resolution
-    reference = raw_source(weights, REFERENCE_RESOLUTION)
-    scale, offset = normalisation(weights, reference, zero_mean=system.zero_mean)
-    source = reference if n == REFERENCE_RESOLUTION else raw_source(weights, n)
+    n, width = resolution, system.source_width
+    reference = raw_source(weights, REFERENCE_RESOLUTION, width)
+    scale, offset = normalisation(weights, reference, zero_mean=system.zero_mean, width=width)
+    source = reference if n == REFERENCE_RESOLUTION else raw_source(weights, n, width)
     source *= scale[:, None, None]
     source -= offset[:, None, None]
-    spectrum = raw_source_spectrum(weights * scale[:, None, None], n)
+    spectrum = raw_source_spectrum(weights * scale[:, None, None], n, width=width)
     spectrum[:, 0, 0] -= offset * n**2
     symbol = system.symbol(WaveNumbers.of_grid(n).like(coefficients), coefficients)
     source = _without_resonance(source, spectrum, symbol)
@@ -219,7 +218,7 @@ def _attempt(key: SampleKey, indices: Indices, attempt: int) -> Draws:
     """Return the recipes of one attempt, without any check on the solution."""
     system = key.definition
     u = uniforms(key.philox_key, indices, attempt)
-    sparsity = np.asarray(SPARSITY_LEVELS)[indices % len(SPARSITY_LEVELS)]
+    sparsity = np.asarray(system.sparsities)[indices % len(system.sparsities)]
     active = u[:, :_CENTRES] < (1.0 - sparsity)[:, None]
     last_resort = np.floor(u[:, 2 * _CENTRES] * _CENTRES).astype(np.int64)
     empty = ~active.any(axis=1)

@@ -22,23 +22,26 @@ Array: TypeAlias = Any
 """A NumPy array, or an array of another library with the array-API namespace (a PyTorch tensor)."""
 
 
-@cache
-def gaussian_basis(n: int) -> Float64:
-    """Return G, (12, n): the twelve Gaussians of one axis at the grid points j/n.
+SPARSITY_LEVELS = (0.2, 0.4, 0.6, 0.8)
 
-    Centres are 0.5 − 11/32 + i/16, the width is σ = 1/32, and the Gaussians are not wrapped around the period.
+
+@cache
+def gaussian_basis(n: int, width: float = SIGMA) -> Float64:
+    """Return G, (12, n): the twelve Gaussians of one axis, of width σ, at the grid points j/n.
+
+    Centres are 0.5 − 11/32 + i/16, and the Gaussians are not wrapped around the period.
     """
     centres = 0.5 - 11.0 / 32.0 + np.arange(LATTICE) / 16.0
     points = np.arange(n) / n
-    basis = np.exp(-((points[None, :] - centres[:, None]) ** 2) / (2.0 * SIGMA**2))
+    basis = np.exp(-((points[None, :] - centres[:, None]) ** 2) / (2.0 * width**2))
     basis.setflags(write=False)
     return basis
 
 
 @cache
-def basis_spectrum(n: int) -> Complex128:
+def basis_spectrum(n: int, width: float = SIGMA) -> Complex128:
     """Return Ĝ, (12, n): the discrete Fourier transforms of the rows of G."""
-    spectrum: Complex128 = np.fft.fft(gaussian_basis(n), axis=-1)
+    spectrum: Complex128 = np.fft.fft(gaussian_basis(n, width), axis=-1)
     spectrum.setflags(write=False)
     return spectrum
 
@@ -50,24 +53,25 @@ def _beside(constant: Any, array: Any) -> Any:
     return array_namespace(array).asarray(constant.copy(), device=device(array))  # the cached constant is read-only
 
 
-def raw_source(weights: Array, n: int) -> Array:
+def raw_source(weights: Array, n: int, width: float = SIGMA) -> Array:
     """Return GᵀPG, (B, n, n), for weights P, (B, 12, 12) float64, indexed `[y, x]`; not normalised."""
-    basis = _beside(gaussian_basis(n), weights)
+    basis = _beside(gaussian_basis(n, width), weights)
     return basis.T @ weights @ basis
 
 
-def raw_source_spectrum(weights: Array, n: int, cutoff: int | None = None) -> Array:
+def raw_source_spectrum(weights: Array, n: int, cutoff: int | None = None, width: float = SIGMA) -> Array:
     """Return the real-transform half-spectrum of `raw_source`, as two matrix products.
 
     Args:
         weights: (B, 12, 12) float64.
         n: points of the grid a side.
         cutoff: keep wave numbers |k| ≤ cutoff only; None keeps all.
+        width: of the Gaussians.
 
     Returns:
         (B, n, n//2+1), or (B, 2·cutoff+1, cutoff+1) in the order 0…cutoff, −cutoff…−1 along y.
     """
-    spectrum = basis_spectrum(n)
+    spectrum = basis_spectrum(n, width)
     along_x, along_y = spectrum[:, : n // 2 + 1], spectrum
     if cutoff is not None:
         along_x = spectrum[:, : cutoff + 1]
@@ -76,7 +80,7 @@ def raw_source_spectrum(weights: Array, n: int, cutoff: int | None = None) -> Ar
     return _beside(along_y, weights).T @ xp.astype(weights, xp.complex128) @ _beside(along_x, weights)
 
 
-def normalisation(weights: Array, reference: Array, *, zero_mean: bool) -> tuple[Array, Array]:
+def normalisation(weights: Array, reference: Array, *, zero_mean: bool, width: float = SIGMA) -> tuple[Array, Array]:
     """Return (scale, offset), each (B,), such that the source is `raw_source · scale − offset`.
 
     The scale is one over the maximum on the reference grid; the offset is the scaled mean over that grid where the
@@ -86,10 +90,11 @@ def normalisation(weights: Array, reference: Array, *, zero_mean: bool) -> tuple
         weights: (B, 12, 12) float64.
         reference: (B, 128, 128), their `raw_source` on the reference grid.
         zero_mean: whether the mean is removed.
+        width: of the Gaussians.
     """
     xp = array_namespace(weights)
     scale = 1.0 / xp.max(reference, axis=(1, 2))
     if not zero_mean:
         return scale, xp.zeros_like(scale)
-    mean_basis = _beside(gaussian_basis(REFERENCE_RESOLUTION).mean(axis=1), weights)
+    mean_basis = _beside(gaussian_basis(REFERENCE_RESOLUTION, width).mean(axis=1), weights)
     return scale, scale * (weights @ mean_basis @ mean_basis)

@@ -12,7 +12,7 @@ import numpy as np
 
 from pdebench_fm.physics.balance import source_power, speed_for_ratio
 from pdebench_fm.physics.operator import COEFFICIENT_NAMES, Symbol, advective_symbol, diffusive_symbol
-from pdebench_fm.physics.source import Float64
+from pdebench_fm.physics.source import SIGMA, SPARSITY_LEVELS, Float64
 from pdebench_fm.physics.symmetries import TENSOR_AND_VECTOR, Declaration, Symmetry, symmetries_of
 
 DIFFUSIVITY = 0.01
@@ -96,6 +96,8 @@ class System:
         coefficient_names: of the six places of the coefficient vector; places beyond the names hold 0.
         zero_mean: whether the source's mean is removed (the solution is then determined up to a constant, set to 0).
         solution_bound: samples with max|u| above this on the reference grid are drawn again; None accepts all.
+        source_width: σ of the Gaussians that sources are sums of.
+        sparsities: the levels that the rows of a stream have in turn; the share of Gaussians that are absent.
         symmetries: which elements of the square's group the operator commutes with, and what becomes of the
             coefficients; one that follows from others need not be named. That it commutes with translations and
             sums is no declaration: as a multiplier of Fourier modes it always does.
@@ -116,6 +118,8 @@ class System:
     coefficient_names: tuple[str, ...] = COEFFICIENT_NAMES
     zero_mean: bool = True
     solution_bound: float | None = None
+    source_width: float = SIGMA
+    sparsities: tuple[float, ...] = SPARSITY_LEVELS
     symmetries: Declaration = field(default_factory=dict)
     paper_name: str | None = None
     terms: str = ""

@@ -59,6 +59,10 @@ def _check_words(system: System) -> None:
     if not 1 <= len(names) <= places or len(set(names)) != len(names) or not all(names):
         raise _InvalidError(f"coefficient_names must be 1 to {places} different names, not {names!r}")
     bound = system.solution_bound
+    if not 0.01 <= system.source_width <= 0.25:
+        raise _InvalidError(f"source_width must be from 0.01 to 0.25, not {system.source_width!r}")
+    if not system.sparsities or not all(0 <= level < 1 for level in system.sparsities):
+        raise _InvalidError(f"sparsities must be numbers from 0 to below 1, at least one, not {system.sparsities!r}")
     if bound is not None and not (isfinite(bound) and bound > 0):
         raise _InvalidError(f"solution_bound must be positive and finite, or None, not {bound!r}")
 

@@ -16,12 +16,12 @@ def is_standard(task: str, track: Track, version: str, rows: int, recipe_digest:
 
     Args:
         task: `<dataset>/<regime>`; a task that is not one of the twelve has no standard rows.
-        track: which track.
+        track: which track; one that is not ranked has no standard rows.
         version: of the data; minor versions hold the same bits.
         rows: how many were scored.
         recipe_digest: of the draws behind them.
     """
-    return rows == STANDARD_TEST_ROWS[track] and _is_pinned(task, track, version, recipe_digest)
+    return rows == STANDARD_TEST_ROWS.get(track) and _is_pinned(task, track, version, recipe_digest)
 
 
 def is_standard_train(task: str, version: str, rows: int, recipe_digest: str) -> bool:

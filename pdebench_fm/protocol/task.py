@@ -1,7 +1,7 @@
 """A task with its rows: the test split to score on and the support sets to adapt to, on either track."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 
 from pdebench_fm.data.batches import Batch, concatenate, every_nth_point
@@ -141,14 +141,16 @@ def load_task(name: str, data: str | None = None, *, version: str = DATA_VERSION
 
 
 def rows_at(rows: SplitRows, indices: Sequence[int], track: Track) -> Batch:
-    """Return rows on a track's grid: every second, fourth, … point of theirs.
+    """Return rows on a track's grid: every second, fourth, … point of theirs; on a finer grid, made on it.
 
     They are made or read some at a time, so that the finer grid never needs much memory.
 
     Raises:
-        UsageError: if the rows' grid has no such points.
+        UsageError: if the rows' grid has no such points, and they were read rather than made.
     """
     definition = find_track(track)
+    if isinstance(rows, RecipeRows) and definition.resolution > rows.resolution:
+        rows = replace(rows, resolution=definition.resolution)
     stride, rest = divmod(rows.resolution, definition.resolution)
     if rest:
         raise UsageError(

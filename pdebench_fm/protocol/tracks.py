@@ -1,15 +1,17 @@
 """The protocol: tracks, shots, seeds and support sets, as data; its adaptation recipes are in `recipes`."""
 
 import hashlib
+import re
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
 
 import numpy as np
 
 from pdebench_fm.errors import UsageError, unknown_name
 
 Start = Literal["pretrained", "scratch"]
-Track = Literal["full", "lite"]
+Track = str
+"""The name of one that `find_track` knows."""
 
 LITE_TEST_ROWS = 512
 
@@ -25,7 +27,7 @@ class TrackDefinition:
     """How much of a task is scored.
 
     Attributes:
-        name: "full" or "lite".
+        name: "full", "lite", or that of an unranked one.
         resolution: points a side; coarser than the stored rows means every second (fourth, …) point of them.
         test_rows: the first rows of the test split that are scored; None for all.
     """
@@ -41,11 +43,29 @@ TRACKS: dict[str, TrackDefinition] = {
 }
 
 
+UNRANKED_TRACK_PATTERN: Final = r"n[1-9][0-9]{1,3}-rows[1-9][0-9]{0,3}"
+"""A track that nothing ranks: `n256-rows512` scores the first 512 test rows on a grid of 256 points a side."""
+
+_COARSEST, _FINEST, _MOST_ROWS = 16, 512, 4096
+_STORED = 128  # points a side of the published rows: what is finer or coarser has all, or some, of these
+
+
 def find_track(name: str) -> TrackDefinition:
-    """Return the track of this name, or raise a `UsageError`."""
-    if name not in TRACKS:
-        raise unknown_name("track", name, TRACKS)
-    return TRACKS[name]
+    """Return the track of this name: one of the two that are ranked, or `n<points>-rows<rows>`, which is not.
+
+    Raises:
+        UsageError: for another name, a grid that the benchmark's rows are not made on, or too few or too many rows.
+    """
+    if name in TRACKS:
+        return TRACKS[name]
+    if not re.fullmatch(UNRANKED_TRACK_PATTERN, name):
+        raise unknown_name("track", name, [*TRACKS, "n256-rows512"])
+    points, rows = (int(digits) for digits in re.findall("[0-9]+", name))
+    if not _COARSEST <= points <= _FINEST or (points % _STORED and _STORED % points):
+        raise UsageError(f"track {name}: points a side must be 16, 32, 64, 128, 256, 384 or 512, not {points}")
+    if not 2 <= rows <= _MOST_ROWS:
+        raise UsageError(f"track {name}: a score needs 2 to {_MOST_ROWS} test rows, not {rows}")
+    return TrackDefinition(name, points, rows)
 
 
 def check_shots(shots: int, available: int) -> None:

@@ -8,6 +8,8 @@ from pdebench_fm.results.result import ModelRecord, Result, Run
 
 def rows_remark(result: Result) -> str:
     """Return why a result can't be compared with those on its track's standard test rows; "" if it can."""
+    if result.track not in STANDARD_TEST_ROWS:
+        return "the track is not ranked"
     rows, resolution = STANDARD_TEST_ROWS[result.track], find_track(result.track).resolution
     parts = []
     if result.test_rows != rows:

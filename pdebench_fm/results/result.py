@@ -21,7 +21,7 @@ from pdebench_fm.physics import SampleKey
 from pdebench_fm.protocol.contamination import ScoredRows
 from pdebench_fm.protocol.divisions import Division, division_of
 from pdebench_fm.protocol.standard_rows import is_standard
-from pdebench_fm.protocol.tracks import LITE_TEST_ROWS, Start, Track
+from pdebench_fm.protocol.tracks import LITE_TEST_ROWS, TRACKS, UNRANKED_TRACK_PATTERN, Start, find_track
 from pdebench_fm.results.contamination import Contamination, contamination_of
 from pdebench_fm.results.fields import (
     MOST_CELLS,
@@ -54,6 +54,20 @@ AGREEMENT = 1e-9  # relative difference allowed between a derived number and wha
 
 Covers = Literal["samples", "seeds and samples"]
 """What an interval allows for: another draw of the test samples alone, or of the seeds as well."""
+
+
+def _known_track(name: str) -> str:
+    try:
+        return find_track(name).name
+    except UsageError as error:
+        raise ValueError(str(error)) from error
+
+
+TrackName = Annotated[
+    Text,
+    AfterValidator(_known_track),
+    Field(json_schema_extra={"pattern": f"^(full|lite|{UNRANKED_TRACK_PATTERN})$"}),
+]
 
 
 class Metrics(Record):
@@ -279,7 +293,7 @@ class Result(Record):
     schema_version: Literal["2.0"] = SCHEMA_VERSION
     protocol_version: Positive
     task: Text
-    track: Track
+    track: TrackName
     resolution: Positive
     test_rows: Annotated[Positive, Field(ge=2)]
     division: Division
@@ -300,6 +314,12 @@ class Result(Record):
             raise ValueError(f"task is {self.task!r}, but the dataset record says {expected!r}")
         if self.track == "lite" and self.test_rows > LITE_TEST_ROWS:
             raise ValueError(f"test_rows is {self.test_rows}, but the lite track has at most {LITE_TEST_ROWS} rows")
+        if self.track not in TRACKS:
+            track = find_track(self.track)
+            if self.resolution != track.resolution or self.test_rows > (track.test_rows or 0):
+                raise ValueError(
+                    f"resolution and test_rows are {self.resolution} and {self.test_rows}, not those of {self.track}"
+                )
         if self.division != division_of(self.method):
             raise ValueError(f"division is {self.division!r}, but {self.method!r} is {division_of(self.method)!r}")
         if self.method_fingerprint is not None and self.division != "open":

@@ -2,9 +2,10 @@
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Annotated
 
 from huggingface_hub import EvalResult, ModelCard
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from yaml import YAMLError
 
 from pdebench_fm.data.catalogue import TASKS, find_family
@@ -45,7 +46,7 @@ class StatedScore(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     task: str
-    track: Track
+    track: Annotated[Track, Field(pattern="^(full|lite)$")]
     shots: Count
     error: NonNegative
     standard_deviation: NonNegative | None = None

@@ -151,13 +151,14 @@ def test_what_cannot_be_ranked_is_left_out_with_a_note(tmp_path, bare_names_are_
     write_made(make_result(), tmp_path / "in" / "a.json")
     write_made(make_result(method="paper"), tmp_path / "in" / "b.json")
     write_made(make_result("poisson/pretrain"), tmp_path / "in" / "c.json")
+    write_made(make_result(track="n128-rows512", resolution=128, test_rows=512), tmp_path / "in" / "d.json")
     found = submit([tmp_path / "in"], tmp_path / "board")
     assert len(found.rows) == len(load(tmp_path / "board")) == 1
-    starts = [f"left out: {tmp_path / 'in' / name}: " for name in ("b.json", "c.json")]
-    assert [note.startswith(start) for note, start in zip(found.notes, starts, strict=True)] == [True, True]
+    starts = [f"left out: {tmp_path / 'in' / name}: " for name in ("b.json", "c.json", "d.json")]
+    assert [note.startswith(start) for note, start in zip(found.notes, starts, strict=True)] == [True] * 3
     for name in ("a.json", "a.samples.parquet"):
         (tmp_path / "in" / name).unlink()
-    with pytest.raises(UsageError, match=r"nothing that can be ranked: .*b\.json.*\(so are the other 1 files\)"):
+    with pytest.raises(UsageError, match=r"nothing that can be ranked: .*b\.json.*\(so are the other 2 files\)"):
         submit([tmp_path / "in"], tmp_path / "other")
     assert not (tmp_path / "other").exists()
 

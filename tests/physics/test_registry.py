@@ -101,6 +101,10 @@ def mixed_nyquist(k, coefficients):
         ({"symbol": mixed_nyquist}, "not Hermitian"),
         ({"symbol": lambda k, c: 0 * squares(k, c)}, "0 for every wave number"),
         ({"zero_mean": False}, "set zero_mean=True"),
+        ({"source_width": 0.5}, "source_width must be from 0.01 to 0.25"),
+        ({"source_width": nan}, "source_width must be from 0.01 to 0.25"),
+        ({"sparsities": ()}, "sparsities must be numbers from 0 to below 1"),
+        ({"sparsities": (0.5, 1.0)}, "sparsities must be numbers from 0 to below 1"),
     ],
 )
 def test_a_declaration_that_cannot_work_is_refused_in_one_line(changes, words, registry):

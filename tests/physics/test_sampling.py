@@ -1,5 +1,7 @@
 """Sampling as a pure function: ranges, independence of batches, resolution, and what a row can be rebuilt from."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -12,6 +14,7 @@ from pdebench_fm.physics import (
     SampleKey,
     advection_diffusion_ratio,
     draw,
+    register_system,
     relative_residual,
     sample,
 )
@@ -20,7 +23,7 @@ from pdebench_fm.physics.sampling import build_fields
 ALL = [(system, regime) for system in SYSTEMS for regime in REGIMES]
 
 
-def slow_source(weights, n, *, zero_mean):
+def slow_source(weights, n, *, zero_mean, width=1 / 32):
     """The definition: a loop over 144 Gaussians, normalised on the 128×128 grid."""
 
     def total(points):
@@ -30,7 +33,7 @@ def slow_source(weights, n, *, zero_mean):
         for i in range(12):
             for j in range(12):
                 distance = (y - centre[i]) ** 2 + (x - centre[j]) ** 2
-                field += weights[i, j] * np.exp(-distance / (2 * (1 / 32) ** 2))
+                field += weights[i, j] * np.exp(-distance / (2 * width**2))
         return field
 
     reference = total(np.arange(128) / 128)
@@ -44,6 +47,29 @@ def test_source_equals_the_loop_over_gaussians(system, n):
     samples = sample(SampleKey(system, "medium", "train"), [11], n)
     expected = slow_source(samples.draws.weights[0].astype(float), n, zero_mean=SYSTEMS[system].zero_mean)
     np.testing.assert_allclose(samples.source[0], expected, atol=1e-7)
+
+
+def test_sources_have_the_width_and_the_sparsities_that_their_system_declares(registry):  # noqa: ARG001
+    register_system(replace(SYSTEMS["poisson"], name="wider", source_width=1 / 20, sparsities=(0.05, 0.95)))
+    samples = sample(SampleKey("wider", "medium", "train"), range(40), 64)
+    np.testing.assert_allclose(
+        samples.source[0],
+        slow_source(samples.draws.weights[0].astype(float), 64, zero_mean=True, width=1 / 20),
+        atol=1e-7,
+    )
+    assert (
+        relative_residual(
+            "wider",
+            samples.solution.astype(float),
+            samples.source.astype(float),
+            samples.draws.coefficients.astype(float),
+        ).max()
+        < 1e-4
+    )
+    absent = (samples.draws.weights == 0).mean(axis=(1, 2))
+    assert absent[::2].mean() == pytest.approx(0.05, abs=0.02)
+    assert absent[1::2].mean() == pytest.approx(0.95, abs=0.02)
+    np.testing.assert_allclose(samples.draws.sparsity[:2], (0.05, 0.95), rtol=1e-6)
 
 
 @pytest.mark.parametrize(("system", "regime"), ALL)

@@ -3,11 +3,13 @@
 from itertools import pairwise
 
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pdebench_fm.errors import UsageError
 from pdebench_fm.protocol.recipes import PROTOCOL_TABLE, adaptation_recipe
+from pdebench_fm.protocol.task import load_task
 from pdebench_fm.protocol.tracks import (
     find_track,
     support_indices,
@@ -42,6 +44,36 @@ def test_impossible_shots_are_refused_with_what_is_possible(shots):
 def test_unknown_track_names_the_nearest_one():
     with pytest.raises(UsageError, match="lite"):
         find_track("light")
+
+
+def test_an_unranked_track_is_a_grid_and_a_number_of_rows():
+    track = find_track("n256-rows32")
+    assert (track.name, track.resolution, track.test_rows) == ("n256-rows32", 256, 32)
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("n100-rows32", "16, 32, 64, 128, 256, 384 or 512, not 100"),
+        ("n8-rows32", "unknown track|not 8"),
+        ("n999-rows32", "not 999"),
+        ("n64-rows1", "2 to 4096 test rows, not 1"),
+        ("n64-rows9999", "not 9999"),
+        ("n64-row32", "did you mean"),
+    ],
+)
+def test_a_track_that_cannot_be_is_refused(name, message):
+    with pytest.raises(UsageError, match=message):
+        find_track(name)
+
+
+def test_rows_of_a_finer_track_are_the_same_functions_at_more_points():
+    task = load_task("helmholtz-ood/medium")
+    coarse, fine = (task.test_batch(name) for name in ("n128-rows2", "n256-rows2"))
+    assert fine.source.shape == (2, 256, 256)
+    assert torch.allclose(fine.source[:, ::2, ::2], coarse.source, atol=1e-6)
+    assert torch.allclose(fine.solution[:, ::2, ::2], coarse.solution, atol=1e-5)
+    assert torch.equal(fine.coefficients, coarse.coefficients)
 
 
 def test_a_row_of_the_recipe_table_holds_up_to_the_next():

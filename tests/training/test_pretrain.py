@@ -13,7 +13,7 @@ from safetensors.torch import save_file
 
 from pdebench_fm.cli import main
 from pdebench_fm.data.batches import Mixture
-from pdebench_fm.data.catalogue import TASKS, find_task
+from pdebench_fm.data.catalogue import TASKS, find_family, find_task
 from pdebench_fm.errors import PdefmError, UsageError
 from pdebench_fm.models import load_model
 from pdebench_fm.models.frames import coefficients_in, frame_of
@@ -486,6 +486,14 @@ def test_a_mixture_has_equal_parts_and_any_position_can_be_entered():
     omega = whole.coefficients[:, 5]
     assert int((omega > 0).sum()) == 4
     assert int((whole.coefficients[:, 3:5].abs().sum(dim=1) > 0).sum()) == 4
+
+
+def test_two_systems_are_a_family_in_the_benchmarks_order():
+    assert find_family("helmholtz-and-poisson") == ("poisson", "helmholtz")
+    assert find_family("poisson-and-advection-diffusion") == ("poisson", "advection-diffusion")
+    for name in ("poisson-and-poisson", "poisson-and-drum", "poisson-and-advection-diffusion-and-helmholtz"):
+        with pytest.raises(UsageError, match="unknown family"):
+            find_family(name)
 
 
 def test_a_mixture_can_have_unequal_parts_and_repeats_no_sample():

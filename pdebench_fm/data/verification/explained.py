@@ -22,7 +22,7 @@ def amplification(system: System, draws: Draws, resolution: int) -> Values:
     n, cutoff = (REFERENCE_RESOLUTION, _CUTOFF) if built_in else (resolution, resolution // 2 - 1)
     kx = np.arange(cutoff + 1.0)[None, :]
     ky = np.concatenate([np.arange(cutoff + 1.0), np.arange(-cutoff, 0.0)])[:, None]
-    spectrum = raw_source_spectrum(draws.weights.astype(np.float64), n, cutoff)
+    spectrum = raw_source_spectrum(draws.weights.astype(np.float64), n, cutoff, system.source_width)
     power = np.where(kx > 0, 2.0, 1.0) * np.abs(spectrum) ** 2
     symbol = np.abs(system.symbol(WaveNumbers(kx, ky, kx, ky), draws.coefficients.astype(np.float64)))
     power = np.where(symbol == 0, 0.0, power)
