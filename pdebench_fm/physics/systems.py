@@ -96,7 +96,7 @@ class System:
         coefficient_names: of the six places of the coefficient vector; places beyond the names hold 0.
         zero_mean: whether the source's mean is removed (the solution is then determined up to a constant, set to 0).
         solution_bound: samples with max|u| above this on the reference grid are drawn again; None accepts all.
-        source_width: σ of the Gaussians that sources are sums of.
+        source_width: σ of the Gaussians that sources are sums of, 1/64 to 1/25.
         sparsities: the levels that the rows of a stream have in turn; the share of Gaussians that are absent.
         symmetries: which elements of the square's group the operator commutes with, and what becomes of the
             coefficients; one that follows from others need not be named. That it commutes with translations and

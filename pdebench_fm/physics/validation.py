@@ -20,6 +20,8 @@ _NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 _NAME_LENGTH = 40
 _ROWS = 3
 _GRID = 64
+_NARROWEST = 1 / 64  # which the reference grid of 128 points resolves to 3e-9
+_WIDEST = 1 / 25  # as Gaussians are not wrapped, a wider one would end at the boundary in a jump of more than 5e-4
 _ROUNDING = 1e-9  # relative, of values computed in another order
 
 
@@ -59,8 +61,8 @@ def _check_words(system: System) -> None:
     if not 1 <= len(names) <= places or len(set(names)) != len(names) or not all(names):
         raise _InvalidError(f"coefficient_names must be 1 to {places} different names, not {names!r}")
     bound = system.solution_bound
-    if not 0.01 <= system.source_width <= 0.25:
-        raise _InvalidError(f"source_width must be from 0.01 to 0.25, not {system.source_width!r}")
+    if not _NARROWEST <= system.source_width <= _WIDEST:
+        raise _InvalidError(f"source_width must be from 1/64 to 1/25, not {system.source_width!r}")
     if not system.sparsities or not all(0 <= level < 1 for level in system.sparsities):
         raise _InvalidError(f"sparsities must be numbers from 0 to below 1, at least one, not {system.sparsities!r}")
     if bound is not None and not (isfinite(bound) and bound > 0):
