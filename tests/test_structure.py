@@ -19,6 +19,7 @@ ROOMS = [
     "zoo",
     "plots",
     "leaderboard",
+    "studies",
     "cli",
 ]
 MODULES = sorted(path for path in ROOT.rglob("*.py"))

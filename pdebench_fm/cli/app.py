@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from pdebench_fm.cli import compare, data, evaluate, leaderboard, plot, pretrain, submit, tasks, zoo
+from pdebench_fm.cli import compare, data, evaluate, leaderboard, plot, pretrain, reproduce, submit, tasks, zoo
 from pdebench_fm.version import __version__
 
 app = typer.Typer(
@@ -22,6 +22,7 @@ app.command("pretrain")(pretrain.pretrain)
 app.command("eval")(evaluate.evaluate)
 app.command("compare")(compare.compare)
 app.command("plot")(plot.plot)
+app.command("reproduce")(reproduce.reproduce)
 app.command("submit")(submit.submit)
 app.add_typer(leaderboard.app, name="leaderboard")
 app.add_typer(zoo.app, name="zoo")

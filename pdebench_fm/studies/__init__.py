@@ -1,0 +1,1 @@
+"""Studies: questions of the paper and beyond it, each a declarative file that runs, is drawn and judges its claims."""

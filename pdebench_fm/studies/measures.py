@@ -1,0 +1,120 @@
+"""What claims are decided by: numbers that follow from the errors of a few runs, each with its 95 % interval.
+
+The interval is a parametric bootstrap: the logarithm of each run's error is drawn from a normal distribution of its
+standard error, runs independently of each other, and the measure is taken of each draw. Runs that are scored on the
+same test rows have errors that rise and fall together, so that the interval of a ratio is wider than need be.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from math import inf, nextafter
+from typing import Literal
+
+import numpy as np
+from scipy.special import ndtri
+
+from pdebench_fm.leaderboard.efficiency import shots_needed
+from pdebench_fm.studies.runs import RunKey, Table
+
+Errors = Mapping[RunKey, float]
+Relation = Literal["=", "<", ">"]
+
+LEVEL = 0.95
+_DRAWS = 2000
+_SEED = 15
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A number with the ends of its 95 % interval.
+
+    Attributes:
+        value: the number; where the runs cannot tell it, what it is above or below, as `relation` says.
+        low: the lower end, 0 where a gain or a number of examples is only known to be small.
+        high: the upper end, infinity where it is only known to be large.
+        relation: of the number to `value`.
+    """
+
+    value: float
+    low: float
+    high: float
+    relation: Relation = "="
+
+
+@dataclass(frozen=True)
+class Told:
+    """What errors tell of a number: between which two values it is, which are one for most."""
+
+    low: float
+    high: float
+
+
+def bootstrapped(table: Table, needs: Sequence[RunKey], measure: Callable[[Errors], float | Told]) -> Estimate:
+    """Return a measure of the runs' errors, with the interval that their own intervals give.
+
+    Args:
+        table: the runs.
+        needs: those that the measure looks at; all are in the table.
+        measure: what is taken of their errors.
+    """
+    keys = sorted(set(needs))
+    logarithms = [table[key].log_error for key in keys]
+    means, deviations = (np.array(values) for values in zip(*logarithms, strict=True))
+    normal = np.random.Generator(np.random.Philox(_SEED)).standard_normal((_DRAWS, len(keys)))
+    drawn = np.exp(means + deviations * normal)
+    told = [_told(measure(dict(zip(keys, errors, strict=True)))) for errors in drawn.tolist()]
+    found = _told(measure({key: table[key].error for key in keys}))
+    low = np.quantile([each.low for each in told], (1 - LEVEL) / 2, method="closest_observation")
+    high = np.quantile([each.high for each in told], (1 + LEVEL) / 2, method="closest_observation")
+    ends = min(float(low), found.low), max(float(high), found.high)
+    if found.low == found.high:
+        return Estimate(found.low, *ends)
+    if np.isinf(found.high):
+        return Estimate(found.low, *ends, ">")
+    return Estimate(found.high, *ends, "<")
+
+
+def _told(value: float | Told) -> Told:
+    return value if isinstance(value, Told) else Told(value, value)
+
+
+def gain(errors: Errors, key: RunKey, curve: Sequence[RunKey]) -> Told:
+    """Return how many times more examples a curve needs to reach the error of a run."""
+    needed = examples(errors, curve, errors[key])
+    return Told(needed.low / key.shots, needed.high / key.shots)
+
+
+def examples(errors: Errors, curve: Sequence[RunKey], error: float) -> Told:
+    """Return how many examples a curve needs to reach an error: between its runs, or fewer or more than any has."""
+    needed = shots_needed(error, {each.shots: errors[each] for each in curve})
+    if needed.relation == "=":
+        return Told(needed.shots, needed.shots)
+    # more than the most: by the smallest number above it, so that a bound at the most itself is passed
+    return Told(0.0, needed.shots) if needed.relation == "<" else Told(nextafter(needed.shots, inf), inf)
+
+
+def slope(x: Sequence[float], y: Sequence[float]) -> float:
+    """Return the exponent b of the power law y = a·xᵇ that fits best: least squares of the logarithms."""
+    return float(np.polyfit(np.log(x), np.log(y), 1)[0])
+
+
+def smallest_step(errors: Errors, keys: Sequence[RunKey]) -> float:
+    """Return the smallest ratio of a run's error to that of the run before it: above 1 where errors only grow."""
+    return min(errors[after] / errors[before] for before, after in pairwise(keys))
+
+
+def largest_ratio(table: Table, pairs: Sequence[tuple[RunKey, RunKey]]) -> Estimate:
+    """Return the largest of several ratios of errors.
+
+    The largest of many is above 1 by chance alone, so each ratio has an interval of level 1 − 5 %/number (Bonferroni):
+    that the lower end is above 1 means that some ratio is, wrongly in at most 5 % of studies.
+    """
+    ends = []
+    quantile = float(ndtri(1 - (1 - LEVEL) / 2 / len(pairs)))
+    for of, to in pairs:
+        (mean, deviation), (other_mean, other_deviation) = table[of].log_error, table[to].log_error
+        middle, reach = mean - other_mean, quantile * float(np.hypot(deviation, other_deviation))
+        ends.append((middle, middle - reach, middle + reach))
+    values = [max(each) for each in zip(*ends, strict=True)]
+    return Estimate(*(float(np.exp(min(value, 700.0))) for value in values))

@@ -1,0 +1,112 @@
+"""Where a study's models come from: what is there is taken, and what isn't is pretrained first, as its own step."""
+
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+
+from pdebench_fm.errors import PdefmError, UsageError, unknown_name
+from pdebench_fm.models.baselines import BASELINES
+from pdebench_fm.models.builders import plugins
+from pdebench_fm.models.loading import recipe_names, zoo_directory, zoo_names
+from pdebench_fm.models.sources import CONFIG_NAME
+from pdebench_fm.studies.study import ModelSource, Study
+from pdebench_fm.training.config import PretrainConfig
+from pdebench_fm.training.record import read_training_record
+
+OnTraining = Callable[[str, int, int], None]
+"""`on_training(what is trained, steps done, steps planned)`."""
+
+_DIGITS = 10
+
+
+def run_folder(config: PretrainConfig, pretrained: Path) -> Path:
+    """Return the folder of a pretraining run: its name follows from all that determines the run."""
+    digest = hashlib.sha256(config.model_dump_json().encode()).hexdigest()[:_DIGITS]
+    return pretrained / f"{config.model_name}-{digest}"
+
+
+def found(source: ModelSource, pretrained: Path) -> str | None:
+    """Return what opens a model that is there: a word for `open_candidate`; None if it has to be trained."""
+    if source.open is not None:
+        name = source.open
+        if (pretrained / name / CONFIG_NAME).is_file():
+            return str(pretrained / name)
+        if source.pretrain is None or _is_there(name):
+            return name
+    return str(folder) if source.pretrain is not None and (folder := _finished(source.pretrain, pretrained)) else None
+
+
+def check_models(study: Study, pretrained: Path) -> None:
+    """Check that every model is there or can be trained.
+
+    Raises:
+        UsageError: for a model of a recipe without weights that nobody has put into `pretrained`, with the line that
+            names it.
+    """
+    for name, source in study.file.models.items():
+        word = found(source, pretrained)
+        if word is not None and word in recipe_names() and word not in zoo_names():
+            raise study.document.error(
+                ("models", name, "open"),
+                f"{word} comes without weights, and there is none in {pretrained}: train it as `pdefm zoo show {word}` "
+                "says and name its folder's parent by --pretrained, or let the study say how to pretrain it",
+            )
+        known = [*zoo_names(), *BASELINES, *plugins()]
+        if word is not None and word not in known and not _is_there(word) and "/" not in word and ":" not in word:
+            raise study.document.error(
+                ("models", name, "open"), f"{unknown_name('model', word, known)} (nor is there one in {pretrained})"
+            )
+
+
+def trained(config: PretrainConfig, pretrained: Path, device: str, on_training: OnTraining) -> Path:
+    """Return the folder of a pretrained model, training it to the end where it is not finished.
+
+    Interrupted at any moment, the same call goes on from its last checkpoint.
+
+    Raises:
+        UsageError: if the libraries of the extra `train` are missing.
+        PdefmError: if the training fails.
+        KeyboardInterrupt: after Ctrl-C, when the step is saved.
+    """
+    if (folder := _finished(config, pretrained)) is not None:
+        return folder
+    from pdebench_fm.training.requirements import require_training_libraries
+
+    require_training_libraries()
+    from pdebench_fm.training.run import pretrain
+
+    return pretrain(
+        config,
+        run_folder(config, pretrained),
+        device=device,
+        on_start=lambda step, steps: on_training(config.model_name, step, steps),
+        on_progress=lambda state: on_training(config.model_name, state.step, state.steps),
+    )
+
+
+def pretraining_steps(source: ModelSource, word: str) -> int | None:
+    """Return the steps of a model's pretraining, if its folder says so, or the study does."""
+    if source.pretrain is not None and source.open is None:
+        return source.pretrain.steps
+    for folder in (Path(word), zoo_directory() / word):
+        try:
+            return read_training_record(folder).config.steps
+        except PdefmError:
+            continue
+    return None
+
+
+def _is_there(word: str) -> bool:
+    return word in zoo_names() or word in BASELINES or Path(word).exists()
+
+
+def _finished(config: PretrainConfig, pretrained: Path) -> Path | None:
+    """Return the model's folder of a run that is finished."""
+    folder = run_folder(config, pretrained) / config.model_name
+    try:
+        record = read_training_record(folder)
+    except (PdefmError, OSError):
+        return None
+    if record.config != config:
+        raise UsageError(f"{folder} is of another configuration than its name says: remove it")
+    return folder if (folder / CONFIG_NAME).is_file() else None

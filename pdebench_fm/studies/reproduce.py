@@ -1,0 +1,250 @@
+"""Running a study: models first, then its cells, then tables, figure and verdicts, all of them or none."""
+
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import yaml
+from pydantic import ValidationError
+
+from pdebench_fm.contracts import first_problem
+from pdebench_fm.errors import PdefmError, UsageError
+from pdebench_fm.evaluation.cache import CellCache
+from pdebench_fm.evaluation.evaluate import evaluate_suite
+from pdebench_fm.evaluation.progress import SuiteProgress
+from pdebench_fm.extensions.plugins import load_plugins
+from pdebench_fm.files import atomic_folder, file_lock, is_unused, sha256_of, write_atomically
+from pdebench_fm.limits import RECORD_BYTES, read_limited
+from pdebench_fm.models.devices import choose_device
+from pdebench_fm.plots.static import save
+from pdebench_fm.protocol.recipes import RECIPES
+from pdebench_fm.studies.drawn import (
+    fields_of,
+    fields_text,
+    histogram_of,
+    histogram_text,
+    read_fields,
+    read_histogram,
+)
+from pdebench_fm.studies.figures import figure_of
+from pdebench_fm.studies.models import OnTraining, check_models, found, pretraining_steps, trained
+from pdebench_fm.studies.runs import LeftOut, RunRow, read_runs, rows_of, runs_text, table_of
+from pdebench_fm.studies.study import EvaluationBlock, Study
+from pdebench_fm.studies.verdicts import Verdicts, verdicts_of, verdicts_table
+
+STUDY_NAME: Final = "study.yaml"
+RUNS_NAME: Final = "data.csv"
+FIELDS_NAME: Final = "fields.csv"
+HISTOGRAM_NAME: Final = "histogram.csv"
+FIGURE_NAMES: Final = ("figure.svg", "figure.png")
+VERDICTS_NAME: Final = "verdicts.json"
+TABLE_NAME: Final = "verdicts.md"
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where a study computes, and where it keeps what it makes.
+
+    Attributes:
+        cache: of finished cells.
+        pretrained: folder of models that are there, and of those that studies train.
+        device: of models; see `evaluate_suite`, as for `workers` and `scheduler`.
+    """
+
+    cache: CellCache | None
+    pretrained: Path
+    device: str = "auto"
+    workers: int | None = None
+    scheduler: str | None = None
+
+
+@dataclass(frozen=True)
+class Watching:
+    """Who is told of what."""
+
+    training: OnTraining = lambda _what, _step, _steps: None
+    progress: Callable[[SuiteProgress], None] = lambda _: None
+    note: Callable[[str], None] = lambda _: None
+
+
+def reproduce(study: Study, out: Path, places: Places, watching: Watching = Watching()) -> Verdicts:
+    """Run a study and write what it comes to into `out/<study>`.
+
+    Finished cells and pretrained models are kept, so that the same call goes on where it was stopped. The folder gets
+    all of its files at once, at the end: until then it is as it was.
+
+    Raises:
+        UsageError: if the folder is another study's, or this one's at another scale; or as `evaluate_suite` does.
+        PdefmError: if something cannot be trained, computed or written.
+    """
+    folder = out / study.name
+    with file_lock(folder, wait_seconds=0.0):
+        check_folder(study, folder)
+        check_models(study, places.pretrained)
+        rows, left_out = _computed(study, places, watching)
+        texts = {STUDY_NAME: study_text(study), RUNS_NAME: runs_text(rows)}
+        if study.file.fields:
+            texts[FIELDS_NAME] = fields_text(fields_of(study))
+        if study.file.picture.histogram:
+            texts[HISTOGRAM_NAME] = histogram_text(histogram_of(study))
+        with _replaced(folder) as new:
+            for name, text in texts.items():
+                write_atomically(new / name, text)
+            verdicts = _judged(study, new, left_out)
+            _draw(study, new)
+    return verdicts
+
+
+def redraw(study: Study, out: Path) -> Verdicts:
+    """Draw a study's figure and judge its claims anew from the tables in its folder; nothing is computed.
+
+    Raises:
+        UsageError: if the study has not been run there.
+    """
+    folder = out / study.name
+    if not (folder / STUDY_NAME).is_file():
+        raise UsageError(f"{folder} holds no study to redraw: run it first, without --redraw")
+    with file_lock(folder, wait_seconds=0.0):
+        check_folder(study, folder)
+        before = read_verdicts(folder)
+        if sha256_of(folder / RUNS_NAME) != before.runs_sha256:
+            raise PdefmError(f"{folder / RUNS_NAME} is not the table that {VERDICTS_NAME} was made from: run the study")
+        verdicts = _judged(study, folder, [], before.left_out)
+        _draw(study, folder)
+    return verdicts
+
+
+def check_folder(study: Study, folder: Path) -> None:
+    """Raise a `UsageError` unless a folder is unused, or holds this study at this scale."""
+    if not (folder / STUDY_NAME).is_file():
+        if not is_unused(folder):
+            raise UsageError(f"{folder} holds something else than a study: choose another --out")
+        return
+    try:
+        held: Any = yaml.safe_load(read_limited(folder / STUDY_NAME, RECORD_BYTES))
+    except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
+        raise PdefmError(f"cannot read {folder / STUDY_NAME}: {error}") from error
+    held = held if isinstance(held, dict) else {}
+    for key, wanted in (("study", study.name), ("scale", study.scale)):
+        if held.get(key) != wanted:
+            raise UsageError(f"{folder} holds the {key} {held.get(key)!r}, not {wanted!r}: choose another --out")
+
+
+def study_text(study: Study) -> str:
+    """Return the study as it was run: the file at its scale."""
+    text: str = yaml.safe_dump(study.as_run(), sort_keys=False, allow_unicode=True, width=110)
+    return text
+
+
+def read_verdicts(folder: Path) -> Verdicts:
+    """Read the verdicts of a study's folder.
+
+    Raises:
+        PdefmError: if they are missing or damaged.
+    """
+    path = folder / VERDICTS_NAME
+    try:
+        return Verdicts.model_validate_json(read_limited(path, RECORD_BYTES))
+    except OSError as error:
+        raise PdefmError(f"cannot read {path}: {error.strerror or error}") from error
+    except ValidationError as error:
+        raise PdefmError(f"{path} does not hold verdicts: {first_problem(error)}") from error
+
+
+def _computed(study: Study, places: Places, watching: Watching) -> tuple[list[RunRow], list[LeftOut]]:
+    """Return all runs of a study, once its models are there."""
+    words = {}
+    for name, source in study.file.models.items():
+        word = found(source, places.pretrained)
+        if word is None:
+            assert source.pretrain is not None  # noqa: S101 (a study's model is opened or trained)
+            word = str(trained(source.pretrain, places.pretrained, _training_device(places.device), watching.training))
+        words[name] = word
+    rows: list[RunRow] = []
+    left_out: list[LeftOut] = []
+    for block in study.file.evaluations.values():
+        new, failed = _block(study, block, words, places, watching)
+        known = {row.key for row in rows}
+        rows += [row for row in new if row.key not in known]
+        left_out += failed
+    return rows, left_out
+
+
+def _block(
+    study: Study, block: EvaluationBlock, words: dict[str, str], places: Places, watching: Watching
+) -> tuple[list[RunRow], list[LeftOut]]:
+    """Return the runs of one evaluation."""
+    load_plugins([str((study.folder / plugin).absolute()) for plugin in study.file.plugins])
+    is_recipe = block.method in RECIPES
+    evaluations = evaluate_suite(
+        [words[model] for model in block.models],
+        list(block.tasks),
+        block.shots,
+        track=study.track_of(block),
+        seeds=study.seeds_of(block),
+        scratch=block.scratch,
+        recipe=block.method if is_recipe else None,
+        adaptation=None if is_recipe else block.method,
+        device=places.device,
+        cache=places.cache,
+        workers=places.workers,
+        scheduler=places.scheduler,
+        on_note=watching.note,
+        on_progress=watching.progress,
+    )
+    rows: list[RunRow] = []
+    left_out: list[LeftOut] = []
+    for i, evaluation in enumerate(evaluations):  # task by task, and of each the models in their order
+        model = block.models[i % len(block.models)]
+        steps = pretraining_steps(study.file.models[model], words[model])
+        new, failed = rows_of(evaluation, model, steps)
+        rows += new
+        left_out += failed
+    return rows, left_out
+
+
+def _judged(study: Study, folder: Path, left_out: Sequence[LeftOut], known: Sequence[str] = ()) -> Verdicts:
+    """Judge the claims by the table in a folder, and write the verdicts there."""
+    rows = read_runs(folder / RUNS_NAME)
+    verdicts = verdicts_of(
+        study.name, study.scale, study.questions, table_of(rows), sha256_of(folder / RUNS_NAME), left_out
+    )
+    if known:
+        verdicts = verdicts.model_copy(update={"left_out": tuple(known)})
+    write_atomically(folder / VERDICTS_NAME, verdicts.model_dump_json(indent=2) + "\n")
+    heading = f"# {study.file.title} ({study.scale})\n\n{study.file.question}\n\n"
+    body = verdicts_table(verdicts.verdicts) if verdicts.verdicts else "This study shows data and decides no claim.\n"
+    write_atomically(folder / TABLE_NAME, heading + body)
+    return verdicts
+
+
+def _draw(study: Study, folder: Path) -> None:
+    """Draw the figure from the tables in a folder."""
+    picture = study.file.picture
+    rows = read_runs(folder / RUNS_NAME)
+    fields = read_fields(folder / FIELDS_NAME) if picture.kind == "fields" else []
+    bins = read_histogram(folder / HISTOGRAM_NAME) if picture.histogram else []
+    figure = figure_of(study, rows, fields, bins)
+    for name in FIGURE_NAMES:
+        save(figure, folder / name)
+
+
+@contextmanager
+def _replaced(folder: Path) -> Iterator[Path]:
+    """Yield a new folder that takes the place of another one when it is whole."""
+    old = folder.with_name(f".pdefm-{folder.name}.old")
+    if old.exists() and not folder.exists():  # killed between the two renamings
+        old.rename(folder)
+    shutil.rmtree(old, ignore_errors=True)
+    with atomic_folder(folder) as new:
+        yield new
+        if folder.exists():
+            folder.rename(old)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _training_device(device: str) -> str:
+    return str(choose_device(device.partition(",")[0]))
