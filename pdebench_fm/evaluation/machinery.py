@@ -9,7 +9,9 @@ from pathlib import Path
 import torch
 
 _PACKAGE = Path(__file__).parents[1]
-_ASIDE = frozenset({"cli", "hub", "leaderboard", "plots", "zoo"})  # what shows, transfers and publishes finished scores
+_ASIDE = frozenset(
+    {"cli", "hub", "leaderboard", "plots", "studies", "zoo"}
+)  # what shows, transfers and publishes finished scores
 _LIBRARIES = ("torch", "numpy", "scipy")
 
 

@@ -23,6 +23,7 @@ Relation = Literal["=", "<", ">"]
 LEVEL = 0.95
 _DRAWS = 2000
 _SEED = 15
+_LARGEST = 700.0  # logarithm, of what a number can hold
 
 
 @dataclass(frozen=True)
@@ -116,5 +117,5 @@ def largest_ratio(table: Table, pairs: Sequence[tuple[RunKey, RunKey]]) -> Estim
         (mean, deviation), (other_mean, other_deviation) = table[of].log_error, table[to].log_error
         middle, reach = mean - other_mean, quantile * float(np.hypot(deviation, other_deviation))
         ends.append((middle, middle - reach, middle + reach))
-    values = [max(each) for each in zip(*ends, strict=True)]
-    return Estimate(*(float(np.exp(min(value, 700.0))) for value in values))
+    value, low, high = (float(np.exp(min(max(each), _LARGEST))) for each in zip(*ends, strict=True))
+    return Estimate(value, low, high)

@@ -85,11 +85,10 @@ def verdict_of(question: Question, table: Table) -> Verdict:
         more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
         return _verdict(question, "can't be told", None, f"there is no score of {missing[0]}{more}")
     estimate = question.estimate(table)
-    interval = (
-        f"{_WORDS[estimate.relation]}{number(estimate.value)} ({number(estimate.low)} to {number(estimate.high)})"
-    )
+    interval = f"({number(estimate.low)} to {number(estimate.high)})"
     single = any(table[key].covers == "samples" and key.shots for key in question.needs)
-    about = f"{MEASURES[question.measure]}: {interval}" + (", of one seed" if single else "")
+    value = _WORDS[estimate.relation] + number(estimate.value)
+    about = f"{MEASURES[question.measure]}: {value} {interval}" + (", of one seed" if single else "")
     if claim.above is None and claim.below is None:
         return _verdict(question, "measured", estimate, about)
     decision, why = _decided(estimate, claim.above, claim.below, claim.paper)
@@ -111,9 +110,8 @@ def _decided(estimate: Estimate, above: float | None, below: float | None, paper
         return "holds with", f"{word} {bound:g}, but not as far as the paper's {paper:g}"
     if paper is not None and ends[0] >= sign * paper:
         return "holds", f"{word} {bound:g}, and as far as the paper's {paper:g}"
-    return "holds", f"{word} {bound:g}" + (
-        "" if paper is None else f"; whether as far as the paper's {paper:g} can't be told"
-    )
+    rest = "" if paper is None else f"; whether as far as the paper's {paper:g} can't be told"
+    return "holds", f"{word} {bound:g}{rest}"
 
 
 def _verdict(question: Question, decision: Decision, estimate: Estimate | None, because: str) -> Verdict:
