@@ -15,9 +15,9 @@ from pdebench_fm.limits import RESULT_BYTES, read_limited
 from pdebench_fm.physics import draw, realise
 from pdebench_fm.studies.study import Fields, Study
 
-_LOOKED_AT = 256  # rows of the train split that a parameter near a wanted one is looked for in
-_HISTOGRAM_ROWS = 2048
-_BINS = 18
+_LOOKED_AT = 128  # rows of the train split that a parameter near a wanted one is looked for in
+_HISTOGRAM_ROWS = 512
+_BINS = 12
 
 FIELD_COLUMNS = ("panel", "kind", "title", "y")
 HISTOGRAM_COLUMNS = ("task", "what", "low", "high", "share")

@@ -91,7 +91,7 @@ def pretraining_steps(source: ModelSource, word: str) -> int | None:
     for folder in (Path(word), zoo_directory() / word):
         try:
             return read_training_record(folder).config.steps
-        except PdefmError:
+        except (PdefmError, OSError):
             continue
     return None
 

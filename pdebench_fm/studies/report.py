@@ -1,0 +1,170 @@
+"""The page on what was reproduced: figures and verdicts of the studies that were run, and what was not."""
+
+import os
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from pdebench_fm.errors import PdefmError
+from pdebench_fm.files import sha256_of
+from pdebench_fm.studies.estimate import SUSTAINED_FLOPS, costs_of, total
+from pdebench_fm.studies.reproduce import FIGURE_NAMES, RUNS_NAME, STUDY_NAME, check_folder, read_verdicts
+from pdebench_fm.studies.study import SCALES, Scale, Study, load_study, shipped_studies
+from pdebench_fm.studies.verdicts import Verdicts, verdicts_table
+from pdebench_fm.templates import as_text
+
+_NOT_RUN: Final[tuple[Scale, ...]] = ("gpu", "paper")
+
+_INTRODUCTION = """\
+# The paper, reproduced
+
+Subramanian et al. 2023 ([arXiv:2306.00258](https://arxiv.org/abs/2306.00258)) ask four questions; each is a study
+here, as are questions that the paper leaves open. A study is a file that names models, tasks, examples, a picture and
+the claims that its numbers decide: `pdebench_fm/studies/files/`. One command runs it, draws its figure and judges its
+claims:
+
+```bash
+pdefm reproduce fig3 --scale smoke --out reproduction/    # does it run? a minute or two, no scientific meaning
+pdefm reproduce fig3 --scale cpu --out results-cpu/ --workers 2
+pdefm reproduce beyond --scale cpu --dry-run              # what would be computed, and about how long it takes
+pdefm reproduce fig3 --scale cpu --out results-cpu/ --redraw
+pdefm reproduce my-study.yaml --out mine/
+```
+
+Studies are `fig2`, `fig3` (Q1), `fig4` (Q2), `fig5` (Q3), `mixed` (Q4), `anchor` (64 examples against 8,000), and
+`beyond-…`; `beyond` is all of the latter and `all` is everything. Stopped anywhere, the same command goes on:
+finished cells and pretrained models are kept. What has to be pretrained first is (that needs the extra `train`), into
+the cache or into `--pretrained DIR`, from which models are taken that are there already, such as
+`DIR/fno-poisson-16m`.
+
+A study's folder gets all of its files at once:
+
+| file | holds |
+|---|---|
+| `study.yaml` | the study as it was run |
+| `data.csv` | each run: model, task, start, shots, method, track, error with its 95 % interval |
+| `fields.csv`, `histogram.csv` | what else the figure shows, if it does |
+| `figure.svg`, `figure.png` | the figure, made of these tables alone |
+| `verdicts.json`, `verdicts.md` | each claim with its verdict, computed from `data.csv` |
+
+**Verdicts.** A claim has a measure and a bound. It *holds* if the whole 95 % interval of the measure is beyond the
+bound, *doesn't hold at this scale* if none of it is, and *can't be told* otherwise, or where runs are missing. Where
+the paper finds a larger effect than was measured, it *holds with* the number that was. A claim without a bound is
+*measured*. The interval takes the runs' errors as independent, which makes that of a ratio wider than need be, as
+runs share their test rows; with a single seed it is for new test samples alone.
+"""
+
+_LARGER = """\
+## Not run: the scales `gpu` and `paper`
+
+`gpu` is the benchmark's own recipe on the full track with larger models, `paper` the paper's recipe, which tries five
+learning rates for 500 epochs each. Nobody has run them here. What they take follows from PyTorch's count of the
+floating-point operations in matrix products of one forward pass, a backward pass as two of them, and an assumed
+{sustained:.0e} operations a second on one GPU. For the smallest networks, whose steps are too short to fill a GPU, it
+will be longer.
+
+| study | cells, `gpu` | GPU-hours, `gpu` | cells, `paper` | GPU-hours, `paper` |
+|---|---|---|---|---|
+"""
+
+
+@dataclass(frozen=True)
+class Reproduced:
+    """A study that was run.
+
+    Attributes:
+        study: at the scale that it was run at.
+        folder: where its files are.
+        verdicts: of its claims.
+    """
+
+    study: Study
+    folder: Path
+    verdicts: Verdicts
+
+
+def reproduced(path: Path, folder: Path) -> Reproduced | None:
+    """Return what lies in a study's folder; None if there is nothing.
+
+    Raises:
+        PdefmError: if the verdicts are not those of the table beside them.
+    """
+    if not (folder / STUDY_NAME).is_file():
+        return None
+    verdicts = read_verdicts(folder)
+    study = load_study(path, verdicts.scale)
+    check_folder(study, folder)
+    if sha256_of(folder / RUNS_NAME) != verdicts.runs_sha256:
+        raise PdefmError(f"{folder}: the verdicts are not those of {RUNS_NAME}")
+    return Reproduced(study, folder, verdicts)
+
+
+def page(reproduction: Path, home: Path, studies: Mapping[str, Path] | None = None) -> str:
+    """Return the page as Markdown.
+
+    Args:
+        reproduction: the folder of the studies' folders.
+        home: the folder that the page is for, from which its links lead.
+        studies: files by name; those of the package by default.
+
+    Raises:
+        PdefmError: if a study's folder is damaged.
+    """
+    known = shipped_studies() if studies is None else studies
+    found = {name: reproduced(path, reproduction / name) for name, path in known.items()}
+    parts = [_INTRODUCTION, "## What has been run\n", _overview(known, found)]
+    parts += [_section(each, home) for each in found.values() if each is not None]
+    parts.append(_LARGER.format(sustained=SUSTAINED_FLOPS) + "".join(_larger(known)))
+    return "\n".join(parts)
+
+
+def _overview(known: Mapping[str, Path], found: Mapping[str, Reproduced | None]) -> str:
+    lines = ["| study | asks | from | scale | claims |", "|---|---|---|---|---|"]
+    for name, path in known.items():
+        each = found[name]
+        file = load_study(path, "cpu").file if each is None else each.study.file
+        scale = "**not run**" if each is None else f"`{each.study.scale}`"
+        claims = "—" if each is None else _counted(each.verdicts)
+        lines.append(f"| `{name}` | {as_text(file.title)} | {as_text(file.source)} | {scale} | {claims} |")
+    if any(each is not None and each.study.scale == "smoke" for each in found.values()):
+        lines += ["", "At the scale `smoke` a study only shows that it runs: its verdicts have no scientific meaning."]
+    return "\n".join(lines) + "\n"
+
+
+def _counted(verdicts: Verdicts) -> str:
+    counts = Counter(verdict.decision for verdict in verdicts.verdicts)
+    return ", ".join(f"{count} × {decision}" for decision, count in counts.items()) or "none: it shows data"
+
+
+def _section(each: Reproduced, home: Path) -> str:
+    """Return a study's figure and verdicts."""
+    file, where = each.study.file, Path(os.path.relpath(each.folder, home)).as_posix()
+    table = verdicts_table(each.verdicts.verdicts) if each.verdicts.verdicts else ""
+    left_out = "".join(f"* left out: {as_text(line)}\n" for line in each.verdicts.left_out)
+    return (
+        f"## `{each.study.name}`: {as_text(file.title)}\n\n{as_text(file.question)}\n\n"
+        f"![{as_text(file.picture.title)}]({where}/{FIGURE_NAMES[0]})\n\n{table}{left_out}\n"
+        f"Scale `{each.study.scale}`; [data]({where}/{RUNS_NAME}), [study as run]({where}/{STUDY_NAME}).\n"
+    )
+
+
+def _larger(known: Mapping[str, Path]) -> Iterable[str]:
+    """Yield what studies cost at the scales that nobody has run, a line each."""
+    assert set(_NOT_RUN) < set(SCALES)  # noqa: S101 (a name that is mistyped)
+    for name, path in known.items():
+        cells = []
+        for scale in _NOT_RUN:
+            study = load_study(path, scale)
+            costs = costs_of(study, Path(os.devnull), timed=False)
+            if not costs:
+                cells += ["—", "—"]
+                continue
+            cost = total(costs)
+            cells += [str(cost.cells), "unknown" if cost.gpu_hours is None else _hours(cost.gpu_hours)]
+        yield f"| `{name}` | {' | '.join(cells)} |\n"
+
+
+def _hours(hours: float) -> str:
+    return f"{hours:,.0f}" if hours >= 10 else f"{hours:.2g}"

@@ -1,0 +1,15 @@
+"""Write docs/reproduction.md from the studies in reproduction/: python scripts/reproduction_page.py [FOLDER [PAGE]]."""
+
+import sys
+from pathlib import Path
+
+from pdebench_fm.files import write_atomically
+from pdebench_fm.studies.report import page
+
+ROOT = Path(__file__).parent.parent
+
+if __name__ == "__main__":
+    folder = Path(sys.argv[1]) if len(sys.argv) > 1 else ROOT / "reproduction"
+    target = Path(sys.argv[2]) if len(sys.argv) > 2 else ROOT / "docs" / "reproduction.md"
+    write_atomically(target, page(folder, target.parent))
+    print(target)

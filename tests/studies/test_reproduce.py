@@ -1,0 +1,263 @@
+"""Running studies: a folder follows from its tables, nothing is computed twice, nothing is half-written."""
+
+import csv
+import json
+import math
+
+import numpy as np
+import pytest
+
+from pdebench_fm.cli import main
+from pdebench_fm.errors import PdefmError, UsageError
+from pdebench_fm.evaluation import run as running
+from pdebench_fm.plots.chart import Chart
+from pdebench_fm.studies import reproduce as module
+from pdebench_fm.studies.drawn import read_fields, read_histogram
+from pdebench_fm.studies.figures import figure_of
+from pdebench_fm.studies.reproduce import FIGURE_NAMES, Watching, read_verdicts, redraw, reproduce
+from pdebench_fm.studies.runs import read_runs, table_of
+from pdebench_fm.studies.study import load_study, shipped_studies
+from pdebench_fm.studies.verdicts import verdict_of
+
+pytestmark = pytest.mark.usefixtures("quick_recipes")
+
+FILES = {"study.yaml", "data.csv", "histogram.csv", *FIGURE_NAMES, "verdicts.json", "verdicts.md"}
+
+
+@pytest.fixture
+def counted(monkeypatch):
+    """How many cells were computed."""
+    numbers = []
+    original = running.LocalRunner.run
+
+    def run(self, cells, on_step):
+        for finished in original(self, cells, on_step):
+            numbers.append(finished[0])
+            yield finished
+
+    monkeypatch.setattr(running.LocalRunner, "run", run)
+    return numbers
+
+
+def written(folder):
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def check_that_all_follows_from_the_tables(study, folder):
+    """Recompute each verdict, and every number of the figure, from the CSV files alone."""
+    rows = read_runs(folder / "data.csv")
+    table = table_of(rows)
+    verdicts = read_verdicts(folder)
+    assert [verdict_of(question, table) for question in study.questions] == list(verdicts.verdicts)
+    bins = read_histogram(folder / "histogram.csv") if study.file.picture.histogram else []
+    fields = read_fields(folder / "fields.csv") if study.file.fields else []
+    figure = figure_of(study, rows, fields, bins)
+    if not isinstance(figure, Chart):
+        return figure
+    with (folder / "data.csv").open() as file:
+        errors = {round(float(line["error"]), 12) for line in csv.DictReader(file)}
+    text = (folder / "figure.svg").read_text()
+    for panel_row in figure.rows:
+        for panel in panel_row:
+            assert panel.title in text
+            for series in panel.series:
+                assert series.label in text
+                drawn = {round(point.error, 12) for point in series.every_point}
+                if panel.y.label == "relative ℓ² error":
+                    assert drawn <= errors
+    return figure
+
+
+def test_a_study_writes_what_it_comes_to_and_all_of_it_follows_from_the_tables(
+    tiny,
+    places,
+    tmp_path,
+    quick_recipes,
+):
+    verdicts = reproduce(tiny, tmp_path / "out", places)
+    folder = tmp_path / "out" / "tiny"
+    assert {path.name for path in folder.iterdir()} == FILES
+    assert {path.name for path in folder.parent.iterdir()} == {"tiny"}
+    rows = read_runs(folder / "data.csv")
+    assert len(rows) == 2 * (1 + 2 * 2)  # two tasks; zero-shot, and two starts with two numbers of shots
+    assert {row.seeds for row in rows if row.shots} == {2}
+    figure = check_that_all_follows_from_the_tables(tiny, folder)
+    assert len(figure.rows) == 2
+    points = [p.error for panel in figure.rows[1] for series in panel.series for p in series.every_point]
+    assert sorted(points) == sorted(row.error for row in rows)
+    assert len(verdicts.verdicts) == 5
+    assert "tiny.yaml" not in (folder / "study.yaml").read_text()
+
+
+def test_what_was_computed_is_never_computed_again(tiny, places, tmp_path counted):
+    reproduce(tiny, tmp_path / "out", places)
+    first = written(tmp_path / "out" / "tiny")
+    assert len(counted) == 2 * (1 + 2 * 2 * 2)
+    reproduce(tiny, tmp_path / "out", places)
+    assert len(counted) == 18
+    assert written(tmp_path / "out" / "tiny") == first
+
+
+def test_an_interrupted_study_leaves_nothing_and_goes_on_with_what_is_missing(
+    tiny,
+    places,
+    tmp_path,
+    quick_recipes,
+    counted,
+):
+    def stop(state):
+        if state.done == 7:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        reproduce(tiny, tmp_path / "out", places, Watching(progress=stop))
+    assert list((tmp_path / "out").iterdir()) == []
+    assert len(counted) == 7
+    reproduce(tiny, tmp_path / "out", places)
+    assert len(counted) == 18
+    assert {path.name for path in (tmp_path / "out" / "tiny").iterdir()} == FILES
+
+
+@pytest.mark.parametrize("step", ["_draw", "_judged", "study_text"])
+def test_a_study_that_fails_at_its_end_leaves_the_folder_as_it_was(
+    tiny,
+    places,
+    tmp_path,
+    quick_recipes,
+    monkeypatch,
+    step,
+):
+    reproduce(tiny, tmp_path / "out", places)
+    before = written(tmp_path / "out" / "tiny")
+
+    def fail(*_):
+        raise PdefmError("the disk is full")
+
+    monkeypatch.setattr(module, step, fail)
+    with pytest.raises(PdefmError, match="disk"):
+        reproduce(tiny, tmp_path / "out", places)
+    assert written(tmp_path / "out" / "tiny") == before
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"tiny"}
+
+
+def test_redrawing_computes_nothing_and_gives_the_same_bytes(
+    tiny,
+    places,
+    tmp_path,
+    quick_recipes,
+    monkeypatch,
+):
+    reproduce(tiny, tmp_path / "out", places)
+    folder = tmp_path / "out" / "tiny"
+    before = written(folder)
+    for name in (*FIGURE_NAMES, "verdicts.md"):
+        (folder / name).unlink()
+    monkeypatch.setattr(module, "evaluate_suite", None)
+    redraw(tiny, tmp_path / "out")
+    assert written(folder) == before
+
+
+def test_what_was_not_run_or_was_edited_is_not_redrawn(tiny, places, tmp_path):
+    with pytest.raises(UsageError, match="holds no study to redraw"):
+        redraw(tiny, tmp_path / "out")
+    reproduce(tiny, tmp_path / "out", places)
+    table = tmp_path / "out" / "tiny" / "data.csv"
+    table.write_text(table.read_text().replace("helmholtz", "poisson"))
+    with pytest.raises(PdefmError, match=r"not the table that verdicts\.json was made from"):
+        redraw(tiny, tmp_path / "out")
+
+
+def test_the_folder_of_another_study_or_scale_is_refused(tiny, places, tmp_path, counted):
+    folder = tmp_path / "out" / "tiny"
+    folder.mkdir(parents=True)
+    (folder / "study.yaml").write_text("scale: cpu\nstudy: tiny\n")
+    with pytest.raises(UsageError, match="holds the scale 'cpu', not 'smoke': choose another --out"):
+        reproduce(tiny, tmp_path / "out", places)
+    (folder / "study.yaml").write_text("scale: smoke\nstudy: other\n")
+    with pytest.raises(UsageError, match="holds the study 'other', not 'tiny'"):
+        reproduce(tiny, tmp_path / "out", places)
+    (folder / "study.yaml").rename(folder / "mine.txt")
+    with pytest.raises(UsageError, match="holds something else than a study"):
+        reproduce(tiny, tmp_path / "out", places)
+    assert [path.name for path in folder.iterdir()] == ["mine.txt"]
+    assert not counted
+
+
+def test_runs_that_fail_are_left_out_and_told(tiny_file, places, tmp_path write):
+    model = write(
+        "import torch\n\n\ndef build():\n    def solve(source, coefficients):\n"
+        "        if coefficients[:, 5].any():\n            raise ValueError('no Helmholtz')\n"
+        "        return source\n    return solve\n"
+    )
+    study = load_study(
+        tiny_file(
+            ("{open: MODEL}", f"{{open: '{model}'}}"),
+            ("shots: [0, 4, 8]", "shots: [0, 4]"),
+            ("    scratch: true", "    scratch: true"),
+        ),
+        "smoke",
+    )
+    verdicts = reproduce(study, tmp_path / "out", places)
+    assert any("zero-shot: " in line and "Helmholtz" in line for line in verdicts.left_out)
+    assert {verdict.decision for verdict in verdicts.verdicts} == {"can't be told"}
+    redraw(study, tmp_path / "out")
+    assert read_verdicts(tmp_path / "out" / "tiny").left_out == verdicts.left_out
+
+
+def test_fields_are_drawn_from_their_table(tmp_path, places):
+    study = load_study(shipped_studies()["fig2"], "smoke")
+    reproduce(study, tmp_path / "out", places)
+    folder = tmp_path / "out" / "fig2"
+    picture = check_that_all_follows_from_the_tables(study, folder)
+    assert [len(sample.fields) for sample in picture.samples] == [4, 4, 4, 4]
+    sources = picture.samples[0].fields
+    assert [field.title for field in sources] == [f"sparsity = {level}" for level in (0.2, 0.4, 0.6, 0.8)]
+    active = [float((field.values > field.values.min() + 0.1).mean()) for field in sources]
+    assert active == sorted(active, reverse=True)  # the sparser, the less of it
+    assert all(np.isfinite(field.values).all() for sample in picture.samples for field in sample.fields)
+
+
+SMOKE = ["fig3", "beyond-resolution", "beyond-length", "beyond-source-shift"]
+
+
+@pytest.mark.usefixtures("registry")
+@pytest.mark.parametrize("name", SMOKE)
+def test_the_smoke_scale_runs_from_the_command_line(name, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("PDEFM_CACHE", str(tmp_path / "cache"))
+    assert main(["reproduce", name, "--scale", "smoke", "--out", str(tmp_path / "out"), "--device", "cpu"]) == 0
+    told = capsys.readouterr()
+    assert "no scientific meaning" in told.err
+    study = load_study(shipped_studies()[name], "smoke")
+    check_that_all_follows_from_the_tables(study, tmp_path / "out" / name)
+    verdicts = json.loads((tmp_path / "out" / name / "verdicts.json").read_text())
+    assert verdicts["scale"] == "smoke"
+    assert all(v["value"] is not None and math.isfinite(v["value"]) for v in verdicts["verdicts"])
+
+
+@pytest.mark.parametrize("name", sorted(set(shipped_studies()) - set(SMOKE)))
+def test_a_dry_run_computes_nothing_and_tells_the_cost(name, tmp_path, monkeypatch, capsys, counted):
+    monkeypatch.setenv("PDEFM_CACHE", str(tmp_path / "cache"))
+    monkeypatch.chdir(tmp_path)
+    assert main(["reproduce", name, "--dry-run"]) == 0
+    assert "What would be computed" in capsys.readouterr().out
+    assert not counted
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["fig33"], "did you mean 'fig3'"),
+        (["fig3", "--redraw", "--dry-run"], "choose either"),
+        (["fig3", "--redraw"], "holds no study to redraw"),
+        (["beyond", "--redraw"], "holds none of these studies"),
+        (["nowhere.yaml"], "no study at nowhere.yaml"),
+    ],
+)
+def test_mistakes_are_one_line(words, told, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main(["reproduce", *words]) == 2
+    error = capsys.readouterr().err
+    assert told in error
+    assert error.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []

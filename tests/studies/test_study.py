@@ -1,0 +1,120 @@
+"""Studies as files: the shipped ones are right at every scale, and what is wrong with one is told with its line."""
+
+import pytest
+
+from pdebench_fm.errors import UsageError
+from pdebench_fm.studies.study import SCALES, load_study, runs_of, shipped_studies, study_paths
+
+SHIPPED = shipped_studies()
+
+
+@pytest.mark.parametrize("scale", SCALES)
+@pytest.mark.parametrize("name", SHIPPED)
+def test_every_shipped_study_can_be_run_at_every_scale(name, scale, registry):  # noqa: ARG001
+    study = load_study(SHIPPED[name], scale)
+    assert study.name == name
+    runs = set(runs_of(study.file, study.file.evaluations.values()))
+    assert all(key in runs for question in study.questions for key in question.needs)
+    assert study.questions or name == "fig2"
+
+
+def test_the_papers_figures_come_first_and_words_mean_several():
+    assert list(SHIPPED)[:6] == ["fig2", "fig3", "fig4", "fig5", "mixed", "anchor"]
+    assert [path.stem for path in study_paths("all")] == list(SHIPPED)
+    beyond = [path.stem for path in study_paths("beyond")]
+    assert len(beyond) == 6
+    assert all(name.startswith("beyond-") for name in beyond)
+    with pytest.raises(UsageError, match="did you mean 'fig3'"):
+        study_paths("fig33")
+
+
+def test_shots_go_to_8192_where_the_figure_needs_them():
+    runs = runs_of(
+        load_study(SHIPPED["fig3"], "cpu").file, load_study(SHIPPED["fig3"], "cpu").file.evaluations.values()
+    )
+    assert {key.shots for key in runs} == {0, 8, 32, 128, 512, 2048, 8192}
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "line", "words"),
+    [
+        ("seeds: 2", "seedz: 2", 6, "unknown key 'seedz' in the file"),
+        ("    scratch: true", "    scratched: true", 14, "unknown key 'scratched' in evaluations.main"),
+        (
+            "[poisson-ood/medium, helmholtz/in-domain]\n    shots",
+            "[poisson-ood/medum]\n    shots",
+            12,
+            "did you mean 'poisson-ood/medium'",
+        ),
+        ("models: [tiny]", "models: [tinny]", 11, "did you mean 'tiny'"),
+        ("{open: MODEL}", "{label: x}", 8, "what to open, or how to pretrain"),
+        (
+            "{open: MODEL}",
+            "{pretrain: {family: poisson, size: 64k, stepz: 5}}",
+            8,
+            "unknown key 'stepz'|'steps' is missing",
+        ),
+        ("measure: gain", "measure: gains", 28, "claims.saves"),
+        ("track: n16-rows8", "track: n17-rows8", 5, "points a side must be"),
+        ("shots: [0, 4, 8]", "shots: [0, 4, -8]", 13, "greater than or equal to 0"),
+        ("shots: [0, 4, 8]", "shots: [0, four]", 13, "integer"),
+        ("kind: shots", "kind: shotz", 16, "shots"),
+        (
+            "task: poisson-ood/medium, shots: 4}",
+            "task: poisson-ood/medium, shots: 16}",
+            28,
+            "refers to tiny on poisson-ood/medium .*16 shots, which the study does not run",
+        ),
+        (
+            "task: poisson-ood/medium, start: scratch}",
+            "task: poisson-ood/mild, start: scratch}",
+            28,
+            "poisson-ood/mild .*which the study does not run",
+        ),
+        ("    of: {model: tiny, task", "    of: {model: tiny, tasks", 31, "unknown key 'tasks'"),
+        (
+            "    of: {model: tiny, task: poisson-ood/medium, shots: 4}",
+            "    of: {shots: 4}",
+            28,
+            "does not say which model",
+        ),
+        (
+            "    of: {model: tiny, task: poisson-ood/medium, shots: 4}",
+            "    of: {model: tiny, task: poisson-ood/medium}",
+            28,
+            "needs shots above 0",
+        ),
+        ("    above: 1\n", "    above: 1\n    below: 2\n", 28, "give either above or below"),
+        ("    above: 1\n", "", 28, "needs a bound"),
+        ("  cpu: {seeds: 1}", "  cpuu: {seeds: 1}", 36, "did you mean 'cpu'"),
+        ("  cpu: {seeds: 1}", "  cpu: 5", 36, "should be a mapping"),
+        ("scales:\n  cpu: {seeds: 1}", "scales: 5", 35, "should be a mapping of scales"),
+        ("title: A tiny study\n", "", 1, "'title' is missing"),
+        ("source: a test", "source: a test\nplugins: [nowhere.py]", 5, "no plug-in at"),
+        ("    scratch: true", "    scratch: true\n    method: nothing", 15, "unknown adaptation 'nothing'"),
+        ("study: tiny", "study: Tiny Study", 1, "study"),
+    ],
+)
+def test_what_is_wrong_is_told_with_its_line(tiny_file, old, new, line, words):
+    with pytest.raises(UsageError, match=words) as refused:
+        load_study(tiny_file((old, new)), "smoke")
+    assert f"tiny.yaml, line {line}: " in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+def test_a_mistake_in_a_scale_has_the_line_of_the_scale(tiny_file):
+    path = tiny_file(("cpu: {seeds: 1}", "cpu: {seeds: 1, trakc: lite}"))
+    with pytest.raises(UsageError, match="line 36: unknown key 'trakc'"):
+        load_study(path, "cpu")
+    assert load_study(path, "smoke").file.seeds == 2
+
+
+def test_a_scale_changes_what_it_names_alone(tiny_file):
+    path = tiny_file()
+    smoke, cpu = load_study(path, "smoke"), load_study(path, "cpu")
+    assert (smoke.file.seeds, cpu.file.seeds) == (2, 1)
+    assert smoke.file.evaluations == cpu.file.evaluations
+    assert cpu.as_run()["scale"] == "cpu"
+    assert "scales" not in cpu.as_run()
+    with pytest.raises(UsageError, match="did you mean 'cpu'"):
+        load_study(path, "cpuu")
