@@ -139,7 +139,7 @@ def _about(rows: Sequence[RunRow]) -> str:
     for name in dict.fromkeys(row.track for row in rows):
         counts = sorted({row.test_rows for row in rows if row.track == name})
         points = find_track(name).resolution
-        parts.append(f"{name} track ({counts[-1]} test samples of each task at {points}×{points})")
+        parts.append(f"track {name} ({counts[-1]} test samples of each task at {points}×{points})")
     text = ", ".join(parts)
     return text[0].upper() + text[1:]
 

@@ -77,7 +77,6 @@ def test_a_study_writes_what_it_comes_to_and_all_of_it_follows_from_the_tables(
     tiny,
     places,
     tmp_path,
-    quick_recipes,
 ):
     verdicts = reproduce(tiny, tmp_path / "out", places)
     folder = tmp_path / "out" / "tiny"
@@ -107,7 +106,6 @@ def test_an_interrupted_study_leaves_nothing_and_goes_on_with_what_is_missing(
     tiny,
     places,
     tmp_path,
-    quick_recipes,
     counted,
 ):
     def stop(state):
@@ -128,7 +126,6 @@ def test_a_study_that_fails_at_its_end_leaves_the_folder_as_it_was(
     tiny,
     places,
     tmp_path,
-    quick_recipes,
     monkeypatch,
     step,
 ):
@@ -149,7 +146,6 @@ def test_redrawing_computes_nothing_and_gives_the_same_bytes(
     tiny,
     places,
     tmp_path,
-    quick_recipes,
     monkeypatch,
 ):
     reproduce(tiny, tmp_path / "out", places)

@@ -1,0 +1,50 @@
+"""The page: what was run with its figures and verdicts, what was not as not run, and nothing that is not so."""
+
+from pathlib import Path
+
+import pytest
+
+from pdebench_fm.errors import PdefmError, UsageError
+from pdebench_fm.studies.report import page
+from pdebench_fm.studies.reproduce import read_verdicts, reproduce
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_the_committed_page_is_that_of_the_committed_data():
+    committed = (ROOT / "docs" / "reproduction.md").read_text(encoding="utf-8")
+    assert committed == page(ROOT / "reproduction", ROOT / "docs"), "python scripts/reproduction_page.py"
+
+
+@pytest.mark.usefixtures("quick_recipes")
+def test_a_study_that_was_run_is_shown_with_its_verdicts_and_links_that_lead_there(tiny, tiny_file, places, tmp_path):
+    reproduce(tiny, tmp_path / "reproduction", places)
+    home = tmp_path / "docs"
+    home.mkdir()
+    text = page(
+        tmp_path / "reproduction",
+        home,
+        {"tiny": tiny_file(), "other": tiny_file(("study: tiny", "study: other"), name="other.yaml")},
+    )
+    assert "| `tiny` | A tiny study | a test | `smoke` |" in text
+    assert "| `other` | A tiny study | a test | **not run** | — |" in text
+    assert "no scientific meaning" in text
+    folder = tmp_path / "reproduction" / "tiny"
+    for verdict in read_verdicts(folder).verdicts:
+        assert verdict.in_short.replace("'", "&#39;") in text or verdict.in_short in text
+    for name in ("figure.svg", "data.csv", "study.yaml"):
+        link = f"(../reproduction/tiny/{name})"
+        assert link in text
+        assert (home / link.strip("()")).is_file()
+
+
+@pytest.mark.usefixtures("quick_recipes")
+def test_data_that_were_edited_are_not_shown(tiny, tiny_file, places, tmp_path):
+    reproduce(tiny, tmp_path / "reproduction", places)
+    table = tmp_path / "reproduction" / "tiny" / "data.csv"
+    table.write_text(table.read_text() + "\n")
+    with pytest.raises(PdefmError, match=r"not those of data\.csv"):
+        page(tmp_path / "reproduction", tmp_path, {"tiny": tiny_file()})
+    table.with_name("study.yaml").write_text("study: other\nscale: smoke\n")
+    with pytest.raises(UsageError, match="holds the study 'other'"):
+        page(tmp_path / "reproduction", tmp_path, {"tiny": tiny_file()})
