@@ -63,7 +63,8 @@ def figure_of(
     shown = [
         row
         for row in rows
-        if (not picture.shots or row.shots in picture.shots)
+        if (picture.kind == "resolutions" or row.track == study.file.track)  # two tracks are never drawn as one
+        and (not picture.shots or row.shots in picture.shots)
         and (not picture.starts or row.start in picture.starts)
         and (not picture.methods or row.method in picture.methods)
         and row.error > 0

@@ -54,6 +54,56 @@ bound, *doesn't hold at this scale* if none of it is, and *can't be told* otherw
 the paper finds a larger effect than was measured, it *holds with* the number that was. A claim without a bound is
 *measured*. The interval takes the runs' errors as independent, which makes that of a ratio wider than need be, as
 runs share their test rows; with a single seed it is for new test samples alone.
+
+## A study of your own
+
+```yaml
+study: mine
+title: Does my model need fewer examples?
+question: My model and the zoo's, adapted to a task that neither has seen.
+source: my own question
+track: lite
+seeds: 3
+models:
+  mine: {open: path/to/my-model}      # anything that `pdefm eval --model` takes
+  zoo: {open: fno-poisson-64k}
+  short: {pretrain: {family: poisson, size: 64k, steps: 2000, coarse_share: 0.9}}
+evaluations:
+  all:
+    models: [mine, zoo, short]
+    tasks: [poisson-ood/medium]
+    shots: [0, 8, 32, 128]
+    scratch: true
+picture: {kind: shots, title: Error against examples}
+claims:
+  fewer-examples:
+    says: My model needs fewer examples than the zoo's.
+    measure: gain
+    each: [{task: poisson-ood/medium}]
+    shots: [8, 32]
+    of: {model: mine}
+    curve: {model: zoo}
+    above: 1
+scales:
+  smoke: {track: n16-rows16, seeds: 1}
+```
+
+A scale lays its changes over the rest, key by key; null takes a key away. `plugins: [my_systems.py]` registers
+systems of yours. A mistake in the file (an unknown key, task or model, a claim about runs that there are none of) is
+told with its line before anything is computed. Pictures are of kind `shots`, `sizes`, `regimes`, `resolutions`,
+`steps`, `ratios` (with `of` and `to`) or `fields`. What a claim says of its runs (model, task, start, shots, method,
+track) is completed by `each` and `shots`, for each of which it is decided apart. Measures:
+
+| measure | is | of |
+|---|---|---|
+| `ratio` | the error of a run over that of another | `of`, `to` |
+| `gain` | how many times more examples a curve of runs needs for the error of a run | `of`, `curve` |
+| `examples` | how many examples a curve of runs needs for an error | `curve`, `error` |
+| `slope` | the exponent by which the error follows parameters, or pretraining steps | `of`, `models`, `against` |
+| `gain-slope` | the exponent by which the gain follows parameters | `of`, `curve`, `models` |
+| `smallest-step` | the smallest ratio of the errors of two tasks that follow each other | `of`, `tasks` |
+| `largest-ratio` | the largest of several ratios, with an interval that allows for their number | `of`, `to`, `over` |
+| `optimum` | the pretraining steps with the smallest error | `of`, `models` |
 """
 
 _LARGER = """\

@@ -1,12 +1,15 @@
 """The page: what was run with its figures and verdicts, what was not as not run, and nothing that is not so."""
 
+import re
 from pathlib import Path
 
 import pytest
 
 from pdebench_fm.errors import PdefmError, UsageError
+from pdebench_fm.studies.claims import MEASURES
 from pdebench_fm.studies.report import page
 from pdebench_fm.studies.reproduce import read_verdicts, reproduce
+from pdebench_fm.studies.study import load_study
 
 ROOT = Path(__file__).parents[2]
 
@@ -14,6 +17,17 @@ ROOT = Path(__file__).parents[2]
 def test_the_committed_page_is_that_of_the_committed_data():
     committed = (ROOT / "docs" / "reproduction.md").read_text(encoding="utf-8")
     assert committed == page(ROOT / "reproduction", ROOT / "docs"), "python scripts/reproduction_page.py"
+
+
+def test_the_pages_example_of_a_study_is_one(tmp_path):
+    text = (ROOT / "docs" / "reproduction.md").read_text(encoding="utf-8")
+    (example,) = re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)
+    (tmp_path / "mine.yaml").write_text(example)
+    study = load_study(tmp_path / "mine.yaml", "smoke")
+    assert [question.name for question in study.questions] == [
+        f"fewer-examples (poisson-ood/medium, {shots} shots)" for shots in (8, 32)
+    ]
+    assert set(re.findall(r"^\| `([a-z-]+)` \| .* \| `(?:of|curve)`", text, re.MULTILINE)) == set(MEASURES)
 
 
 @pytest.mark.usefixtures("quick_recipes")
