@@ -86,9 +86,9 @@ class Panel:
 
     @property
     def reaches_zero_prediction(self) -> bool:
-        """Whether the error of predicting zero lies on the y axis."""
+        """Whether the error of predicting zero lies on the y axis, if that is one of errors."""
         low, high = self.y.limits
-        return low <= PREDICTING_ZERO <= high
+        return self.y.label == ERROR_LABEL and low <= PREDICTING_ZERO <= high
 
 
 @dataclass(frozen=True)

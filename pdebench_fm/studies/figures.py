@@ -20,7 +20,6 @@ from pdebench_fm.plots.chart import (
     logarithmic_ticks,
     rows_by_system,
     shots_words,
-    start_words,
     task_subtitle,
     task_title,
 )
@@ -31,6 +30,7 @@ from pdebench_fm.plots.scores import Score, Scores, task_order
 from pdebench_fm.plots.shots import shots_chart
 from pdebench_fm.plots.sizes import sizes_chart
 from pdebench_fm.protocol.tracks import find_track
+from pdebench_fm.results.remarks import start_in_words
 from pdebench_fm.results.result import ModelRecord, Summary
 from pdebench_fm.studies.drawn import Bin, ShownField
 from pdebench_fm.studies.runs import RunRow
@@ -99,15 +99,7 @@ def _scores(study: Study, rows: Sequence[RunRow]) -> Scores:
     entries = [
         Score(
             name=_name(study, row),
-            model=ModelRecord(
-                model_id=row.model_id,
-                revision=None,
-                weights_sha256=None,
-                fingerprint=None,
-                parameters=row.parameters,
-                family=row.family,
-                size=row.size,
-            ),
+            model=_model(row),
             method="" if row.method == "v1" else f", method {row.method}",
             task=find_task(row.task),
             start=row.start,
@@ -127,6 +119,19 @@ def _scores(study: Study, rows: Sequence[RunRow]) -> Scores:
     ]
     entries.sort(key=lambda s: (*task_order(s.task), s.model.parameters or 0, s.name, s.start, s.shots))
     return Scores(tuple(entries), _about(rows), ())
+
+
+def _model(row: RunRow) -> ModelRecord:
+    """Return what a table says of a model as results say it."""
+    return ModelRecord(
+        model_id=row.model_id,
+        revision=None,
+        weights_sha256=None,
+        fingerprint=None,
+        parameters=row.parameters,
+        family=row.family,
+        size=row.size,
+    )
 
 
 def _name(study: Study, row: RunRow) -> str:
@@ -170,7 +175,8 @@ def _line_label(study: Study, row: RunRow) -> str:
     """Return what a line is: of one model, or of those that differ in their pretraining alone."""
     steps = study.file.picture.kind == "steps"
     name = f"fno-{row.family}-{row.size}" if steps and row.family else _name(study, row)
-    return f"{name}, {start_words(row.start) + ', ' if row.shots else ''}{shots_words(row.shots)}"
+    started = f"{start_in_words(_model(row), row.start)}, " if row.shots else ""
+    return f"{name}, {started}{shots_words(row.shots)}"
 
 
 def _ratios(study: Study, rows: Sequence[RunRow]) -> Chart:
@@ -222,11 +228,8 @@ def _rest(row: RunRow, above: Side, below: Side) -> tuple[object, ...]:
 
 
 def _side_words(side: Side) -> str:
-    words = [
-        side.model or "",
-        start_words(side.start) if side.start else "",
-        f"method {side.method}" if side.method else "",
-    ]
+    start = {"pretrained": "pretrained", "scratch": "from scratch", None: ""}[side.start]
+    words = [side.model or "", start, f"method {side.method}" if side.method else ""]
     return " ".join(word for word in words if word)
 
 

@@ -22,11 +22,19 @@ def test_operations_are_those_of_pointwise_maps_mixing_and_transforms(n):
     assert 0.8 * (pointwise + mixing) < counted < 1.2 * (pointwise + mixing + transforms)
 
 
-def test_cells_are_those_of_the_study_and_passes_those_of_its_recipes(tiny, tmp_path):
-    (cost,) = costs_of(tiny, tmp_path, timed=False)
+def test_cells_are_those_of_the_study_and_passes_those_of_its_recipes(tiny_file, tmp_path):
+    by_paper = tiny_file(
+        ("    scratch: true", "    scratch: true\n    method: paper"),
+        ("of: {start: pretrained}", "of: {start: pretrained, method: paper}"),
+        ("to: {start: scratch}", "to: {start: scratch, method: paper}"),
+        ("shots: 4}", "shots: 4, method: paper}"),
+        ("start: scratch}\n    above", "start: scratch, method: paper}\n    above"),
+    )
+    (cost,) = costs_of(load_study(by_paper, "smoke"), tmp_path, timed=False)
     assert cost.cells == 2 * (1 + 2 * 2 * 2)
-    # of each task 8 test rows for every cell, and batches of 4 or 8 rows, 100 steps pretrained and 200 from scratch
-    assert cost.passes == 2 * (9 * 8 + 2 * 3 * (100 + 200) * (4 + 8))
+    # 5 learning rates of 500 epochs, each of all shots in one batch, and a look at 8 validation rows after it
+    adapted = sum(3 * 2500 * shots + 2500 * 8 + 8 for shots in (4, 8))
+    assert cost.passes == 2 * (8 + 2 * 2 * adapted)
     assert cost.flops > 0
     assert cost.seconds is None
 
