@@ -13,8 +13,9 @@ from pdebench_fm.cli import main
 from pdebench_fm.data.catalogue import find_dataset
 from pdebench_fm.data.manifest import read_manifest
 from pdebench_fm.extensions.plugins import load_plugins
-from pdebench_fm.physics import sample
+from pdebench_fm.physics import SampleKey, advection_diffusion_ratio, sample
 from pdebench_fm.physics.sampling import build_fields
+from pdebench_fm.protocol.task import load_task
 
 ROOT = Path(__file__).parent.parent
 EXAMPLE = ROOT / "examples" / "screened_poisson.py"
@@ -145,3 +146,17 @@ def test_the_code_and_the_commands_of_the_guide_run(tmp_path, monkeypatch, capfd
     far = sample(find_dataset("far-helmholtz").key("far", "test"), range(16), 64).draws
     np.testing.assert_array_equal(far.coefficients[:, 5], far.parameter)
     assert set(far.parameter) <= set(range(21, 31))
+
+
+def test_the_authors_distribution_misses_its_ratio_by_sample_and_meets_it_on_average(registry, monkeypatch):  # noqa: ARG001
+    monkeypatch.setenv("PDEFM_PLUGINS", str(ROOT / "examples" / "authors_advection_diffusion.py"))
+    for regime in ("in-domain", "medium", "hard"):
+        task = load_task(f"advection-diffusion-table/{regime}")
+        rows = sample(task.test.key, range(96), 64)
+        ratio = advection_diffusion_ratio(rows.solution.astype(float), rows.draws.coefficients.astype(float))
+        missed = ratio / rows.draws.parameter
+        assert abs(missed.mean() - 1) < 0.1
+        assert 0.15 < missed.std() < 0.4
+        ours = sample(SampleKey("advection-diffusion", regime, "test"), range(8), 64)
+        exact = advection_diffusion_ratio(ours.solution.astype(float), ours.draws.coefficients.astype(float))
+        assert abs(exact / ours.draws.parameter - 1).max() < 1e-3
