@@ -17,8 +17,6 @@ from pdebench_fm.leaderboard.site.page import Page, page
 from pdebench_fm.leaderboard.site.pictures import Pictures
 from pdebench_fm.leaderboard.site.words import number
 from pdebench_fm.leaderboard.store import Entry
-from pdebench_fm.models.loading import zoo_directory
-from pdebench_fm.models.sources import CARD_NAME
 from pdebench_fm.protocol.divisions import DIVISIONS
 from pdebench_fm.protocol.tracks import Start
 from pdebench_fm.results.remarks import is_of_one_seed, regime_remark, rows_remark, test_rows_remark
@@ -339,6 +337,9 @@ def card_html(entries: Sequence[Entry]) -> str:
     shipped = next((model for model in models if model.weights_sha256 and is_official(model)), None)
     if shipped is None:
         return ""
+    from pdebench_fm.models.loading import zoo_directory  # PyTorch is loaded here, where it was already
+    from pdebench_fm.models.sources import CARD_NAME
+
     path: Path = zoo_directory() / shipped.model_id / CARD_NAME
     try:
         return as_html(without_metadata(read_card_text(path)))

@@ -15,10 +15,7 @@ from pdebench_fm.errors import PdefmError
 from pdebench_fm.leaderboard.official import is_official
 from pdebench_fm.leaderboard.site.page import Page
 from pdebench_fm.leaderboard.store import Entry
-from pdebench_fm.models.baselines import BASELINES
 from pdebench_fm.physics import REFERENCE_RESOLUTION, draw
-from pdebench_fm.plots.sample_fields import chosen_samples, fields_picture
-from pdebench_fm.plots.selection import Selection
 from pdebench_fm.protocol.tracks import Track
 from pdebench_fm.results.result import CellRecord, Result
 from pdebench_fm.results.samples import errors_of, read_own_samples
@@ -114,6 +111,8 @@ def why_none(entries: Sequence[Entry]) -> str:
     official = [entry for entry in entries if is_official(entry.result.model)]
     if not official:
         return "No pictures: the weights are elsewhere, and nothing of a submission is run to make this page."
+    from pdebench_fm.models.baselines import BASELINES  # PyTorch is loaded here, where it was already
+
     if official[0].result.model.model_id in BASELINES:
         return "No pictures: it has no weights."
     return "" if chosen_entries(official) else "No pictures: it has no zero-shot scores to choose samples by."
@@ -163,6 +162,9 @@ def _row_picture(task: Task, row: int, kept: Path, files: list[Page], on_draw: C
 
 def _fields_picture(root: Path, entry: Entry, kept: Path, files: list[Page], on_draw: Callable[[str], None]) -> Picture:
     """Return the picture of a model's best, median and worst zero-shot predictions on one task."""
+    from pdebench_fm.plots.sample_fields import chosen_samples, fields_picture  # it computes with PyTorch
+    from pdebench_fm.plots.selection import Selection
+
     result, path = entry.result, root / entry.path
     name = result.model.model_id
     cell = zero_shot_cell(result)

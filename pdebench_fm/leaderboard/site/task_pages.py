@@ -14,7 +14,6 @@ from pdebench_fm.leaderboard.site.markdown import as_html
 from pdebench_fm.leaderboard.site.material import Material
 from pdebench_fm.leaderboard.site.page import Page, page
 from pdebench_fm.leaderboard.site.pictures import Pictures
-from pdebench_fm.models.baselines import BASELINES
 from pdebench_fm.protocol.standard_rows import STANDARD_TEST_ROWS
 from pdebench_fm.protocol.tracks import Track
 from pdebench_fm.results.paths import HOME_ORGANISATION
@@ -201,7 +200,11 @@ def _place_of(standing: Standing, ranking: Ranking) -> Place:
 def is_reference(standing: Standing) -> bool:
     """Tell whether a contender is a yardstick: only what the package ships has such a name there."""
     row = standing.row
-    return row.organisation == HOME_ORGANISATION and row.result.model.model_id in BASELINES
+    if row.organisation != HOME_ORGANISATION:
+        return False
+    from pdebench_fm.models.baselines import BASELINES  # PyTorch is loaded here, for those who ask
+
+    return row.result.model.model_id in BASELINES
 
 
 def _difficulty(track: Track, rankings: Sequence[Ranking]) -> Difficulty | None:
