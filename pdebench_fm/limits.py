@@ -80,6 +80,23 @@ DATASET_SLACK_BYTES = 64 * MiB
 """What a dataset's repository may hold beside the shards of its manifest: card, statistics and figures."""
 
 
+GRAPH_BYTES = 2**31 - 1
+"""Of an ONNX graph, whose format has no larger ones."""
+
+GRAPH_NODES = 100_000
+"""Operators in a graph: a U-Net or a Fourier neural operator has some hundreds."""
+
+GRAPH_DEPTH = 8
+"""Of graphs in the operators of graphs (`If`, `Loop`): most models have none."""
+
+GRAPH_MEMORY = 4 * 2**30
+"""Bytes for the fields and constants of a running graph, beside six times its file: 32 fields of 128² in 64 channels
+take 134 MB."""
+
+GRAPH_SECONDS = 600.0
+"""For loading a graph, and for each batch of 32 fields: seconds at most for the zoo's on one core."""
+
+
 def read_limited(path: Path, most: int) -> bytes:
     """Return the content of a file of at most so many bytes.
 

@@ -62,7 +62,7 @@ SHARED_NAMES = (
     "version",
 )
 SHARED = [f"{name}.py" for name in SHARED_NAMES]
-SHARED += [f"{room}/{path.name}" for room in ("hub", "extensions") for path in ROOT.glob(f"{room}/*.py")]
+SHARED += [f"{room}/{path.name}" for room in ("hub", "extensions", "graphs") for path in ROOT.glob(f"{room}/*.py")]
 
 
 @pytest.mark.parametrize("name", SHARED)

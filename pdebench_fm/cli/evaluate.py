@@ -24,8 +24,8 @@ def evaluate(
     model: Annotated[
         str,
         typer.Option(
-            help="A zoo name, a directory, a Hub id (org/name, org/name@revision), path/to/file.py:build, a plug-in or "
-            "a baseline; a,b.",
+            help="A zoo name, a directory, a Hub id (org/name, org/name@revision), path/to/file.py:build, "
+            "path/to/graph.onnx, a plug-in or a baseline; a,b.",
             autocompletion=models,
         ),
     ],
@@ -61,6 +61,10 @@ def evaluate(
         Path | None, typer.Option(help="A training.json that states which rows the model was trained on.")
     ] = None,
     out: Annotated[Path, typer.Option(help="Folder of the result files.")] = Path("results"),
+    graphs: Annotated[
+        Path | None,
+        typer.Option(help="Also write each model, adapted as it was scored, as an ONNX graph into this folder."),
+    ] = None,
     cache: Annotated[
         Path | None, typer.Option(help="Folder of finished cells, else $PDEFM_CACHE or the usual.")
     ] = None,
@@ -108,6 +112,7 @@ def evaluate(
             recipe=recipe,
             adaptation=adaptation,
             deterministic=deterministic,
+            graphs=graphs,
             data=data,
             device=device,
             training=None if manifest is None else required_manifest(manifest),
@@ -128,6 +133,12 @@ def evaluate(
     else:
         console.print(suite_table(results))
         say(f"{len(results)} results in ", (out, "bold"), _submit_hint(results, out))
+    if graphs is not None:
+        say(
+            "graphs in ",
+            (graphs, "bold"),
+            ": for a verifier to run, once they are on the Hub",
+        )
     failures = [(result, failure) for result in results for failure in result.failures]
     if failures:
         cells = sum(len(run.seeds) for result in results for run in result.runs) + len(failures)

@@ -35,7 +35,8 @@ def verify(
 ) -> None:
     """Verify rows of a leaderboard: their content, names, rows and samples, and on request their models.
 
-    Nothing of a submission is executed: models are this package's own, or its architectures with weights from the Hub.
+    No code of a submission is executed: models are this package's own, its architectures with weights from the Hub, or
+    ONNX graphs from there, which are data.
     The exit code is 0 if nothing is wrong, 1 if a row is refused, 2 for wrong usage.
     """
     from pdebench_fm.leaderboard.verification import Depth

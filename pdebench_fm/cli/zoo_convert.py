@@ -35,16 +35,20 @@ def import_model(
 
 
 def export_model(
-    model: Annotated[str, typer.Argument(help="A zoo name, a directory, or a Hub id (org/name, org/name@revision).")],
+    model: Annotated[
+        str, typer.Argument(help="Any model: a zoo name, a directory, a Hub id, path/to/file.py:build, a baseline.")
+    ],
     to: Annotated[str, typer.Option(help="torch-export or onnx.")],
     out: Annotated[Path, typer.Option(help="The file to write.")],
     resolution: Annotated[int, typer.Option(help="Points a side of the fields that the program takes.")] = 128,
 ) -> None:
     """Write a model as one program that runs without this package, and check that it computes the same."""
-    from pdebench_fm.models import load_operator
     from pdebench_fm.models.export import export_model as run_export
+    from pdebench_fm.models.references import open_candidate
 
-    difference = run_export(load_operator(model), to, out, resolution)
+    candidate = open_candidate(model)
+    with candidate.its_modules():
+        difference = run_export(candidate.operator, to, out, resolution, name=candidate.name)
     say(
         "saved ",
         (out, "bold"),

@@ -62,7 +62,8 @@ def evaluate(
             `adaptation`, a method of the open division: the name of one of the package's ("symmetric", "l2-sp") or of
             a plug-in, a file of yours, "mine.py:adapt", or a function `(module, support, seed) -> module`;
             `deterministic`, whether to hold PyTorch to deterministic algorithms (on a CPU); `threads` of PyTorch on a
-            CPU (1, whatever the machine has, as another number gives other last digits).
+            CPU (1, whatever the machine has, as another number gives other last digits); `graphs`, a folder that each
+            cell's model, adapted as it was scored, is written to as an ONNX graph (None).
 
     Returns:
         The evaluation: scores in its `runs`, everything in its `result`, and every sample's scores in its `samples`.

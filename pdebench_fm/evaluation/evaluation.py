@@ -6,6 +6,7 @@ from torch import nn
 
 from pdebench_fm.data.training_manifest import stated_range
 from pdebench_fm.evaluation.cell import Cell, Failed, Outcome, Scored
+from pdebench_fm.evaluation.graphs import graph_of
 from pdebench_fm.models.candidate import Candidate
 from pdebench_fm.models.tensors import tensors_digest
 from pdebench_fm.protocol.task import EvaluationTask
@@ -48,6 +49,7 @@ def evaluation_of(cells: Sequence[Cell], outcomes: Mapping[Cell, Outcome]) -> Ev
                 seed=cell.seed,
                 metrics=outcome.metrics,
                 samples_sha256=samples_digest(parts[cell.start, cell.shots, cell.seed]),
+                graph=graph_of(cell),
                 environment=outcome.provenance.environment,
                 seconds=outcome.provenance.seconds,
                 date=outcome.provenance.date,

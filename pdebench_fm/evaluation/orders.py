@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import Path
 
 import torch
 
@@ -36,6 +37,7 @@ class CellOrder:
         task, data, version, sampling_seed: what `load_task` takes.
         method, method_fingerprint: what `open_method` takes, and of the method that is meant.
         track, deterministic, threads: as in `RunSettings`.
+        graphs: as in `RunSettings`, the whole path of the folder.
         start, shots, seed: as in `Cell`.
         digest: of all that the cell's outcome depends on, as this process knows it.
         plugins: files and modules that a task of a plug-in needs.
@@ -53,6 +55,7 @@ class CellOrder:
     track: Track
     deterministic: bool | None
     threads: int
+    graphs: str | None
     start: Start
     shots: int
     seed: int
@@ -95,6 +98,7 @@ def order_of(cell: Cell, references: Mapping[Candidate, str]) -> CellOrder:
         track=settings.track,
         deterministic=settings.deterministic,
         threads=settings.threads,
+        graphs=None if settings.graphs is None else str(settings.graphs.resolve()),
         start=cell.start,
         shots=cell.shots,
         seed=cell.seed,
@@ -118,6 +122,7 @@ def compute_order(order: CellOrder, on_step: Callable[[int, float], None] = lamb
             method=_method(order.method, order.method_fingerprint),
             deterministic=order.deterministic,
             threads=order.threads,
+            graphs=None if order.graphs is None else Path(order.graphs),
         )
         held = _held(order.task, order.data, order.version, order.sampling_seed, order.track, candidate.device)
         cell = Cell(candidate, held.task, settings, order.start, order.shots, order.seed)

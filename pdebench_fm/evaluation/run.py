@@ -10,6 +10,7 @@ from pdebench_fm.errors import PdefmError
 from pdebench_fm.evaluation.cache import CellCache
 from pdebench_fm.evaluation.cell import Cell, Failed, Outcome, Scored
 from pdebench_fm.evaluation.evaluation import evaluation_of
+from pdebench_fm.evaluation.graphs import has_its_graph
 from pdebench_fm.evaluation.progress import Pace, SuiteProgress
 from pdebench_fm.evaluation.runners import LocalRunner, Runner
 from pdebench_fm.evaluation.suite import Suite
@@ -72,7 +73,7 @@ class _SuiteRun:
 
     def finish(self, runner: Runner) -> list[Evaluation]:
         if self.cache is not None:
-            kept = ((cell, self.cache.load(cell)) for cell in self.cells)
+            kept = ((cell, self.cache.load(cell)) for cell in self.cells if has_its_graph(cell))
             self.outcomes.update({cell: outcome for cell, outcome in kept if outcome is not None})
         missing = [cell for cell in self.cells if cell not in self.outcomes]
         for cell in missing:

@@ -13,6 +13,7 @@ from torch import nn
 from pdebench_fm.data.batches import Batch
 from pdebench_fm.errors import PdefmError, UsageError
 from pdebench_fm.evaluation.cell import Cell, Failed, Outcome, Scored
+from pdebench_fm.evaluation.graphs import write_graph
 from pdebench_fm.evaluation.held import HeldTask
 from pdebench_fm.evaluation.provenance import provenance_here
 from pdebench_fm.extensions.calling import user_code
@@ -70,7 +71,8 @@ def compute(
     try:
         with standard(deterministic=cell.deterministic), process_kept(), seeded(cell.seed, device):
             test = _prepared(cell, rows)
-            errors = score_samples(adapted(cell, rows, on_step), test, symbol, on_batch)
+            model = adapted(cell, rows, on_step)
+            errors = score_samples(model, test, symbol, on_batch)
     except _RowsError as error:
         raise error.why from error
     except (PdefmError, MemoryError, RuntimeError) as error:
@@ -81,7 +83,10 @@ def compute(
             torch.cuda.empty_cache()
         return Failed(_reason(error), _details(error), provenance_here(device, time.perf_counter() - began))
     provenance = provenance_here(device, time.perf_counter() - began)
-    return Scored(errors, provenance, known=unchanged(), method_known=method_unchanged())
+    scored = Scored(errors, provenance, known=unchanged(), method_known=method_unchanged())
+    if cell.settings.graphs is not None:
+        write_graph(cell, model)
+    return scored
 
 
 def score_samples(

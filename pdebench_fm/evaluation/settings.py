@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, TypedDict
 
 from pdebench_fm.errors import UsageError, unknown_name
+from pdebench_fm.folders import expanded
 from pdebench_fm.protocol.methods import PROTOCOL_METHOD, AdaptFunction, Method, method_of
 from pdebench_fm.protocol.tracks import SEEDS, Track, find_track
 from pdebench_fm.results.fields import MOST_CELLS
@@ -22,6 +23,7 @@ class SettingWords(TypedDict, total=False):
     adaptation: str | Path | AdaptFunction | None
     deterministic: bool | None
     threads: int
+    graphs: str | Path | None
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,7 @@ class RunSettings:
         threads: that PyTorch computes a cell with on a CPU. One, unless said otherwise, whatever the machine has: sums
             over a batch are split by threads, so that another number gives other last digits; and several cells on a
             core each take less time than one on several cores.
+        graphs: folder that each cell's model, adapted or as it is, is written to as an ONNX graph; None for none.
     """
 
     shots: tuple[int, ...] = (0,)
@@ -48,6 +51,7 @@ class RunSettings:
     method: Method = PROTOCOL_METHOD
     deterministic: bool | None = None
     threads: int = 1
+    graphs: Path | None = None
 
 
 # `suite.plan` looks at the cells of a result; more threads than the system gives would end the process
@@ -83,6 +87,7 @@ def settings_of(shots: object = 0, **words: Any) -> RunSettings:
     if not isinstance(words.setdefault("track", RunSettings.track), str):
         raise UsageError(f"track must be a name, not {words['track']!r}")
     words["track"] = find_track(words["track"]).name
+    words["graphs"] = _folder("graphs", words.get("graphs"))
     method = method_of(words.pop("recipe", None), words.pop("adaptation", None))
     return RunSettings(numbers, method=method, **words)
 
@@ -109,6 +114,14 @@ def whole_number(name: str, value: object) -> int:
     except (TypeError, ValueError, RuntimeError):
         pass
     raise UsageError(f"{name} must be a whole number, not {value!r}")
+
+
+def _folder(name: str, value: object) -> Path | None:
+    if value is None:
+        return None
+    if not isinstance(value, str | Path):
+        raise UsageError(f"{name} must be a folder, not {value!r}")
+    return expanded(value)
 
 
 def _numbers(shots: object) -> list[int]:

@@ -7,6 +7,7 @@ from typing import Unpack
 from pdebench_fm.errors import UsageError
 from pdebench_fm.evaluation.cell import Cell
 from pdebench_fm.evaluation.settings import RunSettings, SettingWords, settings_of
+from pdebench_fm.graphs.process import WRITING_PACKAGES, require_packages
 from pdebench_fm.models.candidate import Candidate
 from pdebench_fm.models.candidates import as_it_is_now
 from pdebench_fm.protocol.task import EvaluationTask
@@ -104,6 +105,7 @@ def plan(
     candidates = [as_it_is_now(candidate) for candidate in candidates]
     for candidate in candidates:
         _check_trainable(candidate, wanted)
+    _check_graphs(candidates, settings)
     for task in tasks:
         if task.test_rows(settings.track) < 2:
             raise UsageError(f"{task.name} has a single test row there: an interval needs at least two")
@@ -127,7 +129,22 @@ def _check_room(candidate: Candidate, suite: Suite) -> None:
         )
 
 
+def _check_graphs(candidates: Iterable[Candidate], settings: RunSettings) -> None:
+    """Check that models can be asked for graphs of them, if they are to be."""
+    if settings.graphs is None:
+        return
+    require_packages("writing graphs", WRITING_PACKAGES)
+    for candidate in candidates:
+        if candidate.graph is not None:
+            raise UsageError(f"{candidate.graph.name} is an ONNX graph already: leave --graphs out")
+
+
 def _check_trainable(candidate: Candidate, shots: tuple[int, ...]) -> None:
+    if candidate.graph is not None and any(shots):
+        raise UsageError(
+            f"{candidate.graph.name} is an ONNX graph, whose weights are constants that cannot be trained: ask for 0 "
+            "shots; evaluate the module that it was made from with --graphs FOLDER, which writes the adapted ones"
+        )
     if not candidate.pretrained and not any(shots):
         raise UsageError(f"{candidate.name} has random weights, so it has no zero-shot score: ask for shots above 0")
     if not candidate.pretrained and candidate.fresh is None:

@@ -185,7 +185,10 @@ def claims_of(row: str, result: Result, record: VerificationRecord | None = None
         record: what is known of it.
     """
     known = record is not None and record.identity_sha256 == identity_digest(result)
-    seen = {(*_key(each), each.samples_sha256) for each in record.reruns if each.agrees} if record and known else set()
+    # graphs give the scores, and do not tell whether they are of the tensors, or the adaptation, that a row states
+    stated = result.model.weights_sha256 is None and any(cell.graph is not None for cell in result.cells)
+    found = [] if record is None or not known or stated else [each for each in record.reruns if each.agrees]
+    seen = {(*_key(each), each.samples_sha256) for each in found if each.adaptation == "verified"}
     model, way = result.model, f"{result.task}, {result.track}, protocol {result.protocol_version}, {result.adaptation}"
     return [
         Claim(

@@ -1,11 +1,14 @@
 """Running a row's model again: on the rows that it was scored on, and on fresh ones that nobody has seen.
 
-Nothing of a submission is executed. What runs are this package's own models and architectures: weights are fetched by a
-commit of the Hub and read as safetensors, and what they are is told by their digest.
+No code of a submission is executed. What runs are this package's own models and architectures, whose weights are
+fetched by a commit of the Hub and read as safetensors; or ONNX graphs, which are checked as data and run in a process
+of their own. What either is is told by its digest.
 """
 
 import math
-from collections.abc import Callable, Collection
+import tempfile
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
@@ -14,20 +17,25 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from pdebench_fm.data.catalogue import find_task
-from pdebench_fm.errors import PdefmError
+from pdebench_fm.errors import PdefmError, UsageError
 from pdebench_fm.evaluation.evaluate import evaluate
 from pdebench_fm.evaluation.progress import SuiteProgress
+from pdebench_fm.files import sha256_of
+from pdebench_fm.graphs.process import require_packages
+from pdebench_fm.hub.repository import Repository, hub_client
 from pdebench_fm.leaderboard.official import is_official, shipped_model
-from pdebench_fm.leaderboard.records import PrivateScore, Rerun, relative
+from pdebench_fm.leaderboard.records import Adaptation, PrivateScore, Rerun, relative
+from pdebench_fm.limits import GRAPH_BYTES
 from pdebench_fm.models.candidate import Candidate
 from pdebench_fm.models.candidates import candidate_of
+from pdebench_fm.models.graph import close_graph, open_graph
 from pdebench_fm.models.operator import NeuralOperator
 from pdebench_fm.models.sources import source_on_hub
 from pdebench_fm.protocol.methods import OWN_METHODS
 from pdebench_fm.protocol.recipes import PROTOCOL_RECIPE
 from pdebench_fm.protocol.task import EvaluationTask, load_task
 from pdebench_fm.results.evaluation import Evaluation
-from pdebench_fm.results.result import CellRecord, Result, Run
+from pdebench_fm.results.result import CellKey, CellRecord, Graph, Result, Run
 from pdebench_fm.results.samples import errors_of
 from pdebench_fm.version import __version__
 
@@ -63,8 +71,54 @@ def rows_of(result: Result, private_seed: int | None) -> Rows:
     return Rows(public, EvaluationTask(find_task(result.task), public.train, fresh.test))
 
 
-def open_submitted(result: Result) -> Candidate:
-    """Return the model of a row, held to what the row says of it.
+@dataclass(frozen=True)
+class SubmittedGraphs:
+    """Where the graphs of a row are, one for each of its cells that names one.
+
+    Attributes:
+        weights_at: `organisation/name@commit` on the Hub; they lie side by side in its root.
+    """
+
+    weights_at: str
+
+    @contextmanager
+    def opened(self, graph: Graph) -> Iterator[Candidate]:
+        """Fetch and load one of the graphs, for the time of this context.
+
+        Raises:
+            PdefmError: if it is not there, is not what was scored, or is no graph that is run.
+        """
+        name, _, commit = self.weights_at.partition("@")
+        repository = Repository(hub_client(token=False), name, "model")
+        with tempfile.TemporaryDirectory() as cache:
+            folder = repository.download([graph.file], commit, cache_dir=cache, most={graph.file: GRAPH_BYTES})
+            path = folder / graph.file
+            if not path.is_file():
+                raise PdefmError(f"{self.weights_at} has no {graph.file}")
+            if (held := sha256_of(path)) != graph.sha256:
+                raise PdefmError(
+                    f"{graph.file} of {self.weights_at} is another (SHA-256), {held:.12}…, than was scored, "
+                    f"{graph.sha256:.12}…"
+                )
+            candidate = open_graph(path)
+            try:
+                yield candidate
+            finally:
+                close_graph(candidate)
+
+
+Submitted = Candidate | SubmittedGraphs
+"""A row's model: one that a verifier adapts itself, or graphs that were adapted by whoever submitted them."""
+
+
+def has_graphs(result: Result) -> bool:
+    """Tell whether a row is run by its graphs: its weights, if it names any, are none of this package's files."""
+    digests = {cell.graph.sha256 for cell in result.cells if cell.graph is not None}
+    return bool(digests) and (result.model.weights_sha256 is None or result.model.weights_sha256 in digests)
+
+
+def open_submitted(result: Result) -> Submitted:
+    """Return the model of a row, held to what the row says of it; graphs are held to it when they are run.
 
     Raises:
         NotRunError: if it is none of this package's architectures, or does not say where its weights are.
@@ -75,10 +129,21 @@ def open_submitted(result: Result) -> Candidate:
         candidate = shipped_model(model.model_id)
         assert candidate is not None  # noqa: S101 (which makes it official)
         return candidate
-    if model.weights_sha256 is None:
-        raise NotRunError("its code is none of this package's architectures, and nobody else's code is run")
+    graphs = has_graphs(result)
+    if model.weights_sha256 is None and not graphs:
+        raise NotRunError(
+            "its code is none of this package's architectures, and nobody else's code is run: evaluated with --graphs, "
+            "it comes as ONNX graphs"
+        )
     if model.weights_at is None:
-        raise NotRunError("it does not say where its weights are on the Hub (pdefm submit --weights ORG/REPO@COMMIT)")
+        what = "graphs" if graphs else "weights"
+        raise NotRunError(f"it does not say where its {what} are on the Hub (pdefm submit --weights ORG/REPO@COMMIT)")
+    if graphs:
+        try:
+            require_packages("running its graphs")
+        except UsageError as error:
+            raise NotRunError(str(error)) from error
+        return SubmittedGraphs(model.weights_at)
     name, _, commit = model.weights_at.partition("@")
     found = candidate_of(NeuralOperator.from_source(source_on_hub(name, commit, token=False), "cpu"))
     for what, scored, held in (
@@ -92,22 +157,22 @@ def open_submitted(result: Result) -> Candidate:
 
 def rerun(
     submitted: Evaluation,
-    candidate: Candidate,
+    model: Submitted,
     rows: Rows,
     shots: Collection[int] | None = None,
     on_progress: OnProgress = lambda _: None,
 ) -> tuple[tuple[Rerun, ...], tuple[PrivateScore, ...]]:
-    """Compute the cells of a row anew.
+    """Compute the cells of a row anew; of graphs, those that have one.
 
     Args:
         submitted: the row with its per-sample scores.
-        candidate: its model, as `open_submitted` returns it.
+        model: as `open_submitted` returns it.
         rows: see `rows_of`.
         shots: the numbers of shots that are computed; by default all that the row has.
         on_progress: called as `evaluate` says.
 
     Returns:
-        What was found for each cell, and, with private rows, for each run.
+        What was found for each cell, and, with private rows, for each run of which all cells were computed.
 
     Raises:
         NotRunError: if the row has no such shots, or its models were adapted by a method that is not the protocol's.
@@ -115,17 +180,61 @@ def rerun(
     """
     result = submitted.result
     wanted = [cell for cell in result.cells if shots is None or cell.shots in shots]
+    by_graphs = isinstance(model, SubmittedGraphs)
+    if by_graphs:
+        wanted = [cell for cell in wanted if cell.graph is not None]
     if not wanted:
-        raise NotRunError("it has no cell with these shots")
-    if result.method not in (PROTOCOL_RECIPE, *OWN_METHODS):
+        raise NotRunError("it has no cell with these shots" + (" and a graph" if by_graphs else ""))
+    if not by_graphs and result.method not in (PROTOCOL_RECIPE, *OWN_METHODS):
         raise NotRunError(f"its models were adapted by {result.method!r}, which is no method of this package")
-    public = _scores(result, candidate, rows.public, wanted, on_progress)
-    reruns = tuple(_compared(cell, submitted.samples, public.samples) for cell in wanted)
+
+    def scores(task: EvaluationTask) -> _Scores:
+        if isinstance(model, SubmittedGraphs):
+            return _graph_scores(result, model, task, wanted, on_progress)
+        return _scores(result, model, task, wanted, on_progress)
+
+    public = scores(rows.public)
+    reruns = tuple(
+        _compared(cell, submitted.samples, public.errors[cell.key], _adaptation(result, cell, by_graphs=by_graphs))
+        for cell in wanted
+    )
     if rows.private is None:
         return reruns, ()
-    private = _scores(result, candidate, rows.private, wanted, on_progress)
-    runs = [run for run in result.runs if shots is None or run.shots in shots]
+    private = scores(rows.private)
+    runs = [run for run in result.runs if all(cell.key in private.errors for cell in result.cells_of(run))]
     return reruns, tuple(_private_score(result, run, submitted.samples, private) for run in runs)
+
+
+@dataclass(frozen=True)
+class _Scores:
+    """Errors of every row, (rows,) float64, by cell, and the digest of these rows' recipe."""
+
+    errors: Mapping[CellKey, NDArray[np.float64]]
+    recipe_digest: str
+
+
+def _adaptation(result: Result, cell: CellRecord, *, by_graphs: bool) -> Adaptation:
+    """Return who adapted the model of a cell: one that is scored as it is has nobody who did."""
+    as_it_is = cell.shots == 0 and result.division == "closed"
+    return "self-reported" if by_graphs and not as_it_is else "verified"
+
+
+def _graph_scores(
+    result: Result,
+    graphs: SubmittedGraphs,
+    task: EvaluationTask,
+    wanted: Collection[CellRecord],
+    on_progress: OnProgress,
+) -> _Scores:
+    errors = {}
+    for cell in wanted:
+        assert cell.graph is not None  # noqa: S101 (the caller has looked)
+        with graphs.opened(cell.graph) as candidate:
+            found = evaluate(candidate, task, 0, track=result.track, on_progress=on_progress)
+        if found.failures:
+            raise PdefmError(f"{_words(cell)} gives no score when it is run again: {found.failures[0].reason}")
+        errors[cell.key] = errors_of(found.samples, [("pretrained", 0, 0)])[0]
+    return _Scores(errors, task.recipe_digest(result.track))
 
 
 def _scores(
@@ -134,7 +243,7 @@ def _scores(
     task: EvaluationTask,
     wanted: Collection[CellRecord],
     on_progress: OnProgress,
-) -> Evaluation:
+) -> _Scores:
     found = evaluate(
         candidate,
         task,
@@ -155,12 +264,15 @@ def _scores(
             reasons = [failure.reason for failure in found.failures if failure.key == cell.key]
             why = reasons[0] if reasons else "there is no such cell of this model"
             raise PdefmError(f"{_words(cell)} gives no score when it is run again: {why}")
-    return found
+    keys = [cell.key for cell in wanted]
+    errors = dict(zip(keys, errors_of(found.samples, keys), strict=True))
+    return _Scores(errors, found.result.dataset.recipe_digest)
 
 
-def _compared(cell: CellRecord, submitted: pa.Table, found: pa.Table) -> Rerun:
-    there, here = (errors_of(table, [cell.key])[0] for table in (submitted, found))
-    gap = float(np.abs(here - there).mean()) if cell.shots == 0 else abs(float(here.mean() - there.mean()))
+def _compared(cell: CellRecord, submitted: pa.Table, here: NDArray[np.float64], adaptation: Adaptation) -> Rerun:
+    there = errors_of(submitted, [cell.key])[0]
+    trained = cell.shots and adaptation == "verified"
+    gap = abs(float(here.mean() - there.mean())) if trained else float(np.abs(here - there).mean())
     return Rerun(
         start=cell.start,
         shots=cell.shots,
@@ -170,20 +282,22 @@ def _compared(cell: CellRecord, submitted: pa.Table, found: pa.Table) -> Rerun:
         difference=min(relative(gap, float(there.mean())), 1e100),
         package_version=__version__,
         date=datetime.now(UTC),
+        adaptation=adaptation,
     )
 
 
-def _private_score(result: Result, run: Run, submitted: pa.Table, private: Evaluation) -> PrivateScore:
+def _private_score(result: Result, run: Run, submitted: pa.Table, private: _Scores) -> PrivateScore:
     cells = result.cells_of(run)
     keys = [cell.key for cell in cells]
-    there, here = (errors_of(table, keys).mean(axis=0) for table in (submitted, private.samples))
+    there = errors_of(submitted, keys).mean(axis=0)
+    here = np.mean([private.errors[key] for key in keys], axis=0)
     gap, standard_error = gap_between(there, here)
     return PrivateScore(
         start=run.start,
         shots=run.shots,
         samples_sha256=tuple(cell.samples_sha256 for cell in cells),
         rows=len(here),
-        recipe_digest=private.result.dataset.recipe_digest,
+        recipe_digest=private.recipe_digest,
         public_mean=float(there.mean()),
         private_mean=float(here.mean()),
         gap=gap,

@@ -27,7 +27,8 @@ VERIFIED = "verified"
 """The folder of a leaderboard that holds records of verification."""
 
 ZERO_SHOT_TOLERANCE = 1e-4
-"""Of a zero-shot cell: the mean over samples of |score - recomputed score|, relative to the mean score."""
+"""Of a zero-shot cell, and of an adapted graph: the mean over samples of |score - recomputed score|, relative to the
+mean score."""
 
 FEW_SHOT_TOLERANCE = 0.05
 """Of an adapted cell: the relative difference of the mean scores. A training step rounds differently on another
@@ -40,9 +41,17 @@ SAMPLING_LIMIT = 4.0
 """Standard errors between a public and a private score that sampling may explain: with 84 runs, all honest, one of them
 is beyond it in one verification out of 200."""
 
-Badge = Literal["self-reported", "reproduced", "reproduced on a private split"]
+Badge = Literal[
+    "self-reported",
+    "scores reproduced, adaptation self-reported",
+    "reproduced",
+    "reproduced on a private split",
+]
 BADGES: Final = get_args(Badge)
 """From the least that is known of a score to the most."""
+
+Adaptation = Literal["verified", "self-reported"]
+"""Who adapted the model that a verifier ran: he himself (or nobody, as it was scored as it is), or who submitted it."""
 
 Agreement = Literal["agrees", "contamination", "disagrees"]
 
@@ -51,7 +60,8 @@ class Rerun(Record):
     """A cell that a verifier computed.
 
     `samples_sha256` is that of the scores that were verified, `mean` what the verifier found, and `difference` how far
-    that is from what was submitted (see the tolerances).
+    that is from what was submitted (see the tolerances). `adaptation` is "self-reported" where the model that ran was
+    an adapted graph: that it gives the scores is known then, and not what it was adapted to.
     """
 
     start: Start
@@ -62,11 +72,18 @@ class Rerun(Record):
     difference: NonNegative
     package_version: Text
     date: Moment
+    adaptation: Adaptation = "verified"
+
+    @property
+    def tolerance(self) -> float:
+        """How far the score may be from the submitted one."""
+        trained = self.shots and self.adaptation == "verified"
+        return FEW_SHOT_TOLERANCE if trained else ZERO_SHOT_TOLERANCE
 
     @property
     def agrees(self) -> bool:
         """Whether the cell was reproduced."""
-        return self.difference <= tolerance(self.shots)
+        return self.difference <= self.tolerance
 
 
 class PrivateScore(Record):
@@ -107,11 +124,6 @@ class VerificationRecord(Record):
     private: Annotated[tuple[PrivateScore, ...], Field(max_length=MOST_CELLS)] = ()
 
 
-def tolerance(shots: int) -> float:
-    """Return how far a recomputed score may be from the submitted one."""
-    return FEW_SHOT_TOLERANCE if shots else ZERO_SHOT_TOLERANCE
-
-
 def identity_digest(result: Result) -> str:
     """Return the SHA-256 of all that the cells of a row have in common."""
     return hashlib.sha256(json.dumps(identity(result), sort_keys=True).encode()).hexdigest()
@@ -121,10 +133,16 @@ def badge_of(result: Result, run: Run, record: VerificationRecord | None) -> Bad
     """Return what is known of a run of a row, by the record of the row."""
     if record is None or record.identity_sha256 != identity_digest(result):
         return "self-reported"
-    seen = {(rerun.start, rerun.shots, rerun.seed, rerun.samples_sha256) for rerun in record.reruns if rerun.agrees}
-    cells = result.cells_of(run)
-    if not all((*cell.key, cell.samples_sha256) in seen for cell in cells):
+    seen = {
+        (rerun.start, rerun.shots, rerun.seed, rerun.samples_sha256): rerun.adaptation
+        for rerun in record.reruns
+        if rerun.agrees
+    }
+    known = [seen.get((*cell.key, cell.samples_sha256)) for cell in result.cells_of(run)]
+    if None in known:
         return "self-reported"
+    if "self-reported" in known:
+        return "scores reproduced, adaptation self-reported"
     found = private_of(result, run, record)
     return "reproduced on a private split" if found is not None and found.agreement == "agrees" else "reproduced"
 

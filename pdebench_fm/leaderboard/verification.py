@@ -11,19 +11,17 @@ from pdebench_fm.hub.failures import HubError
 from pdebench_fm.leaderboard.checks import Claim, Finding, check_row, check_unlike, claims_of, refused
 from pdebench_fm.leaderboard.on_hub import check_owner
 from pdebench_fm.leaderboard.pull_request import Fetched, fetched, split_pull_request
-from pdebench_fm.leaderboard.recompute import NotRunError, open_submitted, rerun, rows_of
+from pdebench_fm.leaderboard.recompute import NotRunError, Submitted, has_graphs, open_submitted, rerun, rows_of
 from pdebench_fm.leaderboard.records import (
     PrivateScore,
     Rerun,
     VerificationRecord,
     badge_of,
     identity_digest,
-    tolerance,
     write_record,
 )
 from pdebench_fm.leaderboard.submission import Spellings
 from pdebench_fm.memory import is_out_of_memory
-from pdebench_fm.models.candidate import Candidate
 from pdebench_fm.results.evaluation import read_evaluation
 from pdebench_fm.results.merging import conflicts
 from pdebench_fm.results.paths import ROWS, row_path
@@ -240,7 +238,7 @@ def _verified(
         _check_request(looked, given.request)
     _check_unlike(looked, known)
     written = []
-    opened: dict[tuple[object, ...], Candidate | PdefmError] = {}
+    opened: dict[tuple[object, ...], Submitted | PdefmError] = {}
     for row in looked:
         if row.result is None or not asked.runs:
             continue
@@ -331,14 +329,14 @@ def _check_unlike(looked: Sequence[_Looked], others: Sequence[Claim]) -> None:
 
 
 def _run(
-    row: _Looked, asked: Depth, opened: dict[tuple[object, ...], Candidate | PdefmError]
+    row: _Looked, asked: Depth, opened: dict[tuple[object, ...], Submitted | PdefmError]
 ) -> VerificationRecord | None:
     """Run a row's model, and return the record of it; None where nothing is to be recorded."""
     result = row.result
     assert result is not None  # noqa: S101 (the caller has looked)
     try:
-        candidate = _opened(result, opened)
-        reruns, private = rerun(read_evaluation(row.path), candidate, rows_of(result, asked.private_seed), asked.shots)
+        model = _opened(result, opened)
+        reruns, private = rerun(read_evaluation(row.path), model, rows_of(result, asked.private_seed), asked.shots)
     except NotRunError as error:
         row.note = f"not run: {error}"
         return None
@@ -371,15 +369,16 @@ def _disagreeing(result: Result, reruns: Iterable[Rerun]) -> str:
             score = cells[found.start, found.shots, found.seed].metrics.relative_l2_mean
             return (
                 f"{found.start}, {found.shots} shots, seed {found.seed}: {found.mean:.6g} instead of {score:.6g}, "
-                f"which is {found.difference:.2g} away and may be {tolerance(found.shots):g}"
+                f"which is {found.difference:.2g} away and may be {found.tolerance:g}"
             )
     return ""
 
 
-def _opened(result: Result, opened: dict[tuple[object, ...], Candidate | PdefmError]) -> Candidate:
+def _opened(result: Result, opened: dict[tuple[object, ...], Submitted | PdefmError]) -> Submitted:
     """Return a row's model, which is opened once for all its rows."""
     model = result.model
-    key = (model.model_id, model.revision, model.weights_at, model.weights_sha256, model.fingerprint)
+    graphs = has_graphs(result)
+    key = (model.model_id, model.revision, model.weights_at, model.weights_sha256, model.fingerprint, graphs)
     if key not in opened:
         try:
             opened[key] = open_submitted(result)

@@ -15,6 +15,19 @@ Operator = Callable[[Tensor, Tensor], Tensor]
 """`operator(source (B, n, n), coefficients (B, 6)) -> solution (B, n, n)`, float32 tensors on one device."""
 
 
+@dataclass(frozen=True)
+class GraphFile:
+    """The ONNX file that a model is.
+
+    Attributes:
+        name: Of the file, without its folder.
+        sha256: Of its content.
+    """
+
+    name: str
+    sha256: str
+
+
 @dataclass(frozen=True, eq=False)
 class Candidate:
     """A model as the evaluation sees it. It equals nothing but itself: models need not be comparable or hashable.
@@ -37,6 +50,7 @@ class Candidate:
             has to be in it. See `extensions.own_modules`.
         pretrained: False if the weights are random. Such a model has no zero-shot score and no pretrained start: only
             its fresh starts are trained and scored.
+        graph: The file, of a model that is an ONNX graph.
     """
 
     operator: Operator
@@ -53,6 +67,7 @@ class Candidate:
     training: TrainingManifest | None = None
     its_modules: Callable[[], AbstractContextManager[None]] = nullcontext
     pretrained: bool = True
+    graph: GraphFile | None = None
 
     @property
     def module(self) -> nn.Module | None:

@@ -7,11 +7,13 @@ import torch
 
 from pdebench_fm.errors import UsageError, unknown_name
 from pdebench_fm.extensions.functions import split_file_reference
+from pdebench_fm.folders import expanded
 from pdebench_fm.models.baselines import BASELINES
 from pdebench_fm.models.builders import DEFAULT_FUNCTION, open_file, open_plugin, plugins
 from pdebench_fm.models.candidate import Candidate, Operator
 from pdebench_fm.models.candidates import candidate_of
 from pdebench_fm.models.devices import choose_device
+from pdebench_fm.models.graph import is_graph, open_graph
 from pdebench_fm.models.loading import load_operator, not_shipped, recipe_names, zoo_names
 from pdebench_fm.models.operator import NeuralOperator
 
@@ -23,7 +25,8 @@ def open_candidate(reference: str | Path, device: str = "cpu", token: str | None
 
     A reference is taken for the first of these that it can be:
 
-    1. a function in a Python file, `"path/to/file.py:build"`; `"path/to/file.py"` means its `build`;
+    1. a function in a Python file, `"path/to/file.py:build"`; `"path/to/file.py"` means its `build`; or an ONNX
+       graph, `"path/to/graph.onnx"`, which runs on the CPU in a process of its own;
     2. a zoo name, such as `"fno-mixed-64k"`;
     3. a baseline that comes with the package: `"zero"`, `"mean"`, `"oracle"`, `"unet"`, ...; see `BASELINES`;
     4. the name of an installed plug-in, an entry point of the group `pdebench_fm.models`;
@@ -87,6 +90,8 @@ def _without_files(reference: str | Path, place: torch.device) -> Candidate | No
     file = split_file_reference(text, DEFAULT_FUNCTION)
     if file is not None:
         return open_file(*file, place)
+    if is_graph(Path(text)):
+        return open_graph(expanded(text))
     if not isinstance(reference, str) or not _BARE_NAME.fullmatch(text) or text in (*zoo_names(), *recipe_names()):
         return None
     if text in BASELINES:

@@ -22,6 +22,7 @@ from pydantic import (
 from pydantic_core import ErrorDetails
 
 from pdebench_fm.contracts import SHA256_PATTERN, VERSION_PATTERN, Contract
+from pdebench_fm.graphs.interface import GRAPH_NAME, is_graph_name
 from pdebench_fm.text import is_plain, visible
 
 SAMPLE_ERRORS: Final = (1e-90, 1e90)
@@ -99,12 +100,19 @@ def _utc(moment: datetime) -> datetime:
     return moment
 
 
+def _graph_name(text: str) -> str:
+    if not is_graph_name(text):
+        raise ValueError(f"should be the name of a file such as graph.onnx, without a folder, not {text!r:.80}")
+    return text
+
+
 # The patterns are for the exported JSON schema alone: here the functions check, and say it in better words.
 Text = Annotated[str, StringConstraints(min_length=1, max_length=_LONGEST_TEXT), AfterValidator(_shown)]
 Digest = Annotated[str, AfterValidator(_hexadecimal_digest), Field(json_schema_extra={"pattern": _DIGEST})]
 Version = Annotated[str, AfterValidator(_semantic_version), Field(json_schema_extra={"pattern": _VERSION})]
 WebAddress = Annotated[str, AfterValidator(_web_address), Field(json_schema_extra={"pattern": f"^{_ADDRESS}$"})]
 HubRevision = Annotated[str, AfterValidator(_hub_revision), Field(json_schema_extra={"pattern": f"^{_HUB_REVISION}$"})]
+GraphName = Annotated[str, AfterValidator(_graph_name), Field(json_schema_extra={"pattern": f"^{GRAPH_NAME}$"})]
 Moment = Annotated[AwareDatetime, AfterValidator(_utc)]
 NonNegative = Annotated[FiniteFloat, Field(ge=0)]
 Seconds = Annotated[FiniteFloat, Field(ge=0, le=1e12)]

@@ -65,8 +65,8 @@ def conflicts(one: Result, other: Result) -> list[CellRecord]:
 def merged(kept: Result, kept_samples: pa.Table, new: Result, new_samples: pa.Table) -> tuple[Result, pa.Table]:
     """Return the union of two results of one identity, with its per-sample scores.
 
-    A cell of `kept` stays as it is. A score takes the place of a failure of the same start, shots and seed; of two
-    failures the newer is kept.
+    A cell of `kept` stays as it is, and gets the graph that gave its scores, if the new one names it. A score takes the
+    place of a failure of the same start, shots and seed; of two failures the newer is kept.
 
     Raises:
         ValueError: if they are not of one identity.
@@ -74,8 +74,9 @@ def merged(kept: Result, kept_samples: pa.Table, new: Result, new_samples: pa.Ta
     """
     if not may_merge(kept, new):
         raise ValueError("results of two identities are never merged")
+    theirs = {cell.key: cell for cell in new.cells}
     cells = {cell.key: (cell, new_samples) for cell in new.cells} | {
-        cell.key: (cell, kept_samples) for cell in kept.cells
+        cell.key: (_with_graph(cell, theirs.get(cell.key)), kept_samples) for cell in kept.cells
     }
     if len(cells) > MOST_CELLS:
         raise PdefmError(
@@ -97,3 +98,10 @@ def merged(kept: Result, kept_samples: pa.Table, new: Result, new_samples: pa.Ta
         "runs": runs_of(records, samples, kept.dataset),
     }
     return Result(**(dict(kept) | union)), samples
+
+
+def _with_graph(kept: CellRecord, new: CellRecord | None) -> CellRecord:
+    """Return a cell with the graph of another one that has the same scores, if it has none."""
+    if kept.graph is not None or new is None or new.samples_sha256 != kept.samples_sha256:
+        return kept
+    return kept.model_copy(update={"graph": new.graph})

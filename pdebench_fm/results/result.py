@@ -28,6 +28,7 @@ from pdebench_fm.results.fields import (
     Count,
     Digest,
     Error,
+    GraphName,
     HubRevision,
     IntervalEnd,
     Moment,
@@ -139,15 +140,23 @@ class Setting(Record):
         return self.start, self.shots, self.seed
 
 
+class Graph(Record):
+    """An ONNX file that is a model as it was scored: its name, without a folder, and its digest."""
+
+    file: GraphName
+    sha256: Digest
+
+
 class CellRecord(Setting):
     """The score of one model after one adaptation with one seed, and where it was computed.
 
     `samples_sha256` is the digest of its per-sample scores (`results.samples.samples_digest`), which lie beside the
-    result file.
+    result file. `graph` is the model that gave them, adapted as it was, if it was kept as a file that anybody can run.
     """
 
     metrics: Metrics
     samples_sha256: Digest
+    graph: Graph | None = None
     environment: Environment
     seconds: Seconds
     date: Moment

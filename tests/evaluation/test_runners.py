@@ -58,6 +58,7 @@ def order(reference, **changes):
         "track": "lite",
         "deterministic": None,
         "threads": 1,
+        "graphs": None,
         "start": "pretrained",
         "shots": 0,
         "seed": 0,

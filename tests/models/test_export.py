@@ -1,5 +1,6 @@
 """Exported programs, run by their own runtimes, give the model's solutions at any batch size."""
 
+import hashlib
 import sys
 
 import pytest
@@ -15,9 +16,14 @@ from pdebench_fm.models import (
     NeuralOperator,
     TLScalingNormaliser,
     export,
+    load_model,
+    open_candidate,
 )
 from pdebench_fm.models.export import trace
+from pdebench_fm.models.graph import open_graph
+from pdebench_fm.models.neuraloperator import neuraloperator_fno
 from pdebench_fm.models.transform import transform_of
+from pdebench_fm.models.unet import unet
 
 SCALES = (0.03, 0.03, 0.01, 0.5, 0.5, 6.0)
 HOMOGENEOUS = HomogeneousNormaliser(coefficient_scales=SCALES)
@@ -153,7 +159,7 @@ def test_a_program_that_computes_something_else_is_not_kept(tmp_path, monkeypatc
         ({"--resolution": "5"}, "needs a resolution of 6 or more"),
         ({"--resolution": "-4"}, "needs a resolution of 6 or more"),
         ({"--out": "."}, "is a folder"),
-        ({"--to": "onnx"}, "needs onnxscript: pip install 'pdebench-fm[onnx]'"),
+        ({"--to": "onnx"}, "export to onnx needs onnxscript: pip install 'pdebench-fm[onnx]'"),
     ],
 )
 def test_a_users_mistake_is_one_line_and_leaves_nothing(tmp_path, monkeypatch, capsys, change, words):
@@ -179,3 +185,96 @@ def test_a_torch_program_runs_outside_of_no_grad(exported):
     with torch.no_grad():
         assert_close(solution, model(source, coefficients))
     assert all(parameter.requires_grad for parameter in model.parameters())
+
+
+class Spectral(torch.nn.Module):
+    """Somebody's own: complex weights, and transforms along both axes."""
+
+    def __init__(self):
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.randn(4, 4, dtype=torch.cfloat))
+        self.mix = torch.nn.Conv2d(7, 4, 3, padding=1, padding_mode="circular")
+
+    def forward(self, source, coefficients):
+        fields = torch.cat([source[:, None], coefficients[:, :, None, None].expand(-1, -1, *source.shape[1:])], 1)
+        modes = torch.fft.rfft2(self.mix(fields), norm="forward")
+        mixed = torch.einsum("bcxy,cd->bdxy", modes, self.weight)
+        return torch.fft.irfft2(mixed, s=source.shape[-2:], norm="forward").sum(1)
+
+
+def small_peer(kind):
+    return neuraloperator_fno(kind, width=4, modes=2, layers=1)
+
+
+OTHERS = {
+    "somebody's own": Spectral,
+    "a U-Net": lambda: unet(width=4, depth=1),
+    "neuraloperator's FNO": lambda: small_peer("FNO"),
+    "neuraloperator's TFNO": lambda: small_peer("TFNO"),
+    "a function": lambda: lambda source, coefficients: source * coefficients[:, :1, None],
+    "zero": lambda: load_model("zero"),
+}
+
+
+@pytest.mark.parametrize("kind", OTHERS)
+def test_any_model_of_tensors_becomes_a_graph_for_every_batch_size(kind, tmp_path):
+    torch.manual_seed(1)
+    model = OTHERS[kind]()
+    tensors = list(model.parameters()) if isinstance(model, torch.nn.Module) else []
+    before = [tensor.detach().clone() for tensor in tensors]
+    export.export_model(model, "onnx", tmp_path / "model.onnx", resolution=N)
+    graph = open_graph(tmp_path / "model.onnx").operator
+    for size in (1, 2, 5):
+        source, coefficients = batch(size)
+        with torch.no_grad():
+            expected = model(source, coefficients)
+        torch.testing.assert_close(
+            graph(source, coefficients), expected, rtol=1e-4, atol=5e-5 * float(expected.abs().max())
+        )
+    assert all(map(torch.equal, before, tensors))
+
+
+REFUSED = {
+    "torch.linalg.eigvalsh(source).sum(1)[:, None, None] * source": "PyTorch has no form of its operator aten.",
+    "torch.tanh(torch.fft.fft(source)).real": "aten.tanh.default of complex numbers has no form",
+    "source if float(source.sum()) > 0 else 2 * source": "mine cannot be written as onnx: ",
+    "torch.from_numpy(source.numpy().copy())": "mine cannot be written as onnx: ",
+    "1 / 0": "ZeroDivisionError",
+}
+
+
+@pytest.mark.parametrize("formula", REFUSED)
+def test_what_cannot_be_a_graph_is_refused_by_name_and_leaves_nothing(formula, tmp_path, capsys):
+    (tmp_path / "mine.py").write_text(
+        f"import torch\n\ndef solve(source, coefficients):\n    return {formula}\n\ndef build():\n    return solve\n"
+    )
+    command = ["zoo", "export", str(tmp_path / "mine.py:build"), "--to", "onnx", "--resolution", str(N)]
+    assert main([*command, "--out", str(tmp_path / "out" / "mine.onnx")]) in (1, 2)
+    stderr = capsys.readouterr().err
+    last = stderr.strip().splitlines()[-1]
+    assert last.startswith("pdefm: ")
+    assert REFUSED[formula] in last
+    assert len(last) < 500
+    assert not list(tmp_path.rglob("*.onnx"))
+
+
+def test_a_file_of_a_users_is_exported_by_the_command(tmp_path, capsys):
+    (tmp_path / "mine.py").write_text(
+        "import torch\n\nclass Mine(torch.nn.Module):\n    def __init__(self):\n        super().__init__()\n"
+        "        self.w = torch.nn.Linear(7, 1)\n    def forward(self, source, coefficients):\n"
+        "        fields = coefficients[:, None, None, :].expand(-1, *source.shape[1:], -1)\n"
+        "        return self.w(torch.cat([source[..., None], fields], -1))[..., 0]\n\ndef build():\n    return Mine()\n"
+    )
+    out = tmp_path / "mine.onnx"
+    assert main(["zoo", "export", str(tmp_path / "mine.py:build"), "--to", "onnx", "--out", str(out)]) == 0
+    assert "source (B, 128, 128)" in " ".join(capsys.readouterr().out.split())
+    candidate = open_candidate(str(out))
+    assert (candidate.name, candidate.graph.name) == ("mine", "mine.onnx")
+    assert candidate.weights_sha256 == candidate.graph.sha256 == hashlib.sha256(out.read_bytes()).hexdigest()
+
+
+def test_a_model_without_double_precision_is_compared_as_it_is(tmp_path):
+    def model(source, coefficients):
+        return source * coefficients[:, :1, None]
+
+    assert export.export_model(model, "onnx", tmp_path / "model.onnx", resolution=N) < 1e-6

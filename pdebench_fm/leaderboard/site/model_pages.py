@@ -9,7 +9,7 @@ from pdebench_fm.data.training_manifest import Stream, TrainingManifest, in_word
 from pdebench_fm.errors import PdefmError
 from pdebench_fm.front_matter import read_card_text, without_metadata
 from pdebench_fm.leaderboard.official import is_official
-from pdebench_fm.leaderboard.records import BADGES, Badge, PrivateScore, Rerun, badge_of, private_of, tolerance
+from pdebench_fm.leaderboard.records import BADGES, Badge, PrivateScore, Rerun, badge_of, private_of
 from pdebench_fm.leaderboard.site.addresses import model_address, task_address
 from pdebench_fm.leaderboard.site.markdown import as_html
 from pdebench_fm.leaderboard.site.material import Material
@@ -22,8 +22,8 @@ from pdebench_fm.protocol.tracks import Start
 from pdebench_fm.results.remarks import is_of_one_seed, regime_remark, rows_remark, test_rows_remark
 from pdebench_fm.results.result import ModelRecord, Result, Run
 
-SHORT_BADGES = dict(zip(BADGES, ("self", "rerun", "private"), strict=True))
-"""What a badge is called in a narrow cell, above which all three are explained."""
+SHORT_BADGES = dict(zip(BADGES, ("self", "scores", "rerun", "private"), strict=True))
+"""What a badge is called in a narrow cell, above which all are explained."""
 
 _TASK_ORDER = {name: place for place, name in enumerate(TASKS)}
 _MOST_STREAMS = 24
@@ -308,7 +308,8 @@ def _reruns_in_words(reruns: Sequence[Rerun], run: Run) -> str:
     agreed = sum(rerun.agrees for rerun in reruns)
     largest = max(rerun.difference for rerun in reruns)
     seeds = "1 seed" if len(run.seeds) == 1 else f"{len(run.seeds)} seeds"
-    return f"{agreed} of {seeds} reproduced; largest difference {number(largest, 2)}, allowed {tolerance(run.shots):g}"
+    allowed = max(rerun.tolerance for rerun in reruns)
+    return f"{agreed} of {seeds} reproduced; largest difference {number(largest, 2)}, allowed {allowed:g}"
 
 
 def _private_in_words(private: PrivateScore) -> str:

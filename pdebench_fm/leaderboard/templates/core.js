@@ -50,7 +50,7 @@ window.pdefm ??= {};
     model.words = `${model.organisation}/${model.name}`.toLowerCase();
     model.short = /^[0-9a-f]{40}$/.test(model.revision ?? "") ? model.revision.slice(0, 12) : model.revision;
   }
-  const badges = ["self-reported", "reproduced", "reproduced on a private split"];
+  const badges = ["self-reported", "scores reproduced, adaptation self-reported", "reproduced", "reproduced on a private split"];
 
   /* Rows of all boards, each with its scores by task. */
   const rows = all(data.rows).map((row, place) => ({ ...row, place, model: models[row.model], scores: new Map() }));

@@ -111,7 +111,7 @@
   };
 
   const badge = (place) => make("span", { class: `badge level-${place}`, title: badges[place] },
-    make("span", { "aria-hidden": "true", text: ["○", "◐", "●"][place] }), spoken(badges[place]));
+    make("span", { "aria-hidden": "true", text: ["○", "◔", "◐", "●"][place] }), spoken(badges[place]));
 
   const modelCell = (row, extra) => {
     const { model } = row;
@@ -205,7 +205,7 @@
           return found ? errorCell(found.error, found.low, found.high) : scoreCell(null);
         },
       })),
-      { key: "badge", title: "Checked", kind: "badges", width: "badge", value: (each) => -each.badge, cell: (each) => make("td", {}, badge(each.badge), make("small", { text: ["self-reported", "reproduced", "private split"][each.badge] })) },
+      { key: "badge", title: "Checked", kind: "badges", width: "badge", value: (each) => -each.badge, cell: (each) => make("td", {}, badge(each.badge), make("small", { text: ["self-reported", "scores reproduced", "reproduced", "private split"][each.badge] })) },
       {
         key: "regimes", title: "Regimes", kind: "regimes", width: "badge", value: (each) => each.knowledge.unseen ?? 0,
         cell: (each) => make("td", {}, ...Object.entries(each.knowledge).map(([label, amount]) => make("small", { text: `${amount} ${label}` }))),

@@ -5,7 +5,7 @@ import io
 import json
 import re
 from datetime import UTC, datetime
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 import pytest
@@ -13,7 +13,8 @@ from factories import make_environment, make_evaluation, make_model, make_run
 
 from pdebench_fm.data.catalogue import TASKS
 from pdebench_fm.data.training_manifest import TrainingManifest, stream_of
-from pdebench_fm.leaderboard.records import PrivateScore, Rerun, VerificationRecord, identity_digest
+from pdebench_fm.leaderboard import site
+from pdebench_fm.leaderboard.records import BADGES, PrivateScore, Rerun, VerificationRecord, identity_digest
 from pdebench_fm.leaderboard.run_scores import scores_of
 from pdebench_fm.leaderboard.site.addresses import model_address, task_address
 from pdebench_fm.leaderboard.site.data import csv_page, data_pages, document
@@ -163,8 +164,8 @@ def test_badges_and_private_scores_come_from_the_records():
     )
     scores = table(document(Material([entry_of(evaluation, record)]))["scores"])
     assert [(score["badge"], score["private"], score["agreement"]) for score in scores] == [
-        (1, 0.33, "contamination"),
-        (1, None, None),
+        (BADGES.index("reproduced"), 0.33, "contamination"),
+        (BADGES.index("reproduced"), None, None),
     ]
 
 
@@ -290,3 +291,8 @@ def test_an_empty_leaderboard_has_data_too():
     made = document_of()
     assert made["scores"]["mean"] == made["rankings"] == []
     assert csv_page(made).content.count("\n") == 1
+
+
+def test_the_page_names_the_badges_as_records_do():
+    script = (Path(site.__file__).parents[1] / "templates" / "core.js").read_text()
+    assert json.loads(script.partition("const badges = ")[2].partition(";")[0]) == list(BADGES)
