@@ -238,7 +238,7 @@ def test_tables_lead_to_the_pages_that_there_are():
 )
 def test_names_that_are_not_plain_get_addresses_of_their_own(name):
     address = model_address("acme", f"acme/{name}")
-    assert re.fullmatch(r"models/acme/[a-z0-9-]*~[0-9a-f]{16}\.html", str(address))
+    assert re.fullmatch(r"models/acme/[a-z0-9-]*~[0-9a-f]{32}\.html", str(address))
     assert model_address("acme", "acme/solver") == PurePosixPath("models/acme/solver.html")
 
 

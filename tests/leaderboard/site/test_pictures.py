@@ -14,6 +14,7 @@ from pdebench_fm.evaluation.evaluate import evaluate
 from pdebench_fm.leaderboard.site import build_site, pictures
 from pdebench_fm.leaderboard.site.pictures import chosen_entries, make_pictures, why_none
 from pdebench_fm.leaderboard.store import load
+from pdebench_fm.plots import sample_fields
 from pdebench_fm.results.evaluation import read_evaluation
 
 SHIPPED = "fno-poisson-64k"
@@ -82,7 +83,7 @@ def test_a_picture_is_drawn_once_and_again_when_what_it_shows_has_changed(board,
 @pytest.mark.usefixtures("only_fields")
 def test_scores_that_are_not_the_models_give_no_picture_and_a_note(board, tmp_path, monkeypatch):
     copied = shutil.copytree(board, tmp_path / "board")
-    monkeypatch.setattr(pictures, "fields_picture", lambda *_: pytest.fail("drawn all the same"))
+    monkeypatch.setattr(sample_fields, "fields_picture", lambda *_: pytest.fail("drawn all the same"))
     (entry,) = entries_of(copied, SHIPPED)
     (copied / entry.path).with_suffix(".samples.parquet").unlink()
     notes = []
