@@ -273,7 +273,7 @@ def test_only_rows_in_sight_are_there_and_all_can_be_reached(show, long_site):
     page.keyboard.press("Home")
     table.get_by_text("m000", exact=True).wait_for()
     lines.first.get_by_role("button").focus()
-    for _ in range(60):
+    for _ in range(120):  # each row has a link to its model and a button
         page.keyboard.press("Tab")
     place = page.evaluate("Number(document.activeElement.closest('tr').getAttribute('aria-rowindex'))")
     assert place == 63
