@@ -19,7 +19,7 @@ from pdebench_fm.leaderboard.site.words import number
 from pdebench_fm.leaderboard.store import Entry
 from pdebench_fm.protocol.divisions import DIVISIONS
 from pdebench_fm.protocol.tracks import Start
-from pdebench_fm.results.remarks import is_of_one_seed, regime_remark, rows_remark, test_rows_remark
+from pdebench_fm.results.remarks import is_of_one_seed, regime_remark, rows_remark, start_in_words, test_rows_remark
 from pdebench_fm.results.result import ModelRecord, Result, Run
 
 SHORT_BADGES = dict(zip(BADGES, ("self", "scores", "rerun", "private"), strict=True))
@@ -218,7 +218,7 @@ def _tables(entries: Sequence[Entry]) -> Iterator[ScoreTable]:
             shots = sorted({run.shots for entry in held for run in entry.result.runs if run.start == start})
             if not shots:
                 continue
-            words = [f"{result.track.capitalize()} track", "pretrained" if start == "pretrained" else "from scratch"]
+            words = [f"{result.track.capitalize()} track", start_in_words(result.model, start)]
             if result.division != "closed":
                 words += [f"{result.division} division: {result.method}"]
             if result.method_fingerprint:
@@ -294,7 +294,7 @@ def _observations(entry: Entry) -> Iterator[Observation]:
         yield Observation(
             result.task,
             result.track,
-            f"{'pretrained' if run.start == 'pretrained' else 'from scratch'}, {run.shots} shots",
+            f"{start_in_words(result.model, run.start)}, {run.shots} shots",
             badge_of(result, run, record),
             _reruns_in_words(reruns, run),
             "" if private is None else _private_in_words(private),

@@ -57,6 +57,9 @@ window.pdefm ??= {};
   const { scores } = data;
   for (let i = 0; i < scores.row.length; i += 1) rows[scores.row[i]].scores.set(scores.task[i], i);
 
+  /* How a row's model started; one without parameters was never trained. */
+  const startOf = (row) => (row.start === "scratch" ? "from scratch" : row.model.parameters ? "pretrained" : "as it is");
+
   const score = (row, task) => {
     const place = row.scores.get(task);
     return place === undefined ? null : { ...at(scores, place), place };
@@ -71,5 +74,5 @@ window.pdefm ??= {};
     return later;
   };
 
-  Object.assign(pdefm, { make, spoken, number, count, plural, at, all, boards, tasks, models, rows, badges, score, loadDetails: details });
+  Object.assign(pdefm, { make, spoken, number, count, plural, at, all, boards, tasks, models, rows, badges, startOf, score, loadDetails: details });
 })();

@@ -1,7 +1,7 @@
 /* What a row holds when it is opened: every metric, and where each score comes from. */
 "use strict";
 (() => {
-  const { make, number, tasks, badges, score, data } = pdefm;
+  const { make, number, tasks, badges, startOf, score, data } = pdefm;
   const titles = {
     relative_l2_median: "median", relative_l2_p95: "95th pct.", relative_h1_mean: "H¹", band_low_mean: "low band",
     band_mid_mean: "mid band", band_high_mean: "high band", residual_mean: "residual", max_error_mean: "max error",
@@ -45,7 +45,7 @@
 
   pdefm.openRow = async (row) => {
     const dialog = make("dialog", { "aria-label": `${row.model.name}, ${row.start}, ${row.shots} shots` });
-    const title = make("h2", { text: `${row.model.name}: ${row.start === "scratch" ? "from scratch" : "pretrained"}, ${row.shots} shots` });
+    const title = make("h2", { text: `${row.model.name}: ${startOf(row)}, ${row.shots} shots` });
     const close = make("button", { type: "button", class: "close", text: "Close", on: { click: () => dialog.close() } });
     dialog.append(make("div", { class: "bar" }, title, close));
     dialog.addEventListener("close", () => dialog.remove());

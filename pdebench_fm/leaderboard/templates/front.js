@@ -1,7 +1,7 @@
 /* The front page: what is chosen, which rows that leaves, and the tables. */
 "use strict";
 (() => {
-  const { make, spoken, number, count, plural, at, boards, tasks, rows, badges, score, data, state, sorted } = pdefm;
+  const { make, spoken, number, count, plural, at, boards, tasks, rows, badges, startOf, score, data, state, sorted } = pdefm;
   const control = (id) => document.getElementById(id);
   const detailsAddress = control("data").dataset.details;
 
@@ -119,7 +119,7 @@
     const name = model.page
       ? make("a", { href: encodeURI(model.page), text: model.name, title: model.name }) : make("span", { text: model.name, title: model.name });
     const open = make("button", { type: "button", class: "open", title: "scores and provenance", on: { click: () => pdefm.openRow(row) } },
-      make("span", { "aria-hidden": "true", text: "⋯" }), spoken(`Details of ${model.name}, ${row.start}, ${row.shots} shots`));
+      make("span", { "aria-hidden": "true", text: "⋯" }), spoken(`Details of ${model.name}, ${startOf(row)}, ${row.shots} shots`));
     const words = facts.filter(Boolean).join(" · ");
     return make("div", { class: "name" }, name, make("small", { text: words, title: words }), open);
   };
@@ -195,7 +195,7 @@
         cell: (each) => make("td", {}, each.rank === each.last_rank ? String(each.rank) : `${each.rank}–${each.last_rank}`,
           each.tied ? spoken("tied") : ""),
       },
-      { key: "model", title: "Model", kind: "model", width: "model", head: true, value: (each) => each.row.model.name, cell: (each) => modelCell(each.row, each.row.start) },
+      { key: "model", title: "Model", kind: "model", width: "model", head: true, value: (each) => each.row.model.name, cell: (each) => modelCell(each.row, startOf(each.row)) },
       { key: "error", title: "Error", kind: "number", width: "error", value: (each) => each.error, cell: (each) => errorCell(each.error, each.low, each.high) },
       { key: "digits", title: "Digits", kind: "number", width: "digits", value: (each) => each.digits, cell: (each) => make("td", { text: each.digits === null ? "–" : each.digits.toFixed(2) }) },
       ...parts.map(([name, words]) => ({
@@ -233,7 +233,7 @@
       }).join(", ");
       missingTable.show({
         columns: [
-          { key: "model", title: "Model", kind: "model", width: "model", head: true, cell: (each) => modelCell(each.row, each.row.start) },
+          { key: "model", title: "Model", kind: "model", width: "model", head: true, cell: (each) => modelCell(each.row, startOf(each.row)) },
           { key: "missing", title: "Missing", kind: "number", width: "digits", cell: (each) => make("td", { text: String(each.missing.length) }) },
           { key: "tasks", title: "Tasks", kind: "words", width: "words", cell: (each) => make("td", {}, make("div", { class: "clamp", text: words(each), title: words(each) })) },
         ],
@@ -253,7 +253,7 @@
     const columns = [
       {
         key: "model", title: "Model", kind: "model", width: "model", head: true, value: (row) => row.model.name,
-        cell: (row) => modelCell(row, chosen.shots === "" ? `${row.start}, ${row.shots} shots` : row.start),
+        cell: (row) => modelCell(row, chosen.shots === "" ? `${startOf(row)}, ${row.shots} shots` : startOf(row)),
       },
       ...places.map((place, i) => {
         const task = tasks[place];
