@@ -17,6 +17,7 @@ from pdebench_fm.leaderboard.site.pictures import Pictures
 from pdebench_fm.protocol.standard_rows import STANDARD_TEST_ROWS
 from pdebench_fm.protocol.tracks import Track
 from pdebench_fm.results.paths import HOME_ORGANISATION
+from pdebench_fm.results.remarks import start_in_words
 
 TASKS_PAGE = PurePosixPath("tasks", "index.html")
 EXAMPLE_MODEL = "fno-mixed-64k"
@@ -37,7 +38,7 @@ class Place:
         rank: "1", or "= 1" where others share it.
         organisation, name, address: the model's, and where its page lies.
         reference: whether it is a yardstick of this package rather than a model: zero, mean, oracle.
-        start: pretrained or scratch.
+        start: in words.
         error, low, high, digits: the score and its interval.
         knowledge: what the model knew of the regime.
         badge: what is known of the score.
@@ -187,7 +188,7 @@ def _place_of(standing: Standing, ranking: Ranking) -> Place:
         row.name,
         str(model_address(row.organisation, row.result.model.model_id)),
         is_reference(standing),
-        "pretrained" if row.start == "pretrained" else "scratch",
+        start_in_words(row.result.model, row.start),
         standing.error,
         *standing.interval,
         standing.digits,
