@@ -160,7 +160,10 @@ def test_the_line_that_evaluates_is_understood(name, monkeypatch, tmp_path):
 
     def evaluate_suite(models, tasks, *_, **options):
         asked.update(models=models, tasks=tasks, **options)
-        return [make_evaluation(name), make_evaluation(name)]
+        made = [make_evaluation(name), make_evaluation(name)]
+        for each in made:
+            options["on_evaluation"](each)
+        return made
 
     monkeypatch.setattr(evaluation, "evaluate_suite", evaluate_suite)
     monkeypatch.chdir(tmp_path)
