@@ -76,8 +76,8 @@ SYMMETRIC_TABLE: tuple[MethodRow, ...] = (
     MethodRow(32768, AdaptationRecipe(2e-3, 12800, 32)),
 )
 """Settings of the method `symmetric`, for any start and system."""
-# First trials, on the regime `selection` (docs/design/recipes.md has the figures): sums of examples help where there are
-# few, and cost where there are enough of each value of the coefficients; an anchor costs a far transfer too much.
+# First trials, on the regime `selection` (docs/design/recipes.md has the figures): sums of examples help where there
+# are few, and cost where there are enough of each value of the coefficients; an anchor costs a far transfer too much.
 
 
 def find_recipe(name: str) -> str:
