@@ -19,6 +19,7 @@ os.environ.update(
         "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),
         "COLUMNS": "100",  # of the tables that commands print
         "HF_HUB_OFFLINE": "1",
+        "TTY_COMPATIBLE": "0",  # no bars and colours, which a notebook's kernel asks commands for
         "OMP_NUM_THREADS": "1",
         "PYDEVD_DISABLE_FILE_VALIDATION": "1",
         "PYTHONWARNINGS": "ignore:IProgress not found",  # by tqdm, of bars that nobody needs

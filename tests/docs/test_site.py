@@ -52,11 +52,8 @@ class References(HTMLParser):
 def site(tmp_path_factory):
     """The site, built as the README says; its notebooks run in this build."""
     out = tmp_path_factory.mktemp("site")
-    environment = os.environ | {
-        "PDEFM_DOCS_CACHE": str(out / "cache"),
-        "http_proxy": "http://127.0.0.1:9",
-        "https_proxy": "http://127.0.0.1:9",
-    }
+    nowhere = "http://127.0.0.1:9"
+    environment = {"PDEFM_DOCS_CACHE": str(out / "cache")} | os.environ | {"http_proxy": nowhere, "https_proxy": nowhere}
     done = subprocess.run(
         [sys.executable, "-m", "sphinx", "-W", "--keep-going", "-b", "html", "-q", "docs", str(out / "html")],
         cwd=ROOT,
