@@ -1,4 +1,4 @@
-"""The example of a user's own PDE and the guide to it: every command runs, and solutions solve what they say."""
+"""The example of a user's own PDE and the guide to it: solutions solve what they say."""
 
 import os
 import re
@@ -19,7 +19,7 @@ from pdebench_fm.protocol.task import load_task
 
 ROOT = Path(__file__).parent.parent
 EXAMPLE = ROOT / "examples" / "screened_poisson.py"
-GUIDE = (ROOT / "docs" / "extending-pdes.md").read_text(encoding="utf-8")
+GUIDE = (ROOT / "docs" / "how-to" / "extending-pdes.md").read_text(encoding="utf-8")
 
 pytestmark = pytest.mark.usefixtures("registry")
 
@@ -127,17 +127,10 @@ def test_screened_rows_have_the_screening_that_was_drawn_as_minus_omega(monkeypa
         np.testing.assert_allclose(means, rows.source.mean(axis=(1, 2), dtype=float), rtol=1e-5)
 
 
-def test_the_code_and_the_commands_of_the_guide_run(tmp_path, monkeypatch, capfd):
+def test_the_solutions_of_the_guides_systems_solve_what_they_say(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    blocks = re.findall(r"^```(python|bash)\n(.*?)^```", GUIDE, re.DOTALL | re.MULTILINE)
-    assert [language for language, _ in blocks] == ["python", "bash"] * 2
-    for language, block in blocks:
-        if language == "python":
-            Path(block.splitlines()[0].removeprefix("# ")).write_text(block, encoding="utf-8")
-        else:
-            small = re.sub(r"--steps \d+", "--steps 2", block)
-            run(small.replace("--test ", "--resolution 64 --test "), monkeypatch)
-    assert "FAILED" not in capfd.readouterr().out
+    for name, code in re.findall(r"^```python file=(\S+)\n(.*?)^```", GUIDE, re.DOTALL | re.MULTILINE):
+        Path(name).write_text(code, encoding="utf-8")
     monkeypatch.setenv("PDEFM_PLUGINS", os.pathsep.join(["plate.py", "far_helmholtz.py"]))
     load_plugins()
     residuals = difference_residuals(plate, "plate", "firm", (128, 256, 512))

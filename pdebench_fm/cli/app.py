@@ -12,7 +12,7 @@ app = typer.Typer(
     help="The PDE foundation-model benchmark: datasets, pretrained operators, evaluation, leaderboard.",
     epilog=(
         "Add --debug anywhere to see the traceback of an error. "
-        "PDEFM_PLUGINS=FILE.py adds systems of your own: see docs/extending-pdes.md."
+        "PDEFM_PLUGINS=FILE.py adds systems of your own: see docs/how-to/extending-pdes.md."
     ),
     no_args_is_help=True,
 )

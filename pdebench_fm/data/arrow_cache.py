@@ -1,8 +1,9 @@
 """Shards as memory-mapped Arrow tables, which the `datasets` library makes and keeps in its cache.
 
 The library's own Parquet builder opens a shard as a Python file. Arrow's threads then hold that file for a moment after
-the last row was handed out, and an interpreter that exits in this moment aborts (docs/datasets.md, "Streaming"). The
-builder here opens shards by their paths: what Arrow's threads hold is then no Python object.
+the last row was handed out, and an interpreter that exits in this moment aborts ("Streaming" in
+docs/how-to/read-datasets.md). The builder here opens shards by their paths: what Arrow's threads hold is then no
+Python object.
 """
 
 from collections.abc import Iterator, Sequence

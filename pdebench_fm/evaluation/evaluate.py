@@ -51,7 +51,8 @@ def evaluate(
         shots: size of the support set, or a list, range or array of sizes; 0 is zero-shot.
         data: folder or Hub repository that rows of a task given by name are read from, instead of made.
         device: of a model given as a word; see `choose_device`.
-        training: which rows the model was trained on, if it does not state that itself (see docs/contamination.md).
+        training: which rows the model was trained on, if it does not state that itself: see
+            docs/concepts/contamination.md.
         cache: where finished cells are looked for and kept.
         on_progress: called at the start, after each step of an adaptation, and after each cell.
         settings: `track`, "full" (128², the whole test split), "lite" (64², its first 512 rows), or one that is not

@@ -55,7 +55,7 @@ def transform_of(
 def fastest(modes: int) -> Literal["dft", "fft"]:
     """Return the faster implementation for m kept modes.
 
-    By measurement on a CPU (`scripts/bench/transform.py`; docs/models.md has the table): the cost of the matrix
+    By measurement on a CPU (`scripts/bench/transform.py`; docs/design/network.md has the table): the cost of the matrix
     products grows with m, that of the whole transforms does not, and they cross at about m = 24 on grids of 64 to 512
     points a side. It has not been measured on GPUs, where the same rule is used.
     """

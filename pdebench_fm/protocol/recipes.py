@@ -55,7 +55,7 @@ PROTOCOL_TABLE: tuple[RecipeRow, ...] = (
 # best setting of each case, the cheapest of equals. From scratch, more steps are no better at 8 shots; at 32 and 128
 # half the steps cost the FNOs 2 to 6 % and the U-Net 36 and 91 %; twice the steps at 32 give the 64k 1 % more. Beyond
 # 128 shots the rows go on alike, twice the steps for four times the shots, untried.
-# docs/protocol.md has the figures. Another table is another protocol version.
+# docs/design/recipes.md has the figures. Another table is another protocol version.
 
 
 L2_SP_TABLE: tuple[MethodRow, ...] = tuple(
@@ -76,8 +76,8 @@ SYMMETRIC_TABLE: tuple[MethodRow, ...] = (
     MethodRow(32768, AdaptationRecipe(2e-3, 12800, 32)),
 )
 """Settings of the method `symmetric`, for any start and system."""
-# First trials, on the regime `selection` (docs/protocol.md has the figures): sums of examples help where there are few,
-# and cost where there are enough of each value of the coefficients; an anchor costs a far transfer too much.
+# First trials, on the regime `selection` (docs/design/recipes.md has the figures): sums of examples help where there
+# are few, and cost where there are enough of each value of the coefficients; an anchor costs a far transfer too much.
 
 
 def find_recipe(name: str) -> str:

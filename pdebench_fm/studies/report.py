@@ -25,6 +25,7 @@ here, as are questions that the paper leaves open. A study is a file that names 
 the claims that its numbers decide: `pdebench_fm/studies/files/`. One command runs it, draws its figure and judges its
 claims:
 
+<!-- not run: minutes to hours; the tests of studies run the scale `smoke` -->
 ```bash
 pdefm reproduce fig3 --scale smoke --out reproduction/    # does it run? a minute or two, no scientific meaning
 pdefm reproduce fig3 --scale cpu --out results-cpu/ --workers 2

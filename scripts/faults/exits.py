@@ -3,9 +3,10 @@
     python scripts/faults/exits.py --trials 100 --at-once 4
 
 Each trial is a child of this process, forked after the imports, that reads a small dataset and then runs off its end as
-a script does. Several at once compete for the cores, which provokes the race that docs/datasets.md describes under
-"Streaming". A status of 0 is a clean end, -6 an abort after everything was read, and "hang" one that was killed after a
-minute. Ends with 1 if a way of which the documentation says that it ends cleanly did not, in any trial.
+a script does. Several at once compete for the cores, which provokes the race that docs/how-to/read-datasets.md
+describes under "Streaming". A status of 0 is a clean end, -6 an abort after everything was read, and "hang" one that
+was killed after a minute. Ends with 1 if a way of which the documentation says that it ends cleanly did not, in any
+trial.
 """
 
 import argparse

@@ -79,7 +79,7 @@ def test_the_card_carries_the_measured_table(make_build, name):
 
 
 def test_the_guide_carries_the_measured_table_of_every_regime():
-    guide = (ROOT / "docs" / "datasets.md").read_text()
+    guide = (ROOT / "docs" / "concepts" / "datasets.md").read_text()
     for name in CONDITIONAL:
         assert law_table(SYSTEMS[name], list(REGIMES)) in guide
 

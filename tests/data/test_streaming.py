@@ -1,8 +1,8 @@
 """A process that has read a dataset ends, wherever it stopped and from wherever it read.
 
-With the stock library it has then done all of its work, but may abort at its exit (docs/datasets.md, "Streaming", and
-`scripts/faults/exits.py`, which counts how often): the exit status is held for what the documentation recommends, and
-for this package's own readers.
+With the stock library it has then done all of its work, but may abort at its exit ("Streaming" in
+docs/how-to/read-datasets.md, and `scripts/faults/exits.py`, which counts how often): the exit status is held for what
+the documentation recommends, and for this package's own readers.
 """
 
 import signal

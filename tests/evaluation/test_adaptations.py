@@ -346,7 +346,7 @@ def test_workers_open_a_method_by_its_word_and_no_object_of_this_process(write, 
 
 def test_the_example_is_run_by_the_command_line_and_is_short(model_folder, tmp_path, capsys):
     example = ROOT / "examples" / "my_adaptation.py"
-    guide = (ROOT / "docs" / "add-your-adaptation.md").read_text(encoding="utf-8")
+    guide = (ROOT / "docs" / "how-to" / "add-your-adaptation.md").read_text(encoding="utf-8")
     assert example.read_text(encoding="utf-8").partition("\n\n")[2] in guide
     body = example.read_text().split("def adapt")[1].splitlines()
     assert len([line for line in body if line.strip()]) <= 15

@@ -1,4 +1,4 @@
-"""A short round of the fault battery; a long one is run by hand, as docs/reliability.md says."""
+"""A short round of the fault battery; a long one is run by hand, as docs/how-to/reliability.md says."""
 
 import os
 import re

@@ -60,7 +60,7 @@ class Places(Generic[_Value]):
 
 
 def document(material: Material, linked: Collection[PurePosixPath] = ()) -> dict[str, Any]:
-    """Return the data of the site; see `docs/leaderboard.md` for what the tables hold.
+    """Return the data of the site; see `docs/how-to/leaderboard.md` for what the tables hold.
 
     Args:
         material: that it is made of.
