@@ -1,4 +1,4 @@
-"""Templates of cards, found inside an installed package or beside a checkout's, and what others' words become in them.
+"""Templates of cards, and what others' words become in them.
 
 A card is Markdown that the Hub shows as HTML. Words that come from files or plug-ins stand in it as text, or as code,
 that shows what they say and does nothing else.
@@ -7,12 +7,10 @@ that shows what they say and does nothing else.
 import re
 import unicodedata
 from functools import cache
-from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-_PACKAGE = Path(__file__).parent
-
+from pdebench_fm.shipped import shipped
 
 # Entities are text in every dialect of Markdown, where a backslash is not. An underscore inside of a word is one, too.
 _SPECIAL = re.compile(r"[\\`*\[\]<>&|~$\"]|(?<![^\W_])_|_(?![^\W_])|(?<=:)/(?=/)|^[#+=-]|^[0-9](?=[0-9]*[.)]( |$))")
@@ -41,9 +39,8 @@ def as_code(value: object) -> str:
 @cache
 def card_templates() -> Environment:
     """Return the environment of `cards/`; a name a template asks for and nobody gave is an error."""
-    folders = (_PACKAGE / "cards", _PACKAGE.parent / "cards")
     environment = Environment(
-        loader=FileSystemLoader(folders),
+        loader=FileSystemLoader(shipped("cards")),
         undefined=StrictUndefined,
         autoescape=False,  # noqa: S701 (Markdown, not HTML)
         trim_blocks=True,

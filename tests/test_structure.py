@@ -20,6 +20,7 @@ ROOMS = [
     "plots",
     "leaderboard",
     "studies",
+    "release",
     "cli",
 ]
 MODULES = sorted(path for path in ROOT.rglob("*.py"))
@@ -55,6 +56,7 @@ SHARED_NAMES = (
     "memory",
     "processes",
     "rounding",
+    "shipped",
     "surroundings",
     "switches",
     "templates",

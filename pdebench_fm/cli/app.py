@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from pdebench_fm.cli import compare, data, evaluate, leaderboard, plot, pretrain, reproduce, submit, tasks, zoo
+from pdebench_fm.cli import compare, data, evaluate, leaderboard, plot, pretrain, release, reproduce, submit, tasks, zoo
 from pdebench_fm.version import __version__
 
 app = typer.Typer(
@@ -26,6 +26,7 @@ app.command("reproduce")(reproduce.reproduce)
 app.command("submit")(submit.submit)
 app.add_typer(leaderboard.app, name="leaderboard")
 app.add_typer(zoo.app, name="zoo")
+app.command("release")(release.release)
 
 
 def _show_version(value: bool) -> None:

@@ -1,13 +1,12 @@
 """`pdefm leaderboard rank`: who is ranked before whom, as tables or JSON."""
 
 import json
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.table import Table
 
-from pdebench_fm.cli.console import aside, console, say, short
+from pdebench_fm.cli.console import aside, console, say, short, waiting
 from pdebench_fm.errors import UsageError, unknown_name
 
 if TYPE_CHECKING:
@@ -16,7 +15,12 @@ if TYPE_CHECKING:
 
 
 def rank(
-    source: Annotated[Path, typer.Argument(metavar="FOLDER", help="The leaderboard's folder.")] = Path("leaderboard"),
+    source: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="LEADERBOARD", help="A folder, or ORG/NAME on the Hub; else leaderboard/, or the package's rows."
+        ),
+    ] = None,
     shots: Annotated[int | None, typer.Option(help="Rank with this number of shots alone.")] = None,
     track: Annotated[str | None, typer.Option(help="Rank on this track alone: full or lite.")] = None,
     division: Annotated[str | None, typer.Option(help="Rank in this division alone: closed or open.")] = None,
@@ -27,6 +31,7 @@ def rank(
 
     There is a ranking for each track, way of adapting and number of shots.
     """
+    from pdebench_fm.leaderboard.fetching import leaderboard_at
     from pdebench_fm.leaderboard.ranking import OVERALL, SYSTEM_SCOPES, rankings
     from pdebench_fm.leaderboard.store import load
     from pdebench_fm.protocol.tracks import find_track
@@ -36,7 +41,8 @@ def rank(
     for kind, name, known in (("division", division, ("closed", "open")), ("system", system, SYSTEM_SCOPES)):
         if name is not None and name not in known:
             raise unknown_name(kind, name, known)
-    entries = load(source, lambda file: say(f"note: left out: {file.reason}", to=aside))
+    with waiting(f"fetching {source or 'rows'}") as update, leaderboard_at(source, on_wait=update) as folder:
+        entries = load(folder, lambda file: say(f"note: left out: {file.reason}", to=aside))
     every = rankings(entries, [system or OVERALL])
     found = [
         ranking
@@ -45,7 +51,9 @@ def rank(
     ]
     if not found:
         there = "; ".join(dict.fromkeys(_setting(ranking) for ranking in every))
-        raise UsageError(f"nothing to rank in {source}: it has {f'scores of {there}' if there else 'no scores'}")
+        raise UsageError(
+            f"nothing to rank in {source or folder}: it has {f'scores of {there}' if there else 'no scores'}"
+        )
     if as_json:
         typer.echo(json.dumps([_as_json(ranking) for ranking in found], indent=2))
         return

@@ -16,8 +16,9 @@ _SHOWN = 20  # files that a publication lists
 def build(
     out: Annotated[Path, typer.Option(help="Folder of the site.")],
     source: Annotated[
-        str, typer.Option("--from", help="The leaderboard: a folder, or ORG/NAME on the Hub.")
-    ] = "leaderboard",
+        str | None,
+        typer.Option("--from", help="A folder, or ORG/NAME on the Hub; else leaderboard/, or the package's rows."),
+    ] = None,
     pictures: Annotated[
         bool, typer.Option(help="Draw rows of each task and predictions of the package's own models, once.")
     ] = True,
@@ -26,7 +27,7 @@ def build(
     from pdebench_fm.leaderboard.fetching import leaderboard_at
     from pdebench_fm.leaderboard.site import build_site
 
-    with waiting(f"fetching {source}") as update, leaderboard_at(source, on_wait=update) as folder:
+    with waiting(f"fetching {source or 'rows'}") as update, leaderboard_at(source, on_wait=update) as folder:
         update(f"building {out}")
         page = build_site(
             folder,

@@ -10,7 +10,7 @@ import torch
 
 _PACKAGE = Path(__file__).parents[1]
 _ASIDE = frozenset(
-    {"cli", "hub", "leaderboard", "plots", "studies", "zoo"}
+    {"cli", "hub", "leaderboard", "plots", "release", "studies", "zoo"}
 )  # what shows, transfers and publishes finished scores
 _LIBRARIES = ("torch", "numpy", "scipy")
 

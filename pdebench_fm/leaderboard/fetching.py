@@ -14,22 +14,28 @@ from pdebench_fm.leaderboard.on_hub import is_on_hub
 from pdebench_fm.leaderboard.pull_request import is_row_file
 from pdebench_fm.leaderboard.records import VERIFIED
 from pdebench_fm.results.paths import ROWS
+from pdebench_fm.shipped import shipped
 
+_OWN = Path("leaderboard")
 _RECORD = re.compile(rf"{VERIFIED}/(?P<below>.+\.json)")
 
 
 @contextmanager
-def leaderboard_at(source: str, on_wait: Callable[[str], None] = lambda _: None) -> Iterator[Path]:
+def leaderboard_at(source: str | None, on_wait: Callable[[str], None] = lambda _: None) -> Iterator[Path]:
     """Yield the folder of a leaderboard; one on the Hub, `ORG/NAME`, is fetched for the time of this context.
 
     Args:
-        source: a folder, or a repository.
+        source: a folder, or a repository; None for the folder `leaderboard` here, or for the rows that come with the
+            package where there is none.
         on_wait: told why and how long the Hub is waited for.
 
     Raises:
         UsageError: if the Hub has none of that name.
         PdefmError: if the Hub keeps failing.
     """
+    if source is None:
+        yield _OWN if _OWN.exists() else shipped(_OWN.name)
+        return
     if not is_on_hub(source):
         yield Path(source)
         return

@@ -32,15 +32,15 @@ class PublishedModel:
 
     Attributes:
         repository: `namespace/name`.
-        revision: the SHA of the tagged commit.
+        revision: the SHA of the tagged commit; None if nothing was done because that was not asked for.
         tag: `vX.Y.Z`.
         url: the repository's page.
-        sent: files that this call has sent.
+        sent: files that this call has sent, or would send.
         already_published: whether the tag was there with this content, so that nothing was done.
     """
 
     repository: str
-    revision: str
+    revision: str | None
     tag: str
     url: str
     sent: tuple[str, ...]
@@ -88,6 +88,7 @@ def publish_model(
     version: str,
     *,
     private: bool = False,
+    dry_run: bool = False,
     token: str | None = None,
     endpoint: str | None = None,
     on_wait: Callable[[str], None] = lambda _: None,
@@ -105,6 +106,7 @@ def publish_model(
         namespace: a user or an organisation.
         version: `X.Y.Z`.
         private: whether a new repository is private; an existing public one is then refused.
+        dry_run: check everything, and send nothing.
         token: of the Hub; by default `HF_TOKEN` or that of `hf auth login`.
         endpoint: the Hub's address; by default `HF_ENDPOINT` or the public one.
         on_wait: told why and how long the next attempt is waited for.
@@ -123,7 +125,7 @@ def publish_model(
     publication = _checked(_folder_of(reference), namespace, version, private=private)
     repository = Repository(hub_client(endpoint, token), publication.name, "model", on_wait, sleep)
     try:
-        return _publish(publication, repository)
+        return _publish(publication, repository, dry_run=dry_run)
     except HubError as error:
         raise HubError(f"{error}; the same command goes on from there") from error
 
@@ -156,9 +158,11 @@ def _checked(folder: Path, namespace: str, version: str, *, private: bool) -> _P
     return _Publication(model, folder, name, version, private, written, files)
 
 
-def _publish(publication: _Publication, repository: Repository) -> PublishedModel:
+def _publish(publication: _Publication, repository: Repository, *, dry_run: bool) -> PublishedModel:
     """Do what is to be done about the repository."""
     main = repository.snapshot()
+    if main is None and dry_run:
+        return _published(publication, repository, None, tuple(publication.files), already=False)
     if main is None:
         repository.create(private=publication.private)
         main = repository.snapshot()
@@ -173,6 +177,8 @@ def _publish(publication: _Publication, repository: Repository) -> PublishedMode
     _check_main(publication, repository, main)
     check_not_older(repository.name, publication.version, tagged_versions(tags))
     missing, gone = publication.differing(main), publication.gone(main)
+    if dry_run:
+        return _published(publication, repository, None, missing, already=False)
     head = _commit(publication, repository, main.commit, missing, gone) if missing or gone else main.commit
     repository.tag(publication.tag, head)
     return _published(publication, repository, head, missing, already=False)
@@ -234,6 +240,6 @@ def _commit(
 
 
 def _published(
-    publication: _Publication, repository: Repository, revision: str, sent: tuple[str, ...], *, already: bool
+    publication: _Publication, repository: Repository, revision: str | None, sent: tuple[str, ...], *, already: bool
 ) -> PublishedModel:
     return PublishedModel(repository.name, revision, publication.tag, repository.url, sent, already)

@@ -130,6 +130,22 @@ def plan_publication(build: Build, repository: Repository) -> Plan:
     )
 
 
+def published_data(repository: Repository, tag: str) -> Manifest | None:
+    """Return the manifest of the data that a tag names; None if there is no such tag.
+
+    Raises:
+        PdefmError: if what is tagged is no whole build.
+    """
+    tags = {} if repository.snapshot() is None else repository.tags()
+    if tag not in tags:
+        return None
+    there = repository.snapshot(tags[tag])
+    held = None if there is None else _manifest_at(repository, there)
+    if there is None or held is None or not _is_whole(there, held):
+        raise PdefmError(f"{repository.name} has {tag} without the shards of one whole build: delete that tag first")
+    return held
+
+
 def _tagged(build: Build, repository: Repository, main: Snapshot | None, commit: str) -> Plan:
     """Return the plan that has nothing to do, if what is tagged are these data."""
     there = repository.snapshot(commit)

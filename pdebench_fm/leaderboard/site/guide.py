@@ -1,16 +1,14 @@
 """The page that says how to submit a model and how to cite the benchmark."""
 
 import re
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 
 import yaml
 
-import pdebench_fm
 from pdebench_fm.leaderboard.site.page import Page, page
+from pdebench_fm.shipped import shipped
 
 GUIDE = PurePosixPath("submit.html")
-_PACKAGE = Path(pdebench_fm.__file__).parent
-_CITATION = "CITATION.cff"
 _WORD = re.compile(r"[A-Za-z]+")
 _SPECIAL = re.compile(r"[\\{}&%$#_^~]")
 
@@ -21,9 +19,8 @@ def guide_page() -> Page:
 
 
 def read_citation() -> dict[str, object]:
-    """Return the content of CITATION.cff, which lies in an installed package or beside a checkout's."""
-    path = next(path for folder in (_PACKAGE, _PACKAGE.parent) if (path := folder / _CITATION).is_file())
-    content: dict[str, object] = yaml.safe_load(path.read_text(encoding="utf-8"))
+    """Return the content of CITATION.cff."""
+    content: dict[str, object] = yaml.safe_load(shipped("CITATION.cff").read_text(encoding="utf-8"))
     return content
 
 
