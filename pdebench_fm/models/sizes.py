@@ -27,6 +27,7 @@ SIZES: dict[str, Size] = {
         Size("256m", width=128, modes=32),
     )
 }
+"""The sizes of the zoo by name."""
 
 
 def rounded_count(count: int) -> str:

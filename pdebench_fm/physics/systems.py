@@ -57,6 +57,7 @@ REGIMES: dict[str, Regime] = {
         Regime("hard", "downstream, out of distribution", "none, far"),
     )
 }
+"""The benchmark's five regimes by name."""
 
 
 SELECTION = "selection"

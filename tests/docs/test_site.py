@@ -53,9 +53,8 @@ def site(tmp_path_factory):
     """The site, built as the README says; its notebooks run in this build."""
     out = tmp_path_factory.mktemp("site")
     nowhere = "http://127.0.0.1:9"
-    environment = (
-        {"PDEFM_DOCS_CACHE": str(out / "cache")} | os.environ | {"http_proxy": nowhere, "https_proxy": nowhere}
-    )
+    kept = {"PDEFM_DOCS_CACHE": str(out / "cache")}  # unless the caller's has notebooks that have run already
+    environment = kept | os.environ | {"http_proxy": nowhere, "https_proxy": nowhere}
     done = subprocess.run(
         [sys.executable, "-m", "sphinx", "-W", "--keep-going", "-b", "html", "-q", "docs", str(out / "html")],
         cwd=ROOT,
