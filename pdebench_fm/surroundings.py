@@ -134,6 +134,17 @@ def seeded(seed: int, device: torch.device) -> Iterator[None]:
 
 
 @contextmanager
+def torch_threads(number: int) -> Iterator[None]:
+    """Give PyTorch this many threads in this context."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(number)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+@contextmanager
 def _generators_kept(device: torch.device) -> Iterator[None]:
     with ExitStack() as stack:
         stack.callback(random.setstate, random.getstate())

@@ -24,11 +24,12 @@ def compare(
     names = comparison.first.model.model_id, comparison.second.model.model_id
     if names[0] == names[1]:
         names = f"{names[0]} (first)", f"{names[1]} (second)"
-    title = f"{names[0]} against {names[1]} on {comparison.first.task} ({comparison.first.track}): relative ℓ² error"
+    # names may be as long as a Hub id: they are no headings of columns
+    title = f"relative ℓ² error on {comparison.first.task} ({comparison.first.track})\nA: {names[0]}\nB: {names[1]}"
     remarks = dict.fromkeys(filter(None, map(rows_remark, (comparison.first, comparison.second))))
     caption = "\n".join(f"not the {comparison.first.track} track's standard rows: {remark}" for remark in remarks)
     table = Table(title=title, title_justify="left", caption=caption or None, caption_justify="left")
-    for column in ("start", "shots", *names, "difference", "95 % interval"):
+    for column in ("start", "shots", "A", "B", "A − B", "95 % interval"):
         table.add_column(column, justify="left" if column == "start" else "right", overflow="fold")
     for row in comparison.differences:
         mean, low, high = _signed(row)

@@ -15,6 +15,13 @@ def tasks(incomplete: str) -> list[str]:
         return []
 
 
+def one_task(incomplete: str) -> list[str]:
+    """Return the benchmark's tasks that complete a word."""
+    from pdebench_fm.data.catalogue import TASKS
+
+    return [name for name in TASKS if name.startswith(incomplete)]
+
+
 def models(incomplete: str) -> list[str]:
     """Return the models that come with the package and complete the last word of a comma-separated list."""
     from pdebench_fm.models import BASELINES, zoo_names

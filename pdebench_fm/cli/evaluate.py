@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from pdebench_fm.results.evaluation import Evaluation
     from pdebench_fm.results.result import Result
 
+_NOBODYS = "local"  # folder of results of models whose organisation is not known
+
 
 def evaluate(
     model: Annotated[
@@ -90,16 +92,14 @@ def evaluate(
     from pdebench_fm.evaluation.evaluate import evaluate_suite
     from pdebench_fm.memory import keep_freed_memory
     from pdebench_fm.protocol.names import shots_list, split_list
-    from pdebench_fm.results.paths import row_path
 
     named, wanted, numbers = split_list(model, "model"), split_list(task, "task"), shots_list(shots)
     keep_freed_memory()
     written: dict[Path, Path] = {}
 
     def keep(evaluation: "Evaluation") -> None:
-        place = row_path(evaluation.result)
-        # as on a leaderboard, less its "results/"
-        written[place] = evaluation.write(out.joinpath(*place.parts[1:]))
+        place = _place(evaluation.result)
+        written[place] = evaluation.write(out / place)
 
     with EvaluationDisplay() as display:
         evaluations = evaluate_suite(
@@ -124,7 +124,7 @@ def evaluate(
             on_evaluation=keep,
         )
     results = [evaluation.result for evaluation in evaluations]
-    paths = [written[row_path(result)] for result in results]
+    paths = [written[_place(result)] for result in results]
     if as_json:
         typer.echo(json.dumps(_as_json(results, paths), indent=2, ensure_ascii=False))
     elif len(results) == 1:
@@ -147,6 +147,18 @@ def evaluate(
             f"{len(failures)} of {cells} runs failed; the first: {first.model.model_id} on {first.task}, "
             f"{failure.start}, {failure.shots} shots, seed {failure.seed}: {failure.reason}"
         )
+
+
+def _place(result: "Result") -> Path:
+    """Return where a result lies in the folder of results: as on a leaderboard, less its `results/`.
+
+    A model that neither is the package's nor has an organisation in its name is under `local`: whose it is, is said
+    when it is submitted.
+    """
+    from pdebench_fm.leaderboard.official import is_official
+    from pdebench_fm.results.paths import HOME_ORGANISATION, row_path
+
+    return Path(*row_path(result, HOME_ORGANISATION if is_official(result.model) else _NOBODYS).parts[1:])
 
 
 def _as_json(results: "Sequence[Result]", paths: "Sequence[Path]") -> dict[str, object]:
@@ -197,4 +209,4 @@ def _submit_hint(results: "Iterable[Result]", path: Path) -> str:
             own = own or not is_official(result.model)
     except UsageError:
         return ""
-    return f"; for a leaderboard: pdefm submit {path} --to leaderboard/{' --organisation YOURS' if own else ''}"
+    return f"\nfor a leaderboard: pdefm submit {path} --to leaderboard/{' --organisation YOURS' if own else ''}"

@@ -11,6 +11,7 @@ from pdebench_fm.cli.console import console, progress_bar, say
 if TYPE_CHECKING:
     from pdebench_fm.evaluation.smoke import SmokeCheck, SmokeReport
 
+_FOUND_WIDTH = 30  # columns in which what was found can be read, however long the names of tasks and methods are
 _STYLES = {"ok": "green", "would fail": "bold red", "note": "yellow"}
 
 
@@ -48,9 +49,9 @@ def smoke(model: str, device: str, recipe: str | None, adaptation: str | None) -
 
 def _table(report: "SmokeReport") -> Table:
     table = Table(title=f"Smoke test of {report.model}", title_justify="left")
-    table.add_column("check", no_wrap=True)
+    table.add_column("check", overflow="fold")
     table.add_column("outcome", no_wrap=True)
-    table.add_column("found")
+    table.add_column("found", min_width=_FOUND_WIDTH)
     for check in report.checks:
         table.add_row(check.name, Text(check.outcome, _STYLES[check.outcome]), _in_words(check))
     return table

@@ -1,5 +1,6 @@
 """`pdefm zoo`: the pretrained models in the package and in the Hub's cache, and their cards."""
 
+import math
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -9,11 +10,14 @@ from rich.table import Table
 from rich.text import Text
 
 from pdebench_fm.cli import zoo_convert, zoo_hub
-from pdebench_fm.cli.completion import zoo_models
-from pdebench_fm.cli.console import aside, console, say, short
+from pdebench_fm.cli.completion import one_task, zoo_models
+from pdebench_fm.cli.console import aside, console, say, short, with_spread
 
 if TYPE_CHECKING:
-    from pdebench_fm.zoo.entries import ZooEntry
+    from collections.abc import Mapping, Sequence
+
+    from pdebench_fm.zoo.entries import Unusable, ZooEntry
+    from pdebench_fm.zoo.stated_scores import StatedScore
 
 _ROOMY = 100  # columns of a terminal that has room for an organisation and a model's name in one line
 _SHORT_COMMIT = 7
@@ -27,11 +31,22 @@ app.command("export")(zoo_convert.export_model)
 
 
 @app.command("list")
-def list_models() -> None:
-    """List models with their zero-shot errors on the pretraining distributions' test splits."""
+def list_models(
+    task: Annotated[
+        str | None,
+        typer.Option(
+            help="Instead, the errors that the models' cards state on this task, such as helmholtz-ood/medium, lowest "
+            "first.",
+            autocompletion=one_task,
+        ),
+    ] = None,
+) -> None:
+    """List models with their zero-shot errors on the pretraining distributions' test splits, or on a task."""
+    if task is not None:
+        _list_on_task(task)
+        return
     from pdebench_fm.data.catalogue import FAMILIES
     from pdebench_fm.models.sizes import rounded_count
-    from pdebench_fm.templates import one_line
     from pdebench_fm.zoo.entries import Unusable, zoo_entries
 
     systems = FAMILIES["mixed"]
@@ -57,6 +72,61 @@ def list_models() -> None:
     console.print(_baselines())
     tracks = " or ".join(sorted({score.track for entry in entries for score in entry.scores}))
     say((f"Zero-shot relative ℓ² errors on the pretraining test splits, {tracks} track.", "dim"))
+    say(("What they score on a task, adapted to it or not: pdefm zoo list --task helmholtz-ood/medium", "dim"))
+    _name_unusable(unusable)
+
+
+def _list_on_task(task: str) -> None:
+    """Print what the models' cards state on one task, a table for each track: the best with most shots first."""
+    from pdebench_fm.data.catalogue import TASKS
+    from pdebench_fm.errors import unknown_name
+    from pdebench_fm.zoo.entries import Unusable, zoo_entries
+
+    if task not in TASKS:
+        raise unknown_name("task", task, TASKS)
+    unusable: list[Unusable] = []
+    stated = [(entry, score) for entry in zoo_entries(unusable) for score in entry.scores if score.task == task]
+    for track in sorted({score.track for _, score in stated}):
+        numbers = sorted({score.shots for _, score in stated if score.track == track})
+        table = Table(title=f"relative ℓ² error on {task} ({track}), as the cards state it", title_justify="left")
+        table.add_column("model", overflow="fold")
+        for number in numbers:
+            table.add_column("zero-shot" if number == 0 else f"{number} shots", justify="right", overflow="fold")
+        rows: dict[str, dict[int, StatedScore]] = {}
+        for entry, score in stated:
+            if score.track == track:
+                rows.setdefault(_called(entry), {})[score.shots] = score
+        for name, scores in sorted(rows.items(), key=lambda row: _by_error(row[1], numbers)):
+            table.add_row(name, *(_in_words(scores.get(number)) for number in numbers))
+        console.print(table)
+    if not stated:
+        say(f"no card of a model here states a score on {task}")
+    say(("±: standard deviation between seeds. —: the card does not state it; pdefm eval computes it.", "dim"))
+    say(("Whether two models differ by more than chance: pdefm compare, of their results by pdefm eval.", "dim"))
+    _name_unusable(unusable)
+
+
+def _called(entry: "ZooEntry") -> str:
+    return f"{entry.name}@{entry.revision}" if entry.revision else entry.name
+
+
+def _by_error(scores: "Mapping[int, StatedScore]", numbers: "Sequence[int]") -> tuple[float, ...]:
+    """Return what models are ordered by: their errors, those with most shots first; what is not stated comes last."""
+    return tuple(scores[number].error if number in scores else math.inf for number in reversed(numbers))
+
+
+def _in_words(score: "StatedScore | None") -> str:
+    if score is None:
+        return "—"
+    if score.standard_deviation is None:
+        return short(score.error)
+    error, deviation = with_spread(score.error, score.standard_deviation, half_width=score.standard_deviation)
+    return f"{error} ± {deviation}"
+
+
+def _name_unusable(unusable: "Sequence[Unusable]") -> None:
+    from pdebench_fm.templates import one_line
+
     for other in unusable:
         say(f"not listed: {other.name}, which cannot be used: {one_line(other.reason)}", to=aside)
 
@@ -100,9 +170,15 @@ def show(
     text = ModelCard(read_card_text(folder / CARD_NAME), ignore_metadata_errors=True).text
     console.print(Markdown(printable(text)))
     manifest = read_manifest(folder / RECORD_NAME)
-    say(("\nComputed from what it was trained on:" if manifest else "\nWhat it was trained on is not stated.", "dim"))
-    for line in knowledge_in_words(manifest) if manifest else ():
-        say(("  " + line, "dim"))
+    knowledge = knowledge_in_words(manifest) if manifest else ()
+    if not knowledge:
+        say(("\nWhat it was trained on is not stated.", "dim"))
+    elif all(line in text for line in knowledge):
+        say(("\nComputed from what it was trained on: the same as the card says of the tasks.", "dim"))
+    else:
+        say(("\nComputed from what it was trained on:", "dim"))
+        for line in knowledge:
+            say(("  " + line, "dim"))
     say((f"\nIts files lie in {folder}", "dim"))
 
 

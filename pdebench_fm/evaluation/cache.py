@@ -34,9 +34,9 @@ class CellCache:
         folder: may be shared by any number of processes, and deleted at any time.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path | str) -> None:
         """Use a folder, which is made when the first cell is kept."""
-        self.folder = folder
+        self.folder = Path(folder)
 
     def load(self, cell: Cell) -> Scored | None:
         """Return a cell's outcome if it is here, whole, and that of this very cell."""

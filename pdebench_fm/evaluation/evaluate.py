@@ -137,7 +137,7 @@ def evaluate_suite(
     """
     places = _places(device, workers, scheduler)
     if cache is not None and not isinstance(cache, CellCache):
-        raise UsageError(f"cache must be a CellCache, as CellCache(Path(folder)), not {cache!r}")
+        raise UsageError(f"cache must be a CellCache, as CellCache(folder), not {cache!r}")
     models = [models] if isinstance(models, str | Path) else list(models)
     tasks = [tasks] if isinstance(tasks, str) else tasks
     if again := duplicates(str(model) for model in models if isinstance(model, str | Path)):

@@ -2,8 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -22,7 +21,7 @@ from pdebench_fm.physics import BUILT_IN
 from pdebench_fm.protocol.methods import Method, open_method
 from pdebench_fm.protocol.task import load_task
 from pdebench_fm.protocol.tracks import Start, Track
-from pdebench_fm.surroundings import one_at_a_time
+from pdebench_fm.surroundings import one_at_a_time, torch_threads
 
 _MODELS_HELD = 8  # by a worker, so that models of one suite are opened once
 
@@ -141,18 +140,8 @@ def compute_with_threads(
     on_batch: Callable[[int, float], None] = lambda _rows, _seconds: None,
 ) -> Outcome:
     """Compute a cell with as many of PyTorch's threads as its settings say, here or in a worker."""
-    with one_at_a_time, _threads(cell.settings.threads):
+    with one_at_a_time, torch_threads(cell.settings.threads):
         return compute(cell, held, on_step, on_batch)
-
-
-@contextmanager
-def _threads(number: int) -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(number)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def _digest(cell: Cell) -> str:

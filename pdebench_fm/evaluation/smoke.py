@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from pdebench_fm.data.batches import Batch, concatenate
 from pdebench_fm.data.catalogue import TASKS
 from pdebench_fm.errors import PdefmError
+from pdebench_fm.evaluation.settings import RunSettings
 from pdebench_fm.extensions.calling import user_code
 from pdebench_fm.models.candidate import Candidate
 from pdebench_fm.models.fresh import copied
@@ -18,7 +19,7 @@ from pdebench_fm.models.prediction import asked, checked, predict
 from pdebench_fm.physics import registered_system
 from pdebench_fm.protocol.methods import PROTOCOL_METHOD, Method
 from pdebench_fm.protocol.task import load_task
-from pdebench_fm.surroundings import is_deterministic, process_kept, seeded, standard
+from pdebench_fm.surroundings import is_deterministic, process_kept, seeded, standard, torch_threads
 from pdebench_fm.training.adapt import AdaptationRecipe, adapt
 from pdebench_fm.training.loss import relative_l2
 from pdebench_fm.training.support import SupportSet
@@ -87,9 +88,10 @@ def smoke_test(
         The report; a model that fails is in it, and raises nothing.
     """
     checks = []
-    for check in _checks(candidate, method):
-        checks.append(check)
-        on_check(check)
+    with torch_threads(RunSettings().threads):  # as an evaluation computes
+        for check in _checks(candidate, method):
+            checks.append(check)
+            on_check(check)
     return SmokeReport(candidate.name, tuple(checks))
 
 

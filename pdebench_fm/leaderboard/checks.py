@@ -120,7 +120,8 @@ def check_place(result: Result, place: Path | None) -> None:
     published = f"{model.model_id}@{model.revision}"
     if model.weights_at is None or model.weights_at != published:
         raise PdefmError(
-            f"{model.model_id} is under the name of {HOME_ORGANISATION} and is no model of this package by its digest"
+            f"{model.model_id} is under the name of {HOME_ORGANISATION} and is no model of this package by its digest: "
+            "`pdefm submit --organisation` says whose it is"
         )
 
 

@@ -30,9 +30,9 @@ class Drawing:
 
 
 def draw(
-    paths: Iterable[Path],
+    paths: Iterable[Path | str],
     kind: str,
-    out: Path,
+    out: Path | str,
     selection: Selection = Selection(),  # noqa: B008 (frozen)
     *,
     reference: str | None = None,
@@ -52,6 +52,7 @@ def draw(
         PdefmError: no file that is a valid result, a model that is not the one that was scored, or a picture that
             cannot be written.
     """
+    out = Path(out)
     if kind not in KINDS:
         raise unknown_name("kind of picture", kind, KINDS)
     if out.suffix.lower() not in SUFFIXES:
@@ -63,9 +64,9 @@ def draw(
     renderer = _renderer(out)
     picture: Chart | FieldsPicture
     if kind == FIELDS:
-        picture = fields_picture(paths, selection, reference)
+        picture = fields_picture(map(Path, paths), selection, reference)
     else:
-        picture = _drawable(CHARTS[kind](read_scores(paths, selection)))
+        picture = _drawable(CHARTS[kind](read_scores(map(Path, paths), selection)))
     renderer(picture, out)
     return Drawing(out, picture.notes)
 

@@ -52,7 +52,7 @@ class Comparison:
     differences: tuple[Difference, ...]
 
 
-def compare(first: Path, second: Path) -> Comparison:
+def compare(first: Path | str, second: Path | str) -> Comparison:
     """Compare two result files of one task, sample by sample.
 
     For each start and number of shots that both have. The interval of the mean difference is for new test samples, by

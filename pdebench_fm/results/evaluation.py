@@ -113,13 +113,14 @@ class Evaluation:
         return None
 
 
-def read_evaluation(path: Path) -> Evaluation:
+def read_evaluation(path: Path | str) -> Evaluation:
     """Read a result file with its per-sample scores, and hold everything in the one to the other.
 
     Raises:
         UsageError: if one of the two files is missing.
         PdefmError: if one of them is damaged, or they don't belong together.
     """
+    path = Path(path)
     result = read_result(path)
     samples = read_own_samples(path, result)
     check_derived(result, samples, str(path))

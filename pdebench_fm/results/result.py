@@ -503,7 +503,7 @@ def _settings(settings: Iterable[tuple[Start, int]]) -> str:
     return " and ".join(f"{start} with {shots} shots" for start, shots in settings) or "none"
 
 
-def read_result(path: Path) -> Result:
+def read_result(path: Path | str) -> Result:
     """Read and validate one result file, without the per-sample scores beside it.
 
     Raises:
@@ -511,6 +511,7 @@ def read_result(path: Path) -> Result:
         PdefmError: it is not a valid result, the message names the file and the first offending field; or it was
             written by a newer package.
     """
+    path = Path(path)
     if not path.is_file():
         raise UsageError(f"no result file at {path}")
     try:

@@ -135,6 +135,8 @@ def test_the_way_to_a_leaderboard_asks_for_an_organisation_for_models_of_ones_ow
     said = capsys.readouterr().out
     assert "--to leaderboard/" in said
     assert ("--organisation YOURS" in said) == own
+    lie = sorted(path.relative_to(tmp_path / "results").parts[:2] for path in (tmp_path / "results").rglob("*.json"))
+    assert lie == [*([("local", model_folder.name)] if own else []), ("pdebench-fm", "zero")]
 
 
 def test_failed_runs_end_with_exit_code_1_after_everything_else_is_written(model_folder, tmp_path, capsys):

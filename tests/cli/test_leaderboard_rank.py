@@ -45,17 +45,36 @@ def test_the_table_shows_ranks_with_ties_and_what_is_missing(board, capsys, monk
     assert " 3 " in bad
     assert "0.500" in bad
     assert "0.30" in bad  # digits
-    assert few.startswith("not ranked: acme/few (pretrained): advection-diffusion/in-domain, ")
-    assert few.endswith("helmholtz-ood/hard: not scored")
+    names = ", ".join(list(TASKS)[4:7])
+    assert few == f"not ranked: acme/few (pretrained): {names} and 5 more: not scored"
 
 
 def test_where_nobody_has_all_tasks_no_empty_table_is_shown(tmp_path, capsys):
     write_made(make_result("poisson/in-domain", "acme/few", [make_run((0.1,), shots=0)]), tmp_path / "few.json")
     put_on([tmp_path / "few.json"], tmp_path / "board")
     assert main(["leaderboard", "rank", str(tmp_path / "board")]) == 0
-    first, second = capsys.readouterr().out.splitlines()
+    captured = capsys.readouterr()
+    first, second = captured.out.splitlines()
     assert first.endswith("no model has all 12 tasks")
     assert second.startswith("not ranked: acme/few (pretrained): ")
+    assert "--task TASK ranks on one alone" in captured.err
+    assert main(["leaderboard", "rank", str(tmp_path / "board"), "--task", "poisson/in-domain"]) == 0
+    captured = capsys.readouterr()
+    assert len(lines_of(captured.out, "acme/")) == 1
+    assert "not ranked" not in captured.out
+    assert not captured.err
+    assert main(["leaderboard", "rank", str(tmp_path / "board"), "--task", "poisson-ood/mild"]) == 2
+    assert "it has no scores on poisson-ood/mild" in capsys.readouterr().err
+
+
+def test_a_task_that_no_model_can_be_ranked_on_is_told(tmp_path, capsys):
+    write_made(make_result("poisson/in-domain", "acme/few", [make_run((0.1,), shots=8)]), tmp_path / "few.json")
+    put_on([tmp_path / "few.json"], tmp_path / "board")
+    assert main(["leaderboard", "rank", str(tmp_path / "board"), "--task", "poisson/in-domain"]) == 0
+    captured = capsys.readouterr()
+    assert "no model can be ranked" in captured.out
+    assert "adapted with one seed" in captured.out
+    assert not captured.err
 
 
 def test_the_json_has_every_number(board, capsys):
@@ -87,6 +106,28 @@ def test_a_system_is_ranked_by_its_four_tasks(board, capsys):
     ]
 
 
+def test_a_task_is_ranked_alone(board, capsys):
+    assert main(["leaderboard", "rank", str(board), "--shots", "8", "--task", "poisson-ood/mild", "--json"]) == 0
+    [ranking] = json.loads(capsys.readouterr().out)
+    assert (ranking["scope"], ranking["tasks"]) == ("poisson-ood/mild", ["poisson-ood/mild"])
+    assert [(each["model"], each["rank"]) for each in ranking["standings"]] == [
+        ("few", 1),
+        ("good", 2),
+        ("good", 2),
+        ("bad", 4),
+    ]
+
+
+def test_on_a_narrow_terminal_no_name_is_broken(board, capsys, monkeypatch):
+    monkeypatch.setattr(console, "width", 80)
+    long = "fno-advection-diffusion-64k"
+    task = "poisson/in-domain"
+    write_made(make_result(task, make_model(f"acme/{long}"), [make_run((0.1,), shots=0)]), board.parent / "long.json")
+    put_on([board.parent / "long.json"], board.parent / "narrow")
+    assert main(["leaderboard", "rank", str(board.parent / "narrow"), "--task", task]) == 0
+    assert long in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [
@@ -95,6 +136,8 @@ def test_a_system_is_ranked_by_its_four_tasks(board, capsys):
         (["--track", "lit"], "did you mean 'lite'"),
         (["--division", "opn"], "did you mean 'open'"),
         (["--system", "poison"], "did you mean 'poisson'"),
+        (["--task", "poisson-ood/milt"], "did you mean 'poisson-ood/mild'"),
+        (["--task", "poisson-ood/mild", "--system", "poisson"], "--system and --task are two things to rank over"),
     ],
 )
 def test_what_is_not_there_is_one_line(board, options, words, capsys):

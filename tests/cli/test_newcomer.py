@@ -12,9 +12,11 @@ from described import make_pretrained, results_of
 from factories import make_result, make_run, with_samples
 
 from pdebench_fm.cli import completion, main
+from pdebench_fm.cli.console import short
 from pdebench_fm.data.build import BuildPlan, build
 from pdebench_fm.data.catalogue import DATASETS, TASKS
-from pdebench_fm.models import BASELINES
+from pdebench_fm.models import BASELINES, zoo_names
+from pdebench_fm.models.loading import zoo_directory
 from pdebench_fm.zoo.stated_scores import stated_scores
 
 
@@ -37,6 +39,41 @@ def test_the_zoo_lists_baselines_and_shows_them(capsys):
     text = said(["zoo", "list"], capsys)
     assert all(name in text for name in BASELINES)
     assert "the exact spectral solution" in said(["zoo", "show", "oracle"], capsys)
+
+
+def test_the_zoo_is_listed_by_what_the_cards_state_on_a_task(capsys):
+    stated = {name: stated_scores(zoo_directory() / name) for name in zoo_names()}
+    of_task = {
+        name: {score.shots: score for score in scores if score.task == "helmholtz-ood/medium"}
+        for name, scores in stated.items()
+    }
+    text = said(["zoo", "list", "--task", "helmholtz-ood/medium"], capsys)
+    assert "(lite)" in text
+    lines = {line.split()[1]: line for line in text.splitlines() if line.startswith("│")}
+    assert lines.keys() == of_task.keys()
+    with_shots = sorted((name for name in of_task if 32 in of_task[name]), key=lambda name: of_task[name][32].error)
+    without = sorted(of_task.keys() - set(with_shots), key=lambda name: of_task[name][0].error)
+    assert list(lines) == [*with_shots, *without]
+    for name, scores in of_task.items():
+        assert f" {short(scores[0].error)} " in lines[name]
+        shown = lines[name].split("│")[3].strip()
+        if 32 in scores:
+            error, _, deviation = shown.split()
+            assert float(error) == pytest.approx(scores[32].error, abs=scores[32].standard_deviation / 5)
+            assert float(deviation) == pytest.approx(scores[32].standard_deviation, rel=0.1)
+        else:
+            assert shown == "—"
+    assert "did you mean 'helmholtz-ood/medium'" in said(["zoo", "list", "--task", "helmholtz/medium"], capsys, 2)
+
+
+def test_what_a_card_says_of_tasks_is_not_said_twice(model_with_card, capsys):
+    once = said(["zoo", "show", model_with_card], capsys)
+    assert once.count("test rows seen: none") == 1
+    card = model_with_card / "README.md"
+    card.write_text(card.read_text().replace("* test rows seen: none", "* test rows seen: all"))
+    other = said(["zoo", "show", model_with_card], capsys)
+    assert "test rows seen: all" in other
+    assert "test rows seen: none" in other
 
 
 def test_a_folders_card_is_shown(model_with_card, capsys, tmp_path, monkeypatch):

@@ -9,8 +9,9 @@ from pointwise import Pointwise
 from torch import nn
 
 from pdebench_fm.cli import main
+from pdebench_fm.cli.console import console
 from pdebench_fm.data.catalogue import TASKS
-from pdebench_fm.evaluation.smoke import smoke_test
+from pdebench_fm.evaluation.smoke import SmokeCheck, SmokeReport, smoke_test
 from pdebench_fm.models import candidate_of, open_candidate
 
 
@@ -174,3 +175,33 @@ def test_the_command_shows_a_table_and_exits_by_what_it_found(tmp_path, monkeypa
     assert "return source.half()['x']" in output
     assert "prediction.py" not in output
     assert sorted(path.name for path in tmp_path.iterdir() if path.is_file()) == ["mine.py"]
+
+
+def test_a_long_name_of_a_method_leaves_room_for_what_was_found(capsys, monkeypatch):
+    monkeypatch.setattr(console, "width", 80)
+    check = SmokeCheck(
+        "my_adaptation_with_a_name:adapt on advection-diffusion/in-domain, 8 shots", "ok", "error 0.0123"
+    )
+    monkeypatch.setattr("pdebench_fm.evaluation.smoke.smoke_test", lambda *_: SmokeReport("zero", (check,)))
+    assert main(["eval", "--model", "zero", "--smoke", "--device", "cpu"]) == 0
+    output = capsys.readouterr().out
+    assert "error 0.0123" in output
+    assert "advection-diffusion/in-domain" in output
+
+
+def test_the_smoke_test_computes_with_as_many_threads_as_an_evaluation():
+    seen = set()
+
+    class Watching(Pointwise):
+        def forward(self, source, coefficients):
+            seen.add(torch.get_num_threads())
+            return super().forward(source, coefficients)
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        smoke_test(candidate_of(Watching()))
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
+    assert seen == {1}

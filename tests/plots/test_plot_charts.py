@@ -246,7 +246,7 @@ def test_numbers_of_parameters_are_short():
 
 @pytest.mark.parametrize(("kind", "suffix"), [("shots", "png"), ("sizes", "html"), ("regimes", "svg")])
 def test_the_same_results_give_the_same_bytes_whatever_the_users_settings(folder, tmp_path, kind, suffix):
-    draw([folder], kind, tmp_path / f"one.{suffix}")
+    draw([str(folder)], kind, str(tmp_path / f"one.{suffix}"))
     with mpl.rc_context({"lines.linewidth": 9.0, "text.usetex": True, "savefig.bbox": "tight", "svg.fonttype": "none"}):
         draw([folder], kind, tmp_path / f"two.{suffix}")
     assert (tmp_path / f"one.{suffix}").read_bytes() == (tmp_path / f"two.{suffix}").read_bytes()

@@ -10,6 +10,7 @@ from factories import make_evaluation, make_run
 from torch import nn
 
 from pdebench_fm.cli import main
+from pdebench_fm.cli.console import console
 from pdebench_fm.errors import PdefmError, UsageError
 from pdebench_fm.evaluation.evaluate import evaluate_suite
 from pdebench_fm.models.candidate import Candidate
@@ -185,3 +186,23 @@ def test_the_command_says_where_seeds_are_not_known_of_and_rows_are_not_the_stan
     output = " ".join(capsys.readouterr().out.split())
     assert "a is better: its error is 50.0% lower (one seed of a and b: how other seeds would differ is not" in output
     assert "not the full track's standard rows: 64 test rows instead of 4096" in output
+
+
+def test_the_comparison_of_models_with_long_names_fits_a_terminal(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(console, "width", 80)
+    names = ["some-organisation/a-model-with-a-long-name", "other-organisation/a-model-with-a-longer-name"]
+    paths = [tmp_path / "a.json", tmp_path / "b.json"]
+    for path, name, error in zip(paths, names, (0.1, 0.2), strict=True):
+        make_evaluation(model=name, runs=[make_run((error, error * 1.01, error * 0.99))]).write(path)
+    assert main(["compare", *map(str, paths)]) == 0
+    lines = [line.rstrip() for line in capsys.readouterr().out.splitlines()]
+    assert [f"A: {names[0]}", f"B: {names[1]}"] == lines[1:3]
+    (row,) = [line for line in lines if line.startswith("│")]  # one setting is one line
+    assert "0.100" in row
+    assert "0.200" in row
+
+
+def test_files_are_named_by_text_too(kept):
+    first, second = kept("a", 0.1, 1), kept("b", 0.2, 2)
+    assert compare(str(first), str(second)) == compare(first, second)
+    assert read_evaluation(str(first)).result == read_result(str(first)) == read_result(first)

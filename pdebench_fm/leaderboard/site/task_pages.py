@@ -42,7 +42,8 @@ class Place:
         error, low, high, digits: the score and its interval.
         knowledge: what the model knew of the regime.
         badge: what is known of the score.
-        marked: whether it is shown as best: the first of the models, and told from every other contender.
+        marked: whether it is shown as best: the first of the models, and told from every other contender; none
+            if it is alone.
     """
 
     rank: str
@@ -194,7 +195,7 @@ def _place_of(standing: Standing, ranking: Ranking) -> Place:
         standing.digits,
         cell.knowledge,
         badge_of(cell.entry.result, cell.run, cell.entry.record),
-        is_first and standing.rank == standing.last_rank and standing.error < 1.0,
+        is_first and len(ranking.standings) > 1 and standing.rank == standing.last_rank and standing.error < 1.0,
     )
 
 

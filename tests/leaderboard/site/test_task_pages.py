@@ -80,6 +80,10 @@ def test_the_best_is_highlighted_where_it_is_told_from_all_others():
     assert places(page) == [("1", "two", True), ("2", "one", False), ("3", "far", False)]
 
 
+def test_a_model_that_is_alone_is_better_than_nobody_and_not_highlighted():
+    assert places(page_of(POISSON, zero_shot("one", 0.2))) == [("1", "one", False)]
+
+
 def test_the_best_of_models_that_are_as_bad_as_zero_is_not_highlighted():
     assert places(page_of(POISSON, zero_shot("one", 1.2), zero_shot("two", 1.5))) == [
         ("1", "one", False),
