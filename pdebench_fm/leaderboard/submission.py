@@ -334,9 +334,15 @@ def _with_links(union: Evaluation, new: ModelRecord, present: ModelRecord, *, re
 
 
 def present_in(root: Path, *, replaces: bool = False) -> Present:
-    """Return what a leaderboard in a folder has; a damaged row is an error, unless it is to be replaced."""
+    """Return what a leaderboard in a folder has; a damaged row is an error, unless it is to be replaced.
+
+    A folder that is a link is an error, as it is to readers: what is written there would lie elsewhere.
+    """
 
     def present(place: Path) -> Evaluation | None:
+        for folder in place.parents[-2::-1]:  # but the last, which is the root
+            if (root / folder).is_symlink():
+                raise PdefmError(f"{root / folder} is a link to a folder, which is not followed")
         if not (root / place).exists():
             return None
         try:
