@@ -210,7 +210,8 @@ def _of_user(found: UserFunction, name: str, reference: str | None) -> Method:
     """
     if name in OWN_METHODS or division_of(name) != "open" or passes_for_a_division(name):
         raise UsageError(
-            f"an adaptation of your own cannot be called {name!r}: that is one of the package's names, or passes for one"
+            f"an adaptation of your own cannot be called {name!r}: that is one of the package's names, or passes for "
+            "one"
         )
     if not callable(found.function):
         raise UsageError(f"{found.title} is of type {type(found.function).__name__}: it must be a function")

@@ -200,7 +200,7 @@ def test_seeds_that_were_chosen_among_many_are_refused(seeds):
     made = make_result(runs=[make_run((0.1,) * len(seeds))])
     check_standard(made)
     (run,) = made.runs
-    with pytest.raises(PdefmError, match="the seeds of pretrained, 8 shots are .* without a gap"):
+    with pytest.raises(PdefmError, match=r"the seeds of pretrained, 8 shots are .* without a gap"):
         check_standard(made.model_copy(update={"runs": (run.model_copy(update={"seeds": seeds}),)}))
 
 

@@ -77,7 +77,7 @@ def closed(module, support, seed):
     return module
 
 
-def V01(module, support, seed):  # noqa: N802
+def V01(module, support, seed):
     return module
 
 

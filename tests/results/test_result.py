@@ -84,7 +84,7 @@ def test_the_file_is_canonical(tmp_path):
 
 @pytest.mark.parametrize("method", ["closed", "Open", "unranked", "V1", "v0", "v01"])
 def test_no_method_of_ones_own_passes_for_a_division(method):
-    with pytest.raises(ValueError, match="method is .*, which would be taken for a division"):
+    with pytest.raises(ValueError, match=r"method is .*, which would be taken for a division"):
         make_result(method=method)
 
 

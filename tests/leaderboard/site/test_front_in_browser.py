@@ -198,7 +198,19 @@ def test_an_address_of_odd_words_breaks_nothing(show, address, title):
     said = page.locator("main").inner_text()
     assert not {"NaN", "undefined"} & set(said.replace(",", " ").replace(".", " ").split())
     choose(page, "Shots", "0")
-    assert set(state_of(page)) <= {"shots", "system", "size", "training", "badge", "sort", "order", "chart", "of", "q", "old"}
+    assert set(state_of(page)) <= {
+        "shots",
+        "system",
+        "size",
+        "training",
+        "badge",
+        "sort",
+        "order",
+        "chart",
+        "of",
+        "q",
+        "old",
+    }
 
 
 def test_tracks_and_methods_are_tables_of_their_own(show):
