@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pdebench_fm.cli.console import aside, say, waiting
+from pdebench_fm.errors import UsageError
 
 if TYPE_CHECKING:
     from pdebench_fm.leaderboard.space import PublishedSite
@@ -27,6 +28,8 @@ def build(
     from pdebench_fm.leaderboard.fetching import leaderboard_at
     from pdebench_fm.leaderboard.site import build_site
 
+    if source == "":
+        raise UsageError("--from is empty: name the leaderboard's folder, or ORG/NAME on the Hub")
     with waiting(f"fetching {source or 'rows'}") as update, leaderboard_at(source, on_wait=update) as folder:
         update(f"building {out}")
         page = build_site(

@@ -36,6 +36,8 @@ def submit(
     from pdebench_fm.leaderboard.on_hub import is_on_hub
     from pdebench_fm.leaderboard.submission import Submitter
 
+    if not to:
+        raise UsageError("--to is empty: name the leaderboard's folder, or ORG/NAME on the Hub")
     submitter = Submitter(organisation, name, code, weights)
     if is_on_hub(to):
         if replace:

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -35,6 +36,7 @@ BAND_TOLERANCE = 1e-9
 PARAMETER_ROWS = 64
 """Rows whose parameter is drawn anew, spread over all that were scored: a Helmholtz row takes several solves."""
 
+_SHOWN = 5  # numbers in a message
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _CHECKED = "content", "name and place", "can be ranked", "pinned", "standard rows", "samples"
 
@@ -129,6 +131,8 @@ def check_pinned(result: Result) -> None:
     """Raise a `PdefmError` unless everything that a row depends on is named so that it cannot become another."""
     if result.protocol_version != PROTOCOL_VERSION:
         raise PdefmError(f"protocol {result.protocol_version} is not known here: this package has {PROTOCOL_VERSION}")
+    if result.date > datetime.now(UTC) + timedelta(days=1):  # a clock may be in another time zone
+        raise PdefmError(f"it is dated {result.date:%Y-%m-%d}, which is still to come")
     model, dataset = result.model, result.dataset
     if result.resolution != find_track(result.track).resolution:
         raise PdefmError(f"resolution is {result.resolution}, and the {result.track} track's is another")
@@ -150,6 +154,14 @@ def check_standard(result: Result) -> None:
             f"its support sets are from a train split of {data.train_rows} rows: the standard one has "
             f"{STANDARD_TRAIN_ROWS}"
         )
+    for run in result.runs:
+        tried = sorted({*run.seeds, *result.failed_seeds(run)})
+        if tried != list(range(len(tried))):
+            numbers = ", ".join(map(str, tried[:_SHOWN])) + (", …" if len(tried) > _SHOWN else "")
+            raise PdefmError(
+                f"the seeds of {run.start}, {run.shots} shots are {numbers}: the protocol's are 0, 1, 2, … without a "
+                "gap, so that nobody chooses among many"
+            )
 
 
 def check_samples(result: Result, samples: pa.Table) -> None:

@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from pdebench_fm.contracts import first_problem
 from pdebench_fm.errors import PdefmError, UsageError
 from pdebench_fm.leaderboard.official import is_official
-from pdebench_fm.protocol.tracks import TRACKS
+from pdebench_fm.protocol.tracks import PROTOCOL_VERSION, TRACKS
 from pdebench_fm.results.evaluation import Evaluation, read_evaluation
 from pdebench_fm.results.merging import conflicts
 from pdebench_fm.results.paths import HOME_ORGANISATION, check_names, row_path
@@ -207,6 +207,12 @@ def check_rankable(result: Result) -> None:
             f"its models were adapted by the recipe {result.method!r}, which looks at validation rows: the leaderboard "
             "ranks what looks at the support set alone"
         )
+    recipe = f"v{PROTOCOL_VERSION}"
+    if result.division == "closed" and result.method != recipe:
+        raise UsageError(
+            f"its models were adapted by the recipe {result.method!r}, which is not known here: this package has "
+            f"{recipe!r}"
+        )
     model = result.model
     digests = (model.weights_sha256, model.tensors_sha256, model.fingerprint)
     if model.parameters is not None and not any(digests):
@@ -328,9 +334,15 @@ def _with_links(union: Evaluation, new: ModelRecord, present: ModelRecord, *, re
 
 
 def present_in(root: Path, *, replaces: bool = False) -> Present:
-    """Return what a leaderboard in a folder has; a damaged row is an error, unless it is to be replaced."""
+    """Return what a leaderboard in a folder has; a damaged row is an error, unless it is to be replaced.
+
+    A folder that is a link is an error, as it is to readers: what is written there would lie elsewhere.
+    """
 
     def present(place: Path) -> Evaluation | None:
+        for folder in place.parents[-2::-1]:  # but the last, which is the root
+            if (root / folder).is_symlink():
+                raise PdefmError(f"{root / folder} is a link to a folder, which is not followed")
         if not (root / place).exists():
             return None
         try:

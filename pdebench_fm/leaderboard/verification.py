@@ -1,5 +1,6 @@
 """Verifying rows: cheap checks of each, and on request its model is run again; what was seen goes into a record."""
 
+import os
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -48,6 +49,8 @@ class Depth:
             raise UsageError("numbers of shots are 0 or more")
         if self.private_seed == 0:
             raise UsageError("a private seed is any whole number but 0, which is that of the public rows")
+        if self.shots is not None and not self.runs:
+            raise UsageError("numbers of shots say what models are run with: ask for a recomputation or a private seed")
 
     @property
     def runs(self) -> bool:
@@ -266,6 +269,11 @@ def _given(
             yield _Given(tuple((found.folder / place, place) for place in found.places), request=found)
         return
     paths = [Path(source) for source in sources]
+    for source, path in zip(sources, paths, strict=True):
+        if split_pull_request(source) is not None and not path.exists():
+            raise UsageError(f"{source} is a pull request, which is verified alone: name nothing else with it")
+        if path.suffix != ".json" and not os.path.lexists(path):
+            raise UsageError(f"there is no file or folder {source!r}, and a pull request is ORG/REPO#NUMBER")
     if len(paths) == 1 and (paths[0] / ROWS).is_dir():
         root = paths[0]
         files = [(path, path.relative_to(root)) for path in result_files_under(root / ROWS)]

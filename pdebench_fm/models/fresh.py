@@ -1,7 +1,9 @@
 """Fresh starts: the same architecture with random weights fixed by a seed, for modules that are not ours."""
 
 import copy
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterator
+from types import FunctionType, ModuleType
 
 import torch
 from torch import nn
@@ -60,21 +62,42 @@ def _resets_all(model: nn.Module) -> bool:
         return all(bool(parameter.isfinite().all()) for parameter in probe.parameters())
 
 
-def copied(model: nn.Module, instead: dict[int, torch.Tensor] | None = None) -> nn.Module:
-    """Return a copy of a module whose parameters can be trained if its own can.
+def copied(model: nn.Module) -> nn.Module:
+    """Return a copy of a module, as it is now, whose parameters can be trained if its own can.
 
-    `copy.deepcopy` alone gives a `torch.jit.ScriptModule` parameters that are computed from those of the first.
+    `copy.deepcopy` alone gives a `torch.jit.ScriptModule` parameters that are computed from those of the first, and
+    copies no tensors with a history, such as a training step leaves where a module keeps what it has computed, or
+    `torch.nn.utils.weight_norm` keeps its weights: they lose it.
 
     Args:
         model: left as it is.
-        instead: by `id`, what the copy gets in place of some of the module's objects.
     """
     with torch.no_grad():
-        twin = copy.deepcopy(model, dict(instead or {}))
+        twin = copy.deepcopy(model, {id(tensor): tensor.detach().clone() for tensor in _with_history(model)})
     for parameter, own in zip(model.parameters(), twin.parameters(), strict=False):  # a copy may be its author's work
         if parameter.requires_grad and not own.requires_grad and own.is_leaf:
             own.requires_grad_()
     return twin
+
+
+def _with_history(model: nn.Module) -> Iterator[torch.Tensor]:
+    """Yield the tensors with a history that a module's attributes hold, inside containers too."""
+    seen: set[int] = set()
+    held: list[object] = [vars(part) for part in model.modules()]
+    while held:
+        value = held.pop()
+        if id(value) in seen:
+            continue
+        seen.add(id(value))
+        if isinstance(value, torch.Tensor):
+            if not value.is_leaf:
+                yield value
+        elif isinstance(value, dict):
+            held += value.values()
+        elif isinstance(value, list | tuple | set | frozenset | deque):
+            held += value
+        elif not isinstance(value, nn.Module | type | ModuleType | FunctionType) and hasattr(value, "__dict__"):
+            held.append(vars(value))
 
 
 def initialised(model: nn.Module, device: torch.device) -> nn.Module:

@@ -15,3 +15,9 @@ def division_of(method: str) -> Division:
     if method == PAPER_METHOD:
         return "unranked"
     return "closed" if re.fullmatch("v[1-9][0-9]*", method) else "open"
+
+
+def passes_for_a_division(method: str) -> bool:
+    """Tell whether a way of adapting has a name that tables would show as a division, or a protocol, that it isn't."""
+    name = method.lower()
+    return name in DIVISIONS or (re.fullmatch("v[0-9]+", name) is not None and division_of(method) != "closed")

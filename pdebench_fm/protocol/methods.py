@@ -18,7 +18,7 @@ from pdebench_fm.models.candidate import Operator
 from pdebench_fm.models.candidates import safe_name
 from pdebench_fm.models.fresh import copied
 from pdebench_fm.models.identity import Identity, identity_of
-from pdebench_fm.protocol.divisions import Division, division_of
+from pdebench_fm.protocol.divisions import Division, division_of, passes_for_a_division
 from pdebench_fm.protocol.recipes import (
     L2_SP_TABLE,
     PAPER_RECIPE,
@@ -208,8 +208,11 @@ def _of_user(found: UserFunction, name: str, reference: str | None) -> Method:
             seed.
         UserCodeError: if looking at it raises.
     """
-    if name in OWN_METHODS or division_of(name) != "open":
-        raise UsageError(f"an adaptation of your own cannot be called {name!r}: that is one of the package's names")
+    if name in OWN_METHODS or division_of(name) != "open" or passes_for_a_division(name):
+        raise UsageError(
+            f"an adaptation of your own cannot be called {name!r}: that is one of the package's names, or passes for "
+            "one"
+        )
     if not callable(found.function):
         raise UsageError(f"{found.title} is of type {type(found.function).__name__}: it must be a function")
     with user_code(found.title):

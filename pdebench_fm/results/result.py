@@ -19,7 +19,7 @@ from pdebench_fm.files import write_atomically
 from pdebench_fm.limits import RESULT_BYTES, read_limited
 from pdebench_fm.physics import SampleKey
 from pdebench_fm.protocol.contamination import ScoredRows
-from pdebench_fm.protocol.divisions import Division, division_of
+from pdebench_fm.protocol.divisions import Division, division_of, passes_for_a_division
 from pdebench_fm.protocol.standard_rows import is_standard
 from pdebench_fm.protocol.tracks import LITE_TEST_ROWS, TRACKS, UNRANKED_TRACK_PATTERN, Start, find_track
 from pdebench_fm.results.contamination import Contamination, contamination_of
@@ -331,6 +331,8 @@ class Result(Record):
                 )
         if self.division != division_of(self.method):
             raise ValueError(f"division is {self.division!r}, but {self.method!r} is {division_of(self.method)!r}")
+        if passes_for_a_division(self.method):
+            raise ValueError(f"method is {self.method!r}, which would be taken for a division: it needs another name")
         if self.method_fingerprint is not None and self.division != "open":
             raise ValueError(
                 f"method_fingerprint should be null for {self.method!r}, which the protocol's version tells"

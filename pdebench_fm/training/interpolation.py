@@ -99,7 +99,8 @@ def between(before: nn.Module, after: nn.Module, share: float) -> nn.Module:
 
     Returns:
         For shares between, a copy of `after` with interpolated parameters and floating-point buffers; what has no
-        value between two, such as counters, is as in `after`.
+        finite value between two, such as counters, masks of -inf and buffers that changed their shape, is as in
+        `after`.
 
     Raises:
         UserCodeError: if a module cannot be copied.
@@ -108,13 +109,30 @@ def between(before: nn.Module, after: nn.Module, share: float) -> nn.Module:
         if share in (0.0, 1.0):
             return copied(after if share else before).eval()
         module = copied(after)
-        first = _tensors(before)
-        for name, tensor in _tensors(module).items():
-            if name in first and (tensor.is_floating_point() or tensor.is_complex()):
-                tensor.copy_(first[name] + share * (tensor - first[name]))
+        first, last = _tensors(before), _tensors(module)
+        # all of them before any is written: some may be views of one memory
+        mixed = {name: _mixed(first[name], tensor, share) for name, tensor in last.items() if name in first}
+        for name, value in mixed.items():
+            if not torch.equal(value, last[name]):  # what stayed as it was may not be writable, such as expanded grids
+                last[name].copy_(value)
         return module.eval()
 
 
 def _tensors(module: nn.Module) -> dict[str, Tensor]:
-    """Return parameters and buffers by name."""
-    return {**dict(module.named_parameters()), **dict(module.named_buffers())}
+    """Return the parameters and buffers that have values between others, by name."""
+    tensors = {**dict(module.named_parameters()), **dict(module.named_buffers())}
+    return {
+        name: tensor
+        for name, tensor in tensors.items()
+        if (tensor.is_floating_point() or tensor.is_complex())
+        and tensor.layout is torch.strided
+        and tensor.itemsize > 1  # PyTorch computes nothing in eight bits
+    }
+
+
+def _mixed(first: Tensor, last: Tensor, share: float) -> Tensor:
+    """Return what is a share of the way from one tensor to another; the other where that is not finite."""
+    if first.shape != last.shape:
+        return last
+    between = first + share * (last - first)
+    return torch.where(between.isfinite(), between, last)

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from pdebench_fm.data.batches import Batch
 from pdebench_fm.extensions.calling import user_code
@@ -78,26 +78,14 @@ def adapt_by_search(
                     on_step(step, loss)
                 error = mean_error(tuning.module, validation)
                 if best is None or error < best[0]:
-                    best = error, _snapshot(tuning.module)
+                    with user_code("copying the model"):
+                        best = error, copied(tuning.module)
         except (DivergenceError, ModelOutputError) as diverged:
             failure = type(diverged)(f"{diverged}, with learning rate {learning_rate:g}")
     if best is None:
         raise failure or DivergenceError("the recipe has no epochs")
     with user_code("the model"):
         return best[1].eval()
-
-
-def _snapshot(module: nn.Module) -> nn.Module:
-    """Return a copy of a module as it is now, with what it keeps outside of its `state_dict` too.
-
-    Tensors that its last training step left in attributes lose their history, with which PyTorch copies none.
-    """
-    with user_code("copying the model"):
-        attributes = (value for part in module.modules() for value in vars(part).values())
-        without_history = {
-            id(value): value.detach().clone() for value in attributes if isinstance(value, Tensor) and not value.is_leaf
-        }
-        return copied(module, without_history)
 
 
 def mean_error(operator: Operator, rows: Batch) -> float:

@@ -49,6 +49,8 @@ EVAL = ["eval", "--track", "lite"]
         (["pretrain", "--family", "mixed", "--size", "64K", "--steps", "1", "--out", "{tmp}/x"], 2, "'64k'"),
         (["pretrain", "--family", "mixed", "--size", "64k", "--out", "{tmp}/x"], 2, "--minutes or --steps"),
         (["submit", "{tmp}/none.json", "--to", "{tmp}/x"], 2, "no result file"),
+        (["submit", "{tmp}/none.json", "--to", ""], 2, "--to is empty"),
+        (["leaderboard", "build", "--from", "", "--out", "{tmp}/x"], 2, "--from is empty"),
         (["leaderboard", "build", "--from", "{tmp}/none", "--out", "{tmp}/x"], 2, "no leaderboard"),
         (["zoo", "show", "org/none"], 2, "pdefm zoo pull org/none"),
         (["zoo", "publish", "{model}", "--namespace", "org", "--version", "1.0"], 2, "not a version"),

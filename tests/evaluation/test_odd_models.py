@@ -14,6 +14,8 @@ from pdebench_fm.evaluation import smoke
 from pdebench_fm.evaluation.evaluate import evaluate, evaluate_suite
 from pdebench_fm.evaluation.smoke import smoke_test
 from pdebench_fm.models import candidate_of
+from pdebench_fm.training.adapt import AdaptationRecipe
+from pdebench_fm.training.interpolation import InterpolationRecipe
 from pdebench_fm.training.search import SearchRecipe
 
 
@@ -220,6 +222,52 @@ class FreshOnesBreak(Pointwise):
             raise OSError("no fresh weights today")
 
 
+class Keeping(Pointwise):
+    """Keeps what it has computed last, with its history."""
+
+    def __init__(self):
+        super().__init__()
+        self.kept = {}
+
+    def forward(self, source, coefficients):
+        self.last = super().forward(source, coefficients)
+        self.kept["features"] = [2.0 * self.last]
+        return self.last
+
+
+class WithWeightNorm(Pointwise):
+    """By the older of PyTorch's two, which keeps the weights that it computes."""
+
+    def __init__(self):
+        super().__init__()
+        self.map = nn.utils.weight_norm(self.map)
+
+
+class WithGridAndMask(Pointwise):
+    """Buffers that can't be written to, and that have no values between: not finite, of new shapes, eight bits."""
+
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("grid", torch.linspace(0.0, 1.0, 4).expand(4, 4))
+        self.register_buffer("mask", torch.full((4, 4), -torch.inf).triu(1))
+        self.register_buffer("seen", torch.zeros(1))
+        self.register_buffer("eighth", torch.ones(2).to(torch.float8_e4m3fn))
+
+    def forward(self, source, coefficients):
+        if self.training:
+            self.seen = torch.zeros(len(self.seen) + 1)
+        return super().forward(source, coefficients) + 0.0 * self.mask.exp().sum()
+
+
+class InHalfPrecision(Pointwise):
+    def __init__(self):
+        super().__init__()
+        self.to(torch.bfloat16)
+
+    def forward(self, source, coefficients):
+        return super().forward(source.to(torch.bfloat16), coefficients.to(torch.bfloat16)).float()
+
+
 class Scriptable(nn.Module):
     def __init__(self):
         super().__init__()
@@ -265,6 +313,10 @@ ODD = {
     "drawing in training": (DrawingInTraining, ""),
     "of doubles": (OfDoubles, "float64"),
     "fresh ones break": (FreshOnesBreak, "no fresh weights today"),
+    "keeping what it computed": (Keeping, ""),
+    "weight norm": (WithWeightNorm, ""),
+    "grids and masks": (WithGridAndMask, ""),
+    "half precision": (InHalfPrecision, ""),
     "scripted": (lambda: torch.jit.script(Scriptable()), ""),
     "a function that exits": (lambda: lambda *_: sys.exit(2), "SystemExit: 2"),
 }
@@ -275,7 +327,19 @@ def few_tasks(monkeypatch):
     monkeypatch.setattr(smoke, "TASKS", dict(list(TASKS.items())[:3]))
 
 
-@pytest.mark.usefixtures("few_tasks", "quick_recipes")
+@pytest.fixture
+def quick_interpolation(monkeypatch):
+    """The closed recipe as it is, but for a few steps."""
+    from pdebench_fm.evaluation import cell
+
+    def quick(start, _shots, _name="v1"):
+        whole = AdaptationRecipe(2e-3, steps=3, batch_size=4)
+        return whole if start == "scratch" else InterpolationRecipe(whole, whole)
+
+    monkeypatch.setattr(cell, "adaptation_recipe", quick)
+
+
+@pytest.mark.usefixtures("few_tasks", "quick_interpolation")
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("name", ODD)
 def test_the_smoke_test_and_an_evaluation_agree_and_other_models_go_on(name, small_task):

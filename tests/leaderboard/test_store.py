@@ -190,6 +190,17 @@ def test_a_failed_replacement_puts_the_old_rows_back(tmp_path, write, monkeypatc
     assert files_of(tmp_path / "board") == sorted([*rows, *map(samples_path, rows)])
 
 
+@pytest.mark.parametrize("place", ["results", "results/pdebench-fm", "results/pdebench-fm/fno-poisson-1m"])
+def test_nothing_is_written_through_a_link_among_the_rows(tmp_path, write, place):
+    (tmp_path / "elsewhere").mkdir()
+    link = tmp_path / "board" / place
+    link.parent.mkdir(parents=True)
+    link.symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(PdefmError, match=f"{link.name} is a link to a folder, which is not followed"):
+        put_on([write(make_result())], tmp_path / "board")
+    assert list((tmp_path / "elsewhere").iterdir()) == []
+
+
 def test_an_empty_folder_is_an_empty_leaderboard_and_no_folder_is_a_mistake(tmp_path):
     assert load(tmp_path) == []
     with pytest.raises(UsageError, match="no leaderboard folder"):

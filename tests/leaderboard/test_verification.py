@@ -3,16 +3,19 @@
 import json
 import re
 import shutil
+from datetime import UTC, datetime
 
 import numpy as np
 import pytest
 import torch
+from factories import make_result, make_run
 from falsified import changed, improved, modelled, put, with_scores
 
 from pdebench_fm.cli import main
 from pdebench_fm.errors import PdefmError, UsageError
 from pdebench_fm.evaluation.evaluate import evaluate
 from pdebench_fm.leaderboard import recompute, verification
+from pdebench_fm.leaderboard.checks import check_pinned, check_standard
 from pdebench_fm.leaderboard.recompute import gap_between
 from pdebench_fm.leaderboard.records import (
     BADGES,
@@ -25,7 +28,7 @@ from pdebench_fm.leaderboard.records import (
 )
 from pdebench_fm.leaderboard.site import build_site
 from pdebench_fm.leaderboard.store import load
-from pdebench_fm.leaderboard.submission import Submitter, named
+from pdebench_fm.leaderboard.submission import Submitter, check_rankable, named
 from pdebench_fm.leaderboard.verification import Depth, verify
 from pdebench_fm.models import load_model
 from pdebench_fm.models.baselines import ExactSolver
@@ -191,6 +194,30 @@ def test_a_false_row_is_refused_by_cheap_checks(kind, tmp_path, scored):
     assert re.match(words, refusal(board_of(tmp_path, change(scored))))
 
 
+@pytest.mark.parametrize("seeds", [(5,), (0, 2), (1, 2, 3), (0, 1, 2**53 - 1)])
+def test_seeds_that_were_chosen_among_many_are_refused(seeds):
+    """Nor does a verifier then run all the seeds below an enormous one."""
+    made = make_result(runs=[make_run((0.1,) * len(seeds))])
+    check_standard(made)
+    (run,) = made.runs
+    with pytest.raises(PdefmError, match=r"the seeds of pretrained, 8 shots are .* without a gap"):
+        check_standard(made.model_copy(update={"runs": (run.model_copy(update={"seeds": seeds}),)}))
+
+
+def test_seeds_that_failed_leave_no_gap():
+    failed = {"start": "pretrained", "shots": 8, "seed": 1, "reason": "diverged"}
+    check_standard(make_result(runs=[make_run((0.1,))], failures=[failed]))
+    with pytest.raises(PdefmError, match="are 0, 2:"):
+        check_standard(make_result(runs=[make_run((0.1,))], failures=[failed | {"seed": 2}]))
+
+
+def test_a_date_to_come_and_a_recipe_that_is_not_known_are_refused():
+    with pytest.raises(PdefmError, match="it is dated 9999-12-31, which is still to come"):
+        check_pinned(make_result(date=datetime(9999, 12, 31, tzinfo=UTC)))
+    with pytest.raises(UsageError, match="adapted by the recipe 'v7', which is not known here: this package has 'v1'"):
+        check_rankable(make_result(method="v7"))
+
+
 def test_a_row_elsewhere_than_its_content_says_is_refused(tmp_path, scored):
     board = board_of(tmp_path, scored)
     (path,) = board.rglob("*.json")
@@ -354,3 +381,21 @@ def test_what_cannot_be_verified_is_a_mistake(tmp_path):
     with pytest.raises(UsageError, match="any whole number but 0"):
         Depth(private_seed=0)
     assert refusal(tmp_path / "gone.json").startswith("content: no result file at")
+    with pytest.raises(UsageError, match="say what models are run with"):
+        Depth(shots=frozenset({8}))
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["acme/board"], "no file or folder 'acme/board', and a pull request is ORG/REPO#NUMBER"),
+        (["acme/board#0"], "no file or folder"),
+        (["acme/board#-1"], "no file or folder"),
+        (["acme/board#1", "acme/board#2"], "acme/board#1 is a pull request, which is verified alone"),
+        (["gone.json", "acme/board#2"], "acme/board#2 is a pull request, which is verified alone"),
+    ],
+)
+def test_what_is_neither_a_file_nor_a_pull_request_alone_is_wrong_usage(words, message, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main(["leaderboard", "verify", *words]) == 2
+    assert message in capsys.readouterr().err

@@ -73,7 +73,15 @@ def symmetric(module, support, seed):
     return module
 
 
-@pytest.mark.parametrize("function", [v1, symmetric])
+def closed(module, support, seed):
+    return module
+
+
+def V01(module, support, seed):
+    return module
+
+
+@pytest.mark.parametrize("function", [v1, symmetric, closed, V01])
 def test_an_own_function_takes_no_name_of_the_packages(function):
     with pytest.raises(UsageError, match=r"cannot be called .*: that is one of the package's names"):
         open_method(function)

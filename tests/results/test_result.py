@@ -82,6 +82,12 @@ def test_the_file_is_canonical(tmp_path):
     assert (tmp_path / "result.json").read_bytes() == text.encode()
 
 
+@pytest.mark.parametrize("method", ["closed", "Open", "unranked", "V1", "v0", "v01"])
+def test_no_method_of_ones_own_passes_for_a_division(method):
+    with pytest.raises(ValueError, match=r"method is .*, which would be taken for a division"):
+        make_result(method=method)
+
+
 def test_cells_are_in_one_order_however_they_were_put_together():
     made = [make_run(start=start, shots=n) for start, n in (("scratch", 32), ("pretrained", 32), ("scratch", 8))]
     runs = [*made, make_run((0.2,), shots=0)]

@@ -53,6 +53,44 @@ def test_weights_and_statistics_lie_between(share, dtype):
     assert (before.factor.item(), after.factor.item(), after.training) == (1.0, 3.0, True)
 
 
+def test_what_has_no_value_between_is_as_after_training():
+    def factor(mask, seen):
+        module = Factor()
+        module.register_buffer("grid", torch.arange(3.0).expand(2, 3))  # one memory for two rows: not to be written
+        module.register_buffer("mask", torch.tensor([0.0, -torch.inf, mask]))
+        module.register_buffer("seen", torch.zeros(seen))
+        module.register_buffer("eighth", torch.ones(1).to(torch.float8_e4m3fn))
+        return module
+
+    found = between(factor(mask=torch.inf, seen=1), factor(mask=2.0, seen=4), 0.5)
+    assert found.mask.tolist() == [0.0, -torch.inf, 2.0]
+    assert found.seen.shape == (4,)
+    assert torch.equal(found.grid, torch.arange(3.0).expand(2, 3))
+
+
+def test_views_of_one_memory_go_the_way_once():
+    def factor(value):
+        module = Factor()
+        module.register_buffer("whole", torch.full((4,), value))
+        module.register_buffer("part", module.whole[:2])
+        return module
+
+    found = between(factor(1.0), factor(3.0), 0.25)
+    assert found.whole.tolist() == [1.5] * 4
+    assert found.part.tolist() == [1.5] * 2
+
+
+def test_what_a_training_step_left_in_a_module_is_no_hindrance():
+    class Keeping(Factor):
+        def forward(self, source, coefficients):
+            self.kept = [super().forward(source, coefficients)]
+            return self.kept[0]
+
+    support = examples(2.0, 2.0, 2.0, 2.0, 2.0)
+    found, plain = (adapt_by_interpolation(each(), support, RECIPE, seed=0) for each in (Keeping, Factor))
+    assert torch.equal(found.factor, plain.factor)
+
+
 def test_a_model_whose_halves_disagree_stays_as_it_is():
     support = examples(1.4, 1.4, 1.4, 0.6, 0.6)
     assert adapt_by_interpolation(Factor(), support, RECIPE, seed=0).factor.item() == 1.0

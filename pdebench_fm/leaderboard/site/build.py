@@ -8,6 +8,7 @@ from pathlib import Path, PurePosixPath
 
 from pdebench_fm.errors import PdefmError, UsageError
 from pdebench_fm.files import folder_lock, is_unused, write_atomically
+from pdebench_fm.leaderboard.records import VERIFIED
 from pdebench_fm.leaderboard.site.addresses import FRONT
 from pdebench_fm.leaderboard.site.data import csv_page, data_pages, document
 from pdebench_fm.leaderboard.site.front import front_page
@@ -20,6 +21,7 @@ from pdebench_fm.leaderboard.site.task_pages import task_pages
 from pdebench_fm.leaderboard.store import Skipped, load
 from pdebench_fm.memory import no_garbage_sought
 from pdebench_fm.results.fields import duplicates
+from pdebench_fm.results.paths import ROWS
 
 LISTING = "site-files.json"
 """A file of the site that names all others, so that a later build knows which of them were an earlier one's."""
@@ -56,6 +58,9 @@ def build_site(
         PdefmError: a folder of rows that cannot be read, a page that cannot be written, or that another build writes.
     """
     _check_destination(out)
+    for rows in (root / ROWS, root / VERIFIED):
+        if out.resolve().is_relative_to(rows.resolve()):
+            raise UsageError(f"{out} is among the rows of {root}, which the site's files are none of: choose another")
     skipped: list[Skipped] = []
     with no_garbage_sought():
         entries = load(root, skipped.append)

@@ -11,6 +11,7 @@ import csv
 import hashlib
 import io
 import json
+import re
 from collections.abc import Collection, Hashable, Sequence
 from functools import lru_cache
 from pathlib import PurePosixPath
@@ -323,7 +324,9 @@ def _float(value: float) -> float:
 
 
 CSV = PurePosixPath("leaderboard.csv")
-_STARTS_A_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+_FORMULA = re.compile(r"(^|;)(?=\s*[=+@\uff1d\uff0b\uff20\uff0d-])")
+"""Where a spreadsheet sees a formula begin, by a sign of double width too: at the start of a cell, which ends at a
+semicolon where a comma is in numbers."""
 
 
 def csv_page(made: dict[str, Any]) -> Page:
@@ -364,8 +367,6 @@ def csv_page(made: dict[str, Any]) -> Page:
 def _harmless(columns: Columns) -> Columns:
     """Return a table in whose words nothing is a formula."""
     return {
-        name: [
-            f"'{value}" if isinstance(value, str) and value.startswith(_STARTS_A_FORMULA) else value for value in values
-        ]
+        name: [_FORMULA.sub(r"\1'", value) if isinstance(value, str) else value for value in values]
         for name, values in columns.items()
     }

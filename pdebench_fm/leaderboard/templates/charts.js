@@ -1,7 +1,7 @@
 /* Charts of what the tables hold: drawn by Observable Plot when they come into sight, each with its numbers as a table. */
 "use strict";
 (() => {
-  const { make, number, count, plural, at, all, tasks, rows, models, score, data, state, boards } = pdefm;
+  const { make, number, count, shotsWords, at, all, tasks, rows, models, score, data, state, boards } = pdefm;
   const MOST = 10;
   const FLOOR = 1e-5;  // errors below are an exact solver's, and would leave all others in one line
   const place = document.getElementById("drawing");
@@ -99,7 +99,7 @@
     regimes: {
       words: "In-domain to hard",
       make(view, of) {
-        const chosen = of.startsWith("system ") ? of.slice(7) : of.startsWith("task ") ? tasks.find((each) => each.task === of.slice(5)).system : "";
+        const chosen = of.startsWith("system ") ? of.slice(7) : of.startsWith("task ") ? tasks.find((each) => each.task === of.slice(5))?.system ?? of : "";
         const shown = tasks.map((task, i) => ({ ...task, i })).filter((task) => !task.superseded && (!chosen || task.system === chosen));
         const found = view.inBoard.filter((row) => !view.hiddenBy(row)).flatMap((row) => shown.filter((task) => row.scores.has(task.i)).map((task) => {
           const { mean, low, high } = score(row, task.i);
@@ -208,7 +208,7 @@
     if (!current || !isSeen) return;
     const view = current;
     const { chosen } = view;
-    const kind = kinds[chosen.chart] ?? kinds.shots;
+    const kind = Object.hasOwn(kinds, chosen.chart) ? kinds[chosen.chart] : kinds.shots;
     const select = document.getElementById("of");
     select.replaceChildren(make("option", { value: "", text: "as filtered" }), ...ofOptions(view).map(([value, text]) => make("option", { value, text })));
     select.value = chosen.of;
@@ -216,7 +216,7 @@
     const made = kind.make(view, of);
     const subject = chosen.chart === "private" ? "shown tasks" : (ofOptions(view).find(([value]) => value === (made.of ?? of)) ?? ["", of])[1];
     const board = boards[view.board];
-    const shots = chosen.shots !== "" && !["shots", "gain"].includes(chosen.chart) ? `, ${plural(Number(chosen.shots), "shot")}` : "";
+    const shots = chosen.shots !== "" && !["shots", "gain"].includes(chosen.chart) ? `, ${shotsWords(chosen.shots)}` : "";
     const words = `${kind.words}, ${subject}${shots}${board ? `, ${board.track} track` : ""}`;
     opened = place.querySelector(".numbers")?.open ?? opened;
     if (!made.points.length) {

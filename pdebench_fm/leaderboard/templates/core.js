@@ -39,6 +39,9 @@ window.pdefm ??= {};
 
   const plural = (amount, word) => `${amount} ${word}${amount === 1 ? "" : "s"}`;
 
+  /* A number of shots as the address has it, which may be any text. */
+  const shotsWords = (shots) => (shots === "1" ? "1 shot" : `${shots} shots`);
+
   /* A row of a table of columns as an object. */
   const at = (columns, place) => Object.fromEntries(Object.entries(columns).map(([name, values]) => [name, values[place]]));
   const all = (columns) => Array.from({ length: (Object.values(columns)[0] ?? []).length }, (_, i) => at(columns, i));
@@ -74,5 +77,5 @@ window.pdefm ??= {};
     return later;
   };
 
-  Object.assign(pdefm, { make, spoken, number, count, plural, at, all, boards, tasks, models, rows, badges, startOf, score, loadDetails: details });
+  Object.assign(pdefm, { make, spoken, number, count, plural, shotsWords, at, all, boards, tasks, models, rows, badges, startOf, score, loadDetails: details });
 })();

@@ -1,7 +1,7 @@
 /* The front page: what is chosen, which rows that leaves, and the tables. */
 "use strict";
 (() => {
-  const { make, spoken, number, count, plural, at, boards, tasks, rows, badges, startOf, score, data, state, sorted } = pdefm;
+  const { make, spoken, number, count, plural, shotsWords, at, boards, tasks, rows, badges, startOf, score, data, state, sorted } = pdefm;
   const control = (id) => document.getElementById(id);
   const detailsAddress = control("data").dataset.details;
 
@@ -23,7 +23,7 @@
   const trackOf = (board) => `${board.track}-${board.protocol}`;
 
   const rankings = data.rankings.map((ranking) => ({ ...ranking, ranked: ranking.standings.row.length }));
-  const rankingOf = (board, shots, scope) => rankings.find((each) => each.board === board && each.shots === shots && each.scope === scope);
+  const rankingOf = (board, shots, scope) => rankings.find((each) => each.board === board && String(each.shots) === shots && each.scope === scope);
 
   /* Where there is a ranking with 32 shots in the closed division, that; else where most models are ranked, or most rows are. */
   const firstChoice = () => {
@@ -35,7 +35,7 @@
       groups.set(key, group);
     }
     const worth = ({ board, shots, rows: amount }) => {
-      const ranked = rankingOf(board, shots, "overall")?.ranked ?? 0;
+      const ranked = rankingOf(board, String(shots), "overall")?.ranked ?? 0;
       const { protocol, division } = boards[board];
       return [protocol, division === "closed", shots === 32 && ranked > 0, ranked, amount, shots].map(Number);
     };
@@ -173,16 +173,16 @@
 
   const showRanking = ({ chosen, board, hiddenBy }) => {
     const scope = chosen.system || "overall";
-    const title = scope === "overall" ? "Overall" : `Overall on ${systems.find(([name]) => name === scope)?.[1]}`;
-    const shots = Number(chosen.shots);
-    const ranking = chosen.shots === "" ? undefined : rankingOf(board, shots, scope);
-    control("ranking-title").textContent = chosen.shots === "" ? title : `${title}, ${shots ? `${shots} shots` : "zero-shot"}`;
+    const title = scope === "overall" ? "Overall" : `Overall on ${systems.find(([name]) => name === scope)?.[1] ?? scope}`;
+    const { shots } = chosen;
+    const ranking = rankingOf(board, shots, scope);
+    control("ranking-title").textContent = shots === "" ? title : `${title}, ${shots === "0" ? "zero-shot" : shotsWords(shots)}`;
     const note = control("ranking-note");
     const lacking = control("lacking");
     lacking.hidden = !ranking?.unranked.row.length;
     if (!ranking) {
-      note.textContent = chosen.shots === "" ? "A ranking is of one number of shots: choose one."
-        : board < 0 ? "This track has no results of this method." : `Nothing is scored here with ${plural(shots, "shot")}.`;
+      note.textContent = shots === "" ? "A ranking is of one number of shots: choose one."
+        : board < 0 ? "This track has no results of this method." : `Nothing is scored here with ${shotsWords(shots)}.`;
       ranked.show({ columns: [], rows: [] });
       return;
     }

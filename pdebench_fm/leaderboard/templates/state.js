@@ -10,7 +10,7 @@
     const hash = location.hash.slice(1);
     if (hash && !hash.includes("=")) return;
     state = { ...defaults };
-    for (const [name, value] of new URLSearchParams(hash)) if (name in defaults) state[name] = value;
+    for (const [name, value] of new URLSearchParams(hash)) if (Object.hasOwn(defaults, name)) state[name] = value;
   };
 
   const address = () => {

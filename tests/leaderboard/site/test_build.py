@@ -85,6 +85,14 @@ def test_a_changed_list_of_files_removes_nothing_outside(root, tmp_path, listed)
     assert [(place / "precious.txt").read_text() for place in (tmp_path, tmp_path / "outside")] == ["precious"] * 2
 
 
+@pytest.mark.parametrize("place", ["results", "results/site", "verified/site"])
+def test_a_site_is_not_built_among_the_rows(root, place):
+    before = sorted(root.rglob("*"))
+    with pytest.raises(UsageError, match=r"is among the rows of|holds something else"):
+        build_site(root, root / place)
+    assert sorted(root.rglob("*")) == before
+
+
 @pytest.mark.parametrize("name", ["index.html", "thesis.tex"])
 def test_a_folder_that_holds_something_else_is_refused(root, tmp_path, name):
     (tmp_path / "site").mkdir()

@@ -268,17 +268,32 @@ def test_what_a_submitter_wrote_ends_no_script():
 
 
 def test_a_cell_of_the_csv_is_no_formula_and_numbers_stay_numbers():
-    formulas = ["=1+1", "+1", "-1", "@sum", "plain"]
+    made_of = {
+        "=1+1": "'=1+1",
+        "+1": "'+1",
+        "-1": "'-1",
+        "@sum": "'@sum",
+        " =1": "' =1",
+        "\uff1d1": "'\uff1d1",
+        "\uff0b1": "'\uff0b1",
+        "\uff0d1": "'\uff0d1",
+        "\uff201": "'\uff201",
+        "a;=1": "a;'=1",
+        "a; @b;c": "a;' @b;c",
+        "plain": "plain",
+        "v1-a=b@c": "v1-a=b@c",
+    }
+    formulas = list(made_of)
     evaluations = [
         make_evaluation(
-            model=make_model(f"acme/m{i}", revision=formula, weights_sha256=f"{i}" * 64),
+            model=make_model(f"acme/m{i}", revision=formula, weights_sha256=f"{i:02}" * 32),
             runs=[make_run((1.5,), shots=0)],
         )
         for i, formula in enumerate(formulas)
     ]
     made = document_of(*evaluations)
     rows = list(csv.DictReader(io.StringIO(csv_page(made).content)))
-    assert sorted(row["revision"] for row in rows) == sorted(["'=1+1", "'+1", "'-1", "'@sum", "plain"])
+    assert sorted(row["revision"] for row in rows) == sorted(made_of.values())
     assert {float(row["relative_l2_mean"]) for row in rows} == {1.5}
     assert all(float(row["digits"]) < 0 for row in rows)
     assert {(row["badge"], row["task"], row["shots"], row["seeds"]) for row in rows} == {

@@ -174,6 +174,45 @@ def test_an_address_of_something_else_is_no_choice(show):
     assert names(show("#charts-title")) == ["good", "fair", "good", "bad"]
 
 
+@pytest.mark.parametrize(
+    ("address", "title"),
+    [
+        ("shots=abc", "Overall, abc shots"),
+        ("shots=0x20", "Overall, 0x20 shots"),
+        ("shots=-1", "Overall, -1 shots"),
+        ("system=__proto__", "Overall on __proto__, 32 shots"),
+        ("size=__proto__&training=constructor&badge=toString&sort=-__proto__&order=constructor", "Overall, 32 shots"),
+        ("__proto__=1&constructor=2&toString=3", "Overall, 32 shots"),
+        ("chart=__proto__", "Overall, 32 shots"),
+        ("chart=constructor", "Overall, 32 shots"),
+        ("chart=regimes&of=task nothing", "Overall, 32 shots"),
+        ("chart=gain&of=system __proto__", "Overall, 32 shots"),
+        ("chart=private&of=constructor&q=%E0%A4%A&old=%", "Overall, 32 shots"),
+    ],
+)
+def test_an_address_of_odd_words_breaks_nothing(show, address, title):
+    page = show(f"#{address}")
+    assert page.locator("#ranking-title").inner_text() == title
+    page.locator("#drawing").scroll_into_view_if_needed()
+    page.wait_for_selector("#drawing > :first-child")
+    said = page.locator("main").inner_text()
+    assert not {"NaN", "undefined"} & set(said.replace(",", " ").replace(".", " ").split())
+    choose(page, "Shots", "0")
+    assert set(state_of(page)) <= {
+        "shots",
+        "system",
+        "size",
+        "training",
+        "badge",
+        "sort",
+        "order",
+        "chart",
+        "of",
+        "q",
+        "old",
+    }
+
+
 def test_tracks_and_methods_are_tables_of_their_own(show):
     page = show()
     choose(page, "Track", "full-1")
