@@ -57,7 +57,7 @@ run pdefm leaderboard build --out site/ --no-pictures
 grep --quiet --recursive fno-mixed-64k site/
 run pdefm submit results/ --to board/
 run pdefm leaderboard verify board/
-run pdefm leaderboard build --from board/ --out own-site/
+run pdefm leaderboard build --from board/ --out own-site/ --no-pictures
 run pdefm eval --model "$examples/my_model.py" --smoke
 run pdefm data build poisson --regime in-domain --train 4 --validation 4 --test 4 --resolution 64 --out data/
 run pdefm data verify data/poisson

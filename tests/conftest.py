@@ -3,6 +3,7 @@
 import os
 import shutil
 import sys
+from pathlib import Path
 
 for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(variable, "1")  # before NumPy and PyTorch start their pools
@@ -31,6 +32,27 @@ CHROMIUM_ARGUMENTS = [
     "--disable-component-update",
     "--disable-sync",
 ]
+
+QUICK = (Path(__file__).parent / "quick.txt").read_text(encoding="utf-8").split()
+
+
+def pytest_addoption(parser):
+    parser.addoption("--whole", action="store_true", help="run slow tests too, which a plain `pytest` leaves out")
+
+
+def pytest_configure(config):
+    """Leave out slow tests where nothing was said of which to run: no file, no -k, no -m and no --whole."""
+    asked = config.args_source is config.ArgsSource.ARGS or config.option.keyword or config.option.markexpr
+    if not asked and not config.option.whole and not hasattr(config, "workerinput"):
+        config.option.markexpr = "not slow"  # which workers are told
+
+
+def pytest_collection_modifyitems(items):
+    """Mark the tests of all files as slow but for those of `quick.txt`."""
+    for item in items:
+        if item.path.relative_to(Path(__file__).parent).as_posix() not in QUICK:
+            item.add_marker("slow")
+
 
 torch.set_num_threads(1)
 os.environ.pop("PDEFM_PLUGINS", None)  # a developer's own systems are nothing to the tests
