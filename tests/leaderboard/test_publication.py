@@ -106,7 +106,7 @@ def test_where_no_board_is_named_it_is_the_folder_here_else_the_packages_rows(tm
     monkeypatch.chdir(tmp_path)
     with leaderboard_at(None) as folder:
         assert {entry.organisation for entry in load(folder)} == {"pdebench-fm"}
-    assert main(["leaderboard", "rank", "--shots", "0"]) == 0
+    assert main(["leaderboard", "rank", "--shots", "0", "--json"]) == 0
     assert "fno-mixed-64k" in capsys.readouterr().out
     rows.rename(tmp_path / "leaderboard")
     with leaderboard_at(None) as folder:
