@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from pdebench_fm.contracts import first_problem
 from pdebench_fm.errors import PdefmError, UsageError
 from pdebench_fm.leaderboard.official import is_official
-from pdebench_fm.protocol.tracks import PROTOCOL_VERSION, TRACKS
+from pdebench_fm.protocol.tracks import TRACKS
 from pdebench_fm.results.evaluation import Evaluation, read_evaluation
 from pdebench_fm.results.merging import conflicts
 from pdebench_fm.results.paths import HOME_ORGANISATION, check_names, row_path
@@ -206,12 +206,6 @@ def check_rankable(result: Result) -> None:
         raise UsageError(
             f"its models were adapted by the recipe {result.method!r}, which looks at validation rows: the leaderboard "
             "ranks what looks at the support set alone"
-        )
-    recipe = f"v{PROTOCOL_VERSION}"
-    if result.division == "closed" and result.method != recipe:
-        raise UsageError(
-            f"its models were adapted by the recipe {result.method!r}, which is not known here: this package has "
-            f"{recipe!r}"
         )
     model = result.model
     digests = (model.weights_sha256, model.tensors_sha256, model.fingerprint)

@@ -28,7 +28,7 @@ from pdebench_fm.leaderboard.records import (
 )
 from pdebench_fm.leaderboard.site import build_site
 from pdebench_fm.leaderboard.store import load
-from pdebench_fm.leaderboard.submission import Submitter, check_rankable, named
+from pdebench_fm.leaderboard.submission import Submitter, named
 from pdebench_fm.leaderboard.verification import Depth, verify
 from pdebench_fm.models import load_model
 from pdebench_fm.models.baselines import ExactSolver
@@ -214,8 +214,8 @@ def test_seeds_that_failed_leave_no_gap():
 def test_a_date_to_come_and_a_recipe_that_is_not_known_are_refused():
     with pytest.raises(PdefmError, match="it is dated 9999-12-31, which is still to come"):
         check_pinned(make_result(date=datetime(9999, 12, 31, tzinfo=UTC)))
-    with pytest.raises(UsageError, match="adapted by the recipe 'v7', which is not known here: this package has 'v1'"):
-        check_rankable(make_result(method="v7"))
+    with pytest.raises(PdefmError, match="the recipe 'v7' is not known here: this package has 'v1'"):
+        check_pinned(make_result(method="v7"))
 
 
 def test_a_row_elsewhere_than_its_content_says_is_refused(tmp_path, scored):

@@ -19,7 +19,7 @@
   };
   const systems = [...new Map(tasks.map((task) => [task.system, task.system_title]))];
   const regimes = [...new Set(tasks.map((task) => task.regime))];
-  const methodOf = (board) => (board.division === "closed" ? "closed" : board.method);
+  const methodOf = (board) => (board.method === `v${board.protocol}` ? "closed" : board.method);
   const trackOf = (board) => `${board.track}-${board.protocol}`;
 
   const rankings = data.rankings.map((ranking) => ({ ...ranking, ranked: ranking.standings.row.length }));
@@ -36,8 +36,8 @@
     }
     const worth = ({ board, shots, rows: amount }) => {
       const ranked = rankingOf(board, String(shots), "overall")?.ranked ?? 0;
-      const { protocol, division } = boards[board];
-      return [protocol, division === "closed", shots === 32 && ranked > 0, ranked, amount, shots].map(Number);
+      const { protocol } = boards[board];
+      return [protocol, methodOf(boards[board]) === "closed", shots === 32 && ranked > 0, ranked, amount, shots].map(Number);
     };
     const [best] = [...groups.values()].sort((a, b) => {
       const [x, y] = [worth(a), worth(b)];
@@ -60,7 +60,7 @@
       return [key, protocols.length > 1 ? `${words}, protocol v${board.protocol}` : words];
     };
     fill("track", unique(boards.map(trackOf)).map(track));
-    fill("method", unique(boards.map(methodOf)).map((method) => [method, method === "closed" ? "closed" : `open: ${method}`]));
+    fill("method", unique(boards.map(methodOf)).map((method) => [method, method === "closed" ? "closed" : `${boards.find((each) => methodOf(each) === method).division}: ${method}`]));
     fill("shots", unique(rows.map((row) => row.shots)).sort((a, b) => a - b).map((shots) => [String(shots), shots ? String(shots) : "0 (zero-shot)"]));
     fill("system", systems);
     fill("regime", regimes.map((regime) => [regime, regime]));

@@ -223,6 +223,21 @@ def test_tracks_and_methods_are_tables_of_their_own(show):
     assert page.locator("#ranking-note").inner_text() == "This track has no results of this method."
 
 
+def test_a_recipe_of_another_protocol_does_not_stand_in_the_closed_divisions_place(show, tmp_path):
+    runs = [make_run((0.1, 0.11), shots=32)]
+    fair, other = (
+        make_model(f"acme/{name}", weights_sha256=digit * 64) for name, digit in (("fair", "1"), ("v7", "2"))
+    )
+    entries = [
+        entry_of(make_evaluation(RANKED[0], fair, runs)),
+        entry_of(make_evaluation(RANKED[0], other, runs, method="v7")),
+    ]
+    page = show(folder=write_site(entries, tmp_path))
+    assert names(page, "#by-task") == ["fair"]
+    choose(page, "Division", "closed: v7")
+    assert names(page, "#by-task") == ["v7"]
+
+
 def test_system_and_regime_choose_columns(show):
     page = show("#regime=hard")
     assert page.locator("#by-task .heads th").all_inner_texts()[1:-1] == [
