@@ -72,7 +72,7 @@ def list_models(
     console.print(_baselines())
     tracks = " or ".join(sorted({score.track for entry in entries for score in entry.scores}))
     say((f"Zero-shot relative ℓ² errors on the pretraining test splits, {tracks} track.", "dim"))
-    say(("What they score on a task, adapted to it or not: pdefm zoo list --task helmholtz-ood/medium", "dim"))
+    say(("By what they score on a task: pdefm zoo list --task helmholtz-ood/medium", "dim"))
     _name_unusable(unusable)
 
 
