@@ -131,7 +131,7 @@ def test_a_name_is_text_not_markup_for_every_command_that_prints_one(name, tmp_p
         (["data", "verify", f"{name}/poisson"], f"Verification of {name}/poisson"),
         (["data", "show", "poisson/in-domain", "--out", f"{name}/x.png"], f"{name}/x.png"),
         ([*EVAL, "--out", name], f"{name}/"),
-        ([*EVAL, "--task", "poisson-ood/hard,poisson-ood/mild", "--out", name], f"2 results in {name};"),
+        ([*EVAL, "--task", "poisson-ood/hard,poisson-ood/mild", "--out", name], f"2 results in {name} "),
         (["plot", "results", "--kind", "regimes", "--out", f"{name}/y.svg"], f"{name}/y.svg"),
         (["zoo", "export", "fno-mixed-64k", "--to", "torch-export", "--out", f"{name}/m.pt2"], f"{name}/m.pt2"),
     ]

@@ -59,7 +59,7 @@ def build_site(
     """
     _check_destination(out)
     for rows in (root / ROWS, root / VERIFIED):
-        if out.resolve().is_relative_to(rows.resolve()):
+        if Path(os.path.realpath(out)).is_relative_to(os.path.realpath(rows)):  # which a link to itself does not upset
             raise UsageError(f"{out} is among the rows of {root}, which the site's files are none of: choose another")
     skipped: list[Skipped] = []
     with no_garbage_sought():
