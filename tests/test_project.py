@@ -5,6 +5,7 @@ import re
 import runpy
 import tomllib
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import yaml
@@ -128,6 +129,35 @@ def test_every_quick_file_is_there():
     names = (ROOT / "tests" / "quick.txt").read_text(encoding="utf-8").split()
     assert names == sorted(set(names))
     assert [name for name in names if not (ROOT / "tests" / name).is_file()] == []
+
+
+@pytest.mark.parametrize(
+    ("source", "words", "expected"),
+    [
+        ("TESTPATHS", {}, "not slow"),
+        ("TESTPATHS", {"whole": True}, ""),
+        ("TESTPATHS", {"keyword": "name"}, ""),
+        ("TESTPATHS", {"markexpr": "browser"}, "browser"),
+        ("ARGS", {}, ""),
+    ],
+)
+def test_slow_tests_are_left_out_only_where_nothing_was_said(pytestconfig, source, words, expected):
+    suite = pytestconfig.pluginmanager.get_plugin(str(ROOT / "tests" / "conftest.py"))
+    sources = pytestconfig.ArgsSource
+    option = SimpleNamespace(**({"whole": False, "keyword": "", "markexpr": ""} | words))
+    suite.pytest_configure(SimpleNamespace(args_source=sources[source], ArgsSource=sources, option=option))
+    assert option.markexpr == expected
+
+
+def test_the_tests_of_a_file_are_slow_unless_it_is_a_quick_one(request):
+    assert "test_project.py" in (ROOT / "tests" / "quick.txt").read_text(encoding="utf-8").split()
+    assert request.node.get_closest_marker("slow") is None
+    suite = request.config.pluginmanager.get_plugin(str(ROOT / "tests" / "conftest.py"))
+    marks = []
+    suite.pytest_collection_modifyitems(
+        [SimpleNamespace(path=ROOT / "tests" / "data" / "test_verify.py", add_marker=marks.append)]
+    )
+    assert marks == ["slow"]
 
 
 @pytest.mark.parametrize("name", ["bug.yml", "idea.yml", "config.yml"])
