@@ -34,6 +34,7 @@ CHROMIUM_ARGUMENTS = [
 ]
 
 QUICK = (Path(__file__).parent / "quick.txt").read_text(encoding="utf-8").split()
+_QUICK_ONLY = "not slow"
 
 
 def pytest_addoption(parser):
@@ -43,14 +44,24 @@ def pytest_addoption(parser):
 def pytest_configure(config):
     """Leave out slow tests where nothing was said of which to run: no file, no -k, no -m and no --whole."""
     asked = config.args_source is config.ArgsSource.ARGS or config.option.keyword or config.option.markexpr
-    if not asked and not config.option.whole and not hasattr(config, "workerinput"):
-        config.option.markexpr = "not slow"  # which workers are told
+    if not asked and not config.option.whole:
+        config.option.markexpr = _QUICK_ONLY
+
+
+def pytest_ignore_collect(collection_path, config):
+    """Do not even import files whose tests are all left out."""
+    is_test = collection_path.name.startswith("test_") and collection_path.suffix == ".py"
+    return True if config.option.markexpr == _QUICK_ONLY and is_test and not _is_quick(collection_path) else None
+
+
+def _is_quick(path):
+    return path.relative_to(Path(__file__).parent).as_posix() in QUICK
 
 
 def pytest_collection_modifyitems(items):
     """Mark the tests of all files as slow but for those of `quick.txt`."""
     for item in items:
-        if item.path.relative_to(Path(__file__).parent).as_posix() not in QUICK:
+        if not _is_quick(item.path):
             item.add_marker("slow")
 
 
