@@ -12,7 +12,8 @@ from pdebench_fm.version import __version__
 from .pages import Document
 
 PAGE = guide_page().content
-COMMANDS = re.findall(r"<pre[^>]*><code>(pdefm .+?)</code>", PAGE)
+BLOCKS = re.findall(r"<pre[^>]*><code>(.+?)</code>", PAGE, re.DOTALL)
+COMMANDS = [line for block in BLOCKS for line in block.splitlines() if line.startswith("pdefm ")]
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -26,7 +27,7 @@ def test_its_commands_and_options_exist(command, capsys):
 
 
 def test_all_steps_have_a_command():
-    assert len(COMMANDS) == 4
+    assert len(COMMANDS) == 5
 
 
 def test_the_citation_is_that_of_the_project():

@@ -118,7 +118,7 @@ def test_at_1280_pixels_no_table_of_a_task_is_cut(show):
 @pytest.mark.browser
 def test_on_a_phone_the_first_score_and_what_it_belongs_to_are_in_sight(show):
     page = show(PAGES[0], 390)
-    table = page.locator(".scores").first
+    table = page.locator("table.scores").first
     table.scroll_into_view_if_needed()
     box = table.locator("tbody td").first.bounding_box()
     assert box["x"] >= 0
