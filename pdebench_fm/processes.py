@@ -2,6 +2,7 @@
 
 import ast
 import os
+import signal
 import sys
 import threading
 from multiprocessing import parent_process
@@ -53,6 +54,13 @@ def limit_memory(most: int) -> bool:
     limit = most if hard == resource.RLIM_INFINITY else min(most, hard)
     resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
     return True
+
+
+def end_in_words(exit_code: int | None) -> str:
+    """Return how a process ended: "exit code 3", or the signal that ended it."""
+    if exit_code is None or exit_code >= 0:
+        return f"exit code {exit_code}"
+    return signal.Signals(-exit_code).name if -exit_code in list(signal.Signals) else f"signal {-exit_code}"
 
 
 def require_main_guard() -> None:

@@ -21,7 +21,7 @@ from pdebench_fm.evaluation.runners import Finished, OnBatch, OnStep
 from pdebench_fm.evaluation.schedule import Schedule
 from pdebench_fm.memory import keep_freed_memory
 from pdebench_fm.models.candidate import Candidate
-from pdebench_fm.processes import end_with_parent, require_main_guard
+from pdebench_fm.processes import end_in_words, end_with_parent, require_main_guard
 
 _BETWEEN_STEPS = 0.2  # seconds: no display needs more
 _PATIENCE = 5.0  # seconds for a process to end before it is killed
@@ -215,10 +215,8 @@ def _give_out(schedule: Schedule, crew: Sequence["_Worker"], orders: Mapping[Cel
 
 
 def _in_words(exit_code: int | None) -> str:
-    if exit_code is None or exit_code >= 0:
-        return f"exit code {exit_code}"
-    name = signal.Signals(-exit_code).name if -exit_code in list(signal.Signals) else f"signal {-exit_code}"
-    return f"{name}: was there enough memory?" if name == "SIGKILL" else name
+    end = end_in_words(exit_code)
+    return f"{end}: was there enough memory?" if end == "SIGKILL" else end
 
 
 @contextmanager

@@ -3,7 +3,8 @@
 import json
 import random
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 
 from huggingface_hub.errors import (
     EntryNotFoundError,
@@ -37,6 +38,15 @@ class HubError(PdefmError):
     def may_pass(self) -> bool:
         """Whether it kept failing, so that the same may succeed later."""
         return self.__cause__ is not None and is_temporary(self.__cause__)
+
+
+@contextmanager
+def going_on() -> Iterator[None]:
+    """Say of the Hub's failures within that the same command goes on from there."""
+    try:
+        yield
+    except HubError as error:
+        raise HubError(f"{error}; the same command goes on from there") from error
 
 
 def explain(error: BaseException, name: str) -> str:

@@ -95,7 +95,11 @@ class Snapshot:
 
     def holds(self, expected: Expected) -> bool:
         """Return whether the files are as expected."""
-        return all(self.files.get(path, ABSENT) in identities for path, identities in expected.items())
+        return not self.differing(expected)
+
+    def differing(self, expected: Expected) -> tuple[str, ...]:
+        """Return the files that are not as expected."""
+        return tuple(path for path, identities in expected.items() if self.files.get(path, ABSENT) not in identities)
 
 
 def identities(content: bytes) -> frozenset[str]:
@@ -147,8 +151,14 @@ class Repository:
         """The address of its page."""
         return f"{self.api.endpoint}/{_SHELVES[self.kind]}{self.name}"
 
-    def create(self, *, private: bool) -> None:
-        """Create it, unless it exists; its visibility is the namespace's default where `private` is not asked for."""
+    def create(self, *, private: bool) -> Snapshot:
+        """Create it, unless it exists, and return its state.
+
+        Its visibility is the namespace's default where `private` is not asked for.
+
+        Raises:
+            HubError: if the Hub refuses, keeps failing, or does not show what was created.
+        """
         wanted = True if private else None
 
         def attempt() -> bool:  # not with `exist_ok`: the client then expects a new repository's answer from any 409
@@ -157,6 +167,10 @@ class Repository:
             return True
 
         self.retried(attempt, lambda: None if self.snapshot() is None else True)
+        created = self.snapshot()
+        if created is None:
+            raise HubError(f"{self.name} was created but cannot be seen")
+        return created
 
     def snapshot(self, revision: str = "main") -> Snapshot | None:
         """Return its state at a revision, None if there is no such repository or revision (or none to be seen)."""

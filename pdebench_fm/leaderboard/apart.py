@@ -28,7 +28,7 @@ from pdebench_fm.leaderboard.reports import Asked, CheckOutcome, Report, Reporte
 from pdebench_fm.leaderboard.verification import Depth, RowReport, verify_request
 from pdebench_fm.limits import REPORT_BYTES, read_limited
 from pdebench_fm.memory import is_out_of_memory
-from pdebench_fm.processes import end_with_parent, limit_memory
+from pdebench_fm.processes import end_in_words, end_with_parent, limit_memory
 from pdebench_fm.results.paths import ROWS
 from pdebench_fm.results.result import read_result
 from pdebench_fm.version import __version__
@@ -178,10 +178,8 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 
 
 def _in_words(exit_code: int) -> str:
-    if exit_code >= 0:
-        return f"exit code {exit_code}"
-    name = signal.Signals(-exit_code).name if -exit_code in list(signal.Signals) else f"signal {-exit_code}"
-    return f"{name} (was there enough memory?)" if name == "SIGKILL" else name
+    end = end_in_words(exit_code)
+    return f"{end} (was there enough memory?)" if end == "SIGKILL" else end
 
 
 def answer(order: Order) -> Report:

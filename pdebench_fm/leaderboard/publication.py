@@ -11,7 +11,7 @@ from pathlib import Path
 from huggingface_hub import CommitOperationAdd
 
 from pdebench_fm.errors import PdefmError
-from pdebench_fm.hub.failures import HubError
+from pdebench_fm.hub.failures import going_on
 from pdebench_fm.hub.names import check_repository
 from pdebench_fm.hub.repository import Repository, Snapshot, hub_client, identities
 from pdebench_fm.leaderboard.store import load
@@ -76,10 +76,8 @@ def publish_board(
     check_repository(to)
     contents = _contents(root, to)
     repository = Repository(hub_client(endpoint, token), to, "dataset", on_wait, sleep)
-    try:
+    with going_on():
         return _publish(repository, contents, private=private, dry_run=dry_run)
-    except HubError as error:
-        raise HubError(f"{error}; the same command goes on from there") from error
 
 
 def _contents(root: Path, to: str) -> dict[str, bytes]:
@@ -98,13 +96,10 @@ def _publish(repository: Repository, contents: dict[str, bytes], *, private: boo
     if main is None:
         if dry_run:
             return PublishedBoard(repository.name, repository.url, tuple(contents), (), None)
-        repository.create(private=private)
-        main = repository.snapshot()
-    if main is None:
-        raise HubError(f"{repository.name} was created but cannot be seen")
+        main = repository.create(private=private)
     _check_ours(repository, main)
     expected = {path: identities(content) for path, content in contents.items()}
-    differing = [path for path in expected if not main.holds({path: expected[path]})]
+    differing = main.differing(expected)
     kept = tuple(path for path in differing if path.startswith(f"{ROWS}/") and path in main.files)
     sent = tuple(path for path in differing if path not in kept)
     if dry_run or not sent:

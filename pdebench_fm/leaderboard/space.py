@@ -11,7 +11,7 @@ from pathlib import Path
 from huggingface_hub import CommitOperationAdd, CommitOperationDelete
 
 from pdebench_fm.errors import PdefmError
-from pdebench_fm.hub.failures import HubError
+from pdebench_fm.hub.failures import going_on
 from pdebench_fm.hub.names import check_repository
 from pdebench_fm.hub.repository import ABSENT, Expected, Repository, Snapshot, file_identities, hub_client, identities
 from pdebench_fm.leaderboard.site.addresses import FRONT
@@ -98,10 +98,8 @@ def publish_site(
     contents = _contents(site)
     expected = {path: _identities(content) for path, content in contents.items()}
     repository = Repository(hub_client(endpoint, token), to, "space", on_wait, sleep)
-    try:
+    with going_on():
         return _publish(repository, contents, expected, private=private, dry_run=dry_run)
-    except HubError as error:
-        raise HubError(f"{error}; the same command goes on from there") from error
 
 
 def _publish(
@@ -111,11 +109,8 @@ def _publish(
     if main is None:
         if dry_run:
             return PublishedSite(repository.name, repository.url, tuple(contents), (), None)
-        repository.create(private=private)
-        main = repository.snapshot()
-    if main is None:
-        raise HubError(f"{repository.name} was created but cannot be seen")
-    sent = tuple(path for path in expected if not main.holds({path: expected[path]}))
+        main = repository.create(private=private)
+    sent = main.differing(expected)
     removed = tuple(sorted(set(main.files) - set(expected) - {_OF_THE_HUB}))
     if not sent and not removed:
         return PublishedSite(repository.name, repository.url, (), (), main.commit)

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from pdebench_fm.data.batches import Batch
 from pdebench_fm.extensions.calling import user_code
 from pdebench_fm.models.fresh import copied
 from pdebench_fm.models.prediction import ModelOutputError
@@ -73,18 +74,18 @@ def adapt_by_interpolation(
     for trained, left in (rows, rows[::-1]):
         tuned = adapt(module, support[trained], recipe.half, seed, counted)
         steps_before += recipe.half.steps
+        left_out = support[left]
         for i, share in enumerate(recipe.shares):
-            totals[i] += len(left) * _error(between(module, tuned, share), support[left])
+            totals[i] += len(left) * _error(between(module, tuned, share), left_out)
     tuned = adapt(module, support, recipe.whole, seed, counted)
     best = min(zip(totals, recipe.shares, strict=True))  # of equals the one that changes least
     return between(module, tuned, best[1])
 
 
-def _error(module: nn.Module, rows: Rows) -> float:
+def _error(module: nn.Module, rows: Batch) -> float:
     """Return the mean error, infinite where a module predicts no solution."""
-    batch = rows[torch.arange(len(rows))]
     try:
-        return mean_error(module, batch)
+        return mean_error(module, rows)
     except ModelOutputError:
         return math.inf
 

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from pdebench_fm.errors import PdefmError, UsageError
 from pdebench_fm.folders import expanded
-from pdebench_fm.hub.failures import HubError
+from pdebench_fm.hub.failures import going_on
 from pdebench_fm.hub.names import check_namespace, check_not_older, check_version, tagged_versions
 from pdebench_fm.hub.repository import ABSENT, Expected, Repository, Snapshot, file_identities, hub_client, identities
 from pdebench_fm.models.config import ModelConfig
@@ -75,7 +75,7 @@ class _Publication:
 
     def differing(self, snapshot: Snapshot) -> tuple[str, ...]:
         """Return the files that are not there with this content."""
-        return tuple(path for path in self.files if not snapshot.holds({path: self.files[path]}))
+        return snapshot.differing(self.files)
 
     def gone(self, snapshot: Snapshot) -> tuple[str, ...]:
         """Return the files of scores that an earlier version had and this one has not."""
@@ -124,10 +124,8 @@ def publish_model(
     check_version(version)
     publication = _checked(_folder_of(reference), namespace, version, private=private)
     repository = Repository(hub_client(endpoint, token), publication.name, "model", on_wait, sleep)
-    try:
+    with going_on():
         return _publish(publication, repository, dry_run=dry_run)
-    except HubError as error:
-        raise HubError(f"{error}; the same command goes on from there") from error
 
 
 def _folder_of(reference: str | Path) -> Path:
@@ -161,13 +159,10 @@ def _checked(folder: Path, namespace: str, version: str, *, private: bool) -> _P
 def _publish(publication: _Publication, repository: Repository, *, dry_run: bool) -> PublishedModel:
     """Do what is to be done about the repository."""
     main = repository.snapshot()
-    if main is None and dry_run:
-        return _published(publication, repository, None, tuple(publication.files), already=False)
     if main is None:
-        repository.create(private=publication.private)
-        main = repository.snapshot()
-    if main is None:
-        raise HubError(f"{repository.name} was created but cannot be seen")
+        if dry_run:
+            return _published(publication, repository, None, tuple(publication.files), already=False)
+        main = repository.create(private=publication.private)
     tags = repository.tags()
     if publication.tag in tags:
         commit = _tagged(publication, repository, tags[publication.tag])
