@@ -9,13 +9,11 @@ for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(variable, "1")  # before NumPy and PyTorch start their pools
 os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
 
-from dataclasses import dataclass  # noqa: E402
-
 import pytest  # noqa: E402
 import torch  # noqa: E402
+from few_rows import FewRows  # noqa: E402
 
 from pdebench_fm.data.catalogue import find_task  # noqa: E402
-from pdebench_fm.data.providers import RecipeRows  # noqa: E402
 from pdebench_fm.evaluation import cell  # noqa: E402
 from pdebench_fm.models import HomogeneousNormaliser, ModelConfig, NeuralOperator, load_model  # noqa: E402
 from pdebench_fm.protocol.task import EvaluationTask  # noqa: E402
@@ -77,18 +75,19 @@ def _cells_of_this_run_only(tmp_path_factory):
         yield
 
 
-@pytest.fixture
+@pytest.fixture(autouse=True)
 def registry(monkeypatch):
-    """The systems by name, which a test may add to: they are put back as they were."""
+    """The systems by name, which a test may add to, knowingly or not: they are put back as they were."""
     from pdebench_fm.physics import ORIGINS, SYSTEMS
 
     monkeypatch.setattr(sys, "path", list(sys.path))  # to which a plug-in's folder is added
     held = dict(SYSTEMS), dict(ORIGINS)
+    own_modules = set(sys.modules)
     yield SYSTEMS
     for dictionary, before in zip((SYSTEMS, ORIGINS), held, strict=True):
         dictionary.clear()
         dictionary.update(before)
-    for name in [name for name in sys.modules if name.startswith("pdefm_user_")]:
+    for name in [name for name in sys.modules if name.startswith("pdefm_user_") and name not in own_modules]:
         del sys.modules[name]
 
 
@@ -173,17 +172,6 @@ def browser():
 
 
 # A small untrained model, few rows and quick recipes, so that whole evaluations take a moment.
-
-
-@dataclass(frozen=True)
-class FewRows(RecipeRows):
-    """The first rows of a split, as a small build would have them."""
-
-    count: int = 16
-
-    @property
-    def size(self):
-        return self.count
 
 
 @pytest.fixture(scope="session")

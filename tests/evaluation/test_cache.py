@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
-from conftest import FewRows
+from few_rows import FewRows
 from torch import nn
 
 from pdebench_fm.evaluation.cache import CellCache

@@ -386,6 +386,7 @@ def test_charts_are_drawn_with_their_numbers_as_a_table(show, kind, width):
     assert "lite track" in picture.get_attribute("aria-label")
     assert picture.locator("[data-mark=dot] path, [data-mark=dot] circle").count() >= 1
     drawing.get_by_text("The numbers as a table").click()
+    drawing.locator("tbody").wait_for()
     assert "good (acme)" in drawing.locator("tbody").inner_text() or kind == "size"
     assert not has_overflow(page)
 
@@ -395,6 +396,7 @@ def test_charts_obey_the_filters_and_say_so_when_nothing_is_left(show):
     page.locator("#charts-title").scroll_into_view_if_needed()
     page.get_by_text("The numbers as a table").click()
     numbers = page.locator("#drawing tbody")
+    numbers.wait_for()
     assert "fair (acme)" in numbers.inner_text()
     page.get_by_label("Model or organisation").fill("good")
     assert "fair (acme)" not in numbers.inner_text()
