@@ -201,6 +201,22 @@ def small_task():
 
 
 @pytest.fixture
+def cluster(tmp_path):
+    """The address of a Dask cluster of two processes on this machine."""
+    from distributed import LocalCluster
+
+    with LocalCluster(
+        n_workers=2,
+        threads_per_worker=2,
+        processes=True,
+        dashboard_address=None,
+        host="127.0.0.1",
+        local_directory=str(tmp_path / "dask"),
+    ) as running:
+        yield running.scheduler_address
+
+
+@pytest.fixture
 def quick_recipes(monkeypatch):
     def quick(start, shots, name="v1"):
         if name == "paper":

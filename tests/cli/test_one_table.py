@@ -108,7 +108,7 @@ def test_one_table_however_it_is_asked_for(folder):
 
     (folder / "cache").rename(folder / "cache-of-before")
     killed = start(folder, "killed")
-    while len(kept := list((folder / "cache").rglob("*.json"))) < len(table) // 3:
+    while len(list((folder / "cache").rglob("*.json"))) < len(table) // 3:
         assert killed.poll() is None, "there was nothing left to kill"
         time.sleep(0.05)
     os.killpg(killed.pid, signal.SIGKILL)

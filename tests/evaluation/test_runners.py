@@ -2,7 +2,6 @@
 
 import pytest
 import torch
-from distributed import LocalCluster
 
 from pdebench_fm.errors import PdefmError, UsageError
 from pdebench_fm.evaluation.cache import CellCache
@@ -12,19 +11,6 @@ from pdebench_fm.models import load_model, open_candidate
 from pdebench_fm.results.result import Result
 
 TASKS = ["poisson-ood/hard", "poisson/in-domain"]
-
-
-@pytest.fixture
-def cluster(tmp_path):
-    with LocalCluster(
-        n_workers=2,
-        threads_per_worker=2,
-        processes=True,
-        dashboard_address=None,
-        host="127.0.0.1",
-        local_directory=str(tmp_path / "dask"),
-    ) as running:
-        yield running.scheduler_address
 
 
 def comparable(result: Result):

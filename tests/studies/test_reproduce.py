@@ -3,6 +3,7 @@
 import csv
 import json
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from pdebench_fm.cli import main
 from pdebench_fm.errors import PdefmError, UsageError
 from pdebench_fm.evaluation import run as running
+from pdebench_fm.evaluation.cache import CellCache
 from pdebench_fm.plots.chart import Chart
 from pdebench_fm.studies import reproduce as module
 from pdebench_fm.studies.drawn import read_fields, read_histogram
@@ -19,6 +21,18 @@ from pdebench_fm.studies.runs import read_runs, table_of
 from pdebench_fm.studies.study import load_study, shipped_studies
 from pdebench_fm.studies.verdicts import verdict_of
 
+ZERO_SHOT = """\
+study: tiny
+title: A study without training
+question: Does it run?
+source: a test
+track: n16-rows8
+models:
+  tiny: {open: MODEL}
+evaluations:
+  main: {models: [tiny], tasks: [poisson-ood/medium, helmholtz/in-domain], shots: [0]}
+picture: {kind: regimes, title: Tiny}
+"""
 FILES = {"study.yaml", "data.csv", "histogram.csv", *FIGURE_NAMES, "verdicts.json", "verdicts.md"}
 
 
@@ -262,3 +276,16 @@ def test_mistakes_are_one_line(words, told, tmp_path, monkeypatch, capsys):
     assert told in error
     assert error.count("\n") == 1
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_cluster_computes_a_study_as_one_process_does(tiny_file, places, tmp_path, cluster):
+    study = load_study(tiny_file(text=ZERO_SHOT), "smoke")
+    reproduce(study, tmp_path / "here", places)
+    elsewhere = replace(places, cache=CellCache(tmp_path / "cache-of-the-cluster"), scheduler=cluster)
+    reproduce(study, tmp_path / "there", elsewhere)
+    here, there = (
+        [row.model_copy(update={"seconds": 0.0}) for row in read_runs(tmp_path / place / "tiny" / "data.csv")]
+        for place in ("here", "there")
+    )
+    assert there == here
+    assert len(list((tmp_path / "cache-of-the-cluster").rglob("*.json"))) == len(here) == 2
