@@ -57,6 +57,14 @@ def results_of(folder, family="mixed", tasks=None, shots=(0, 32)):
     ]
 
 
-def mean_and_deviation(task, shots):
-    errors = errors_on(task, shots)
-    return statistics.fmean(errors), statistics.stdev(errors) if len(errors) > 1 else None
+def mean_on(task, shots):
+    return statistics.fmean(errors_on(task, shots))
+
+
+def intervals_of(evaluations):
+    """The 95 % intervals of the results, by task and shots."""
+    return {
+        (each.result.task, run.shots): (run.summary.interval_low, run.summary.interval_high)
+        for each in evaluations
+        for run in each.runs
+    }

@@ -62,6 +62,13 @@ def evaluate(
     manifest: Annotated[
         Path | None, typer.Option(help="A training.json that states which rows the model was trained on.")
     ] = None,
+    name: Annotated[
+        str | None,
+        typer.Option(
+            help="What results call a model of yours, such as my-fno or org/my-fno; else that of its file or folder.",
+            show_default=False,
+        ),
+    ] = None,
     out: Annotated[Path, typer.Option(help="Folder of the result files.")] = Path("results"),
     graphs: Annotated[
         Path | None,
@@ -83,6 +90,8 @@ def evaluate(
     """Evaluate models on tasks, beside the same architectures trained from scratch; run again to go on."""
     if smoke and as_json:
         raise UsageError("--json is for scores, and --smoke gives none: leave one of them out")
+    if smoke and name is not None:
+        raise UsageError("--name is for results, and --smoke gives none: leave one of them out")
     if smoke:
         run_smoke(model, device, recipe, adaptation)
         return
@@ -94,10 +103,13 @@ def evaluate(
     from pdebench_fm.protocol.names import shots_list, split_list
 
     named, wanted, numbers = split_list(model, "model"), split_list(task, "task"), shots_list(shots)
+    if name is not None:
+        _check_own_name(name, named)
     keep_freed_memory()
     written: dict[Path, Path] = {}
 
     def keep(evaluation: "Evaluation") -> None:
+        evaluation = _called(evaluation, name)
         place = _place(evaluation.result)
         written[place] = evaluation.write(out / place)
 
@@ -123,7 +135,7 @@ def evaluate(
             on_progress=display.show,
             on_evaluation=keep,
         )
-    results = [evaluation.result for evaluation in evaluations]
+    results = [_called(evaluation, name).result for evaluation in evaluations]
     paths = [written[_place(result)] for result in results]
     if as_json:
         typer.echo(json.dumps(_as_json(results, paths), indent=2, ensure_ascii=False))
@@ -147,6 +159,37 @@ def evaluate(
             f"{len(failures)} of {cells} runs failed; the first: {first.model.model_id} on {first.task}, "
             f"{failure.start}, {failure.shots} shots, seed {failure.seed}: {failure.reason}"
         )
+
+
+def _check_own_name(name: str, models: "Sequence[str]") -> None:
+    """Raise a `UsageError` unless results can call the one model by this name.
+
+    What comes with the package or from the Hub is found by its name, which it therefore keeps.
+    """
+    from pdebench_fm.extensions.functions import split_file_reference
+    from pdebench_fm.models import BASELINES, recipe_names, zoo_names
+    from pdebench_fm.models.candidates import check_name
+
+    check_name(name)
+    if len(models) != 1:
+        raise UsageError(f"--name is that of one model, and here are {len(models)}: evaluate it alone")
+    (model,) = models
+    taken = (*zoo_names(), *recipe_names(), *BASELINES)
+    if model in taken:
+        raise UsageError(f"{model} comes with the package and keeps its name: --name is for a model of yours")
+    if "/" in model and not Path(model).expanduser().exists() and split_file_reference(model, "build") is None:
+        raise UsageError(f"{model} is on the Hub and keeps its name there: --name is for a model of yours")
+    if name.rpartition("/")[2] in taken:
+        raise UsageError(f"{name} is the name of a model of the package: give yours another")
+
+
+def _called(evaluation: "Evaluation", name: str | None) -> "Evaluation":
+    """Return an evaluation whose model has this name, or its own for None."""
+    from pdebench_fm.leaderboard.submission import with_model
+
+    if name is None:
+        return evaluation
+    return with_model(evaluation, evaluation.result.model.model_dump() | {"model_id": name})
 
 
 def _place(result: "Result") -> Path:

@@ -65,7 +65,7 @@ class EvaluationDisplay:
         if seconds >= _WORTH_SAYING:
             say(
                 f"about {duration(seconds)} for {runs} run{'s' if runs > 1 else ''}, by the pace of the first rows or "
-                "steps; other models may be faster or slower, and making other rows comes on top",
+                "steps: a rough guess, as other models may be slower and the rows of other tasks are not made yet",
                 to=aside,
             )
 

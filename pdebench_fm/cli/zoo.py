@@ -11,7 +11,7 @@ from rich.text import Text
 
 from pdebench_fm.cli import zoo_convert, zoo_hub
 from pdebench_fm.cli.completion import one_task, zoo_models
-from pdebench_fm.cli.console import aside, console, say, short, with_spread
+from pdebench_fm.cli.console import aside, console, say, short
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -81,6 +81,7 @@ def _list_on_task(task: str) -> None:
     from pdebench_fm.data.catalogue import TASKS
     from pdebench_fm.errors import unknown_name
     from pdebench_fm.zoo.entries import Unusable, zoo_entries
+    from pdebench_fm.zoo.stated_scores import error_in_words
 
     if task not in TASKS:
         raise unknown_name("task", task, TASKS)
@@ -97,11 +98,12 @@ def _list_on_task(task: str) -> None:
             if score.track == track:
                 rows.setdefault(_called(entry), {})[score.shots] = score
         for name, scores in sorted(rows.items(), key=lambda row: _by_error(row[1], numbers)):
-            table.add_row(name, *(_in_words(scores.get(number)) for number in numbers))
+            table.add_row(name, *(error_in_words(scores[number]) if number in scores else "—" for number in numbers))
         console.print(table)
     if not stated:
         say(f"no card of a model here states a score on {task}")
-    say(("±: standard deviation between seeds. —: the card does not state it; pdefm eval computes it.", "dim"))
+    say(("In brackets: 95 % intervals, where the card states them.", "dim"))
+    say(("—: the card does not state it; pdefm eval computes it.", "dim"))
     say(("Whether two models differ by more than chance: pdefm compare, of their results by pdefm eval.", "dim"))
     _name_unusable(unusable)
 
@@ -113,15 +115,6 @@ def _called(entry: "ZooEntry") -> str:
 def _by_error(scores: "Mapping[int, StatedScore]", numbers: "Sequence[int]") -> tuple[float, ...]:
     """Return what models are ordered by: their errors, those with most shots first; what is not stated comes last."""
     return tuple(scores[number].error if number in scores else math.inf for number in reversed(numbers))
-
-
-def _in_words(score: "StatedScore | None") -> str:
-    if score is None:
-        return "—"
-    if score.standard_deviation is None:
-        return short(score.error)
-    error, deviation = with_spread(score.error, score.standard_deviation, half_width=score.standard_deviation)
-    return f"{error} ± {deviation}"
 
 
 def _name_unusable(unusable: "Sequence[Unusable]") -> None:

@@ -18,7 +18,14 @@ from pdebench_fm.templates import as_code, as_text, card_templates
 from pdebench_fm.training.config import PretrainConfig
 from pdebench_fm.training.record import TrainingRecord, read_training_record
 from pdebench_fm.zoo.evidence import is_shipped, keep_results, scores_of_evaluations, vouched_scores
-from pdebench_fm.zoo.stated_scores import CARD_SHOTS, DIGEST_KEY, StatedScore, check_complete, evaluation_entries
+from pdebench_fm.zoo.stated_scores import (
+    CARD_SHOTS,
+    DIGEST_KEY,
+    StatedScore,
+    check_complete,
+    evaluation_entries,
+    error_in_words,
+)
 
 PACKAGE = "pdebench-fm"
 
@@ -147,7 +154,7 @@ def model_card(model: ModelDescription, reference: str | None = None, revision: 
     order = {task: position for position, task in enumerate(TASKS)}
     rows = _rows(sorted((s for s in model.scores if s.task in TASKS), key=lambda score: order[score.task]))
     zoo_or_hub = reference or model.name
-    seeds = sorted({score.seeds for score in model.scores if score.standard_deviation is not None})
+    seeds = sorted({score.seeds for score in model.scores if score.shots})
     return (
         card_templates()
         .get_template("model.md.jinja")
@@ -170,6 +177,7 @@ def model_card(model: ModelDescription, reference: str | None = None, revision: 
             rows=rows,
             shots=sorted({shots for row in rows for shots in row.cells}),
             seeds=" or ".join(map(str, seeds)),
+            has_intervals=any(score.interval for score in model.scores),
         )
     )
 
@@ -177,13 +185,9 @@ def model_card(model: ModelDescription, reference: str | None = None, revision: 
 def _rows(scores: Sequence[StatedScore]) -> list[_Row]:
     """Return scores as the table's rows, in the order of their tasks."""
     tasks = dict.fromkeys(score.task for score in scores)
-    return [_Row(task, {score.shots: _cell(score) for score in scores if score.task == task}) for task in tasks]
-
-
-def _cell(score: StatedScore) -> str:
-    """Return the error to four significant digits, and its deviation to two."""
-    deviation = "" if score.standard_deviation is None else f" ± {score.standard_deviation:.2g}"
-    return f"{score.error:#.4g}".rstrip(".") + deviation
+    return [
+        _Row(task, {score.shots: error_in_words(score) for score in scores if score.task == task}) for task in tasks
+    ]
 
 
 def _training_rows(training: TrainingRecord) -> dict[str, str]:

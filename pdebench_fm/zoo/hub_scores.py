@@ -12,7 +12,7 @@ import yaml
 from huggingface_hub import EvalResultEntry, eval_result_entries_to_yaml
 
 from pdebench_fm.hub.names import HOME_NAMESPACE
-from pdebench_fm.zoo.stated_scores import StatedScore
+from pdebench_fm.zoo.stated_scores import StatedScore, error_in_words
 
 FOLDER = ".eval_results"
 _OURS = re.compile(rf"{re.escape(FOLDER)}/pdebench-fm--[a-z0-9-]+--[0-9]+-shots\.yaml")
@@ -50,14 +50,13 @@ def in_words(paths: Iterable[str]) -> str:
 
 
 def _entry(score: StatedScore, dataset: str, regime: str) -> EvalResultEntry:
-    deviation = "" if score.standard_deviation is None else f" ± {score.standard_deviation:.2g}"
     seeds = f", {score.seeds} seeds" if score.shots else ""
     return EvalResultEntry(
         dataset_id=f"{HOME_NAMESPACE}/{dataset}",
         task_id=regime,
         value=-math.log10(score.error),
         notes=(
-            f"value in digits, −log10 of the relative ℓ² error {score.error:.4g}{deviation}; "
+            f"value in digits, −log10 of the relative ℓ² error {error_in_words(score, '95 % interval ')}; "
             f"{score.shots} shots{seeds}, {score.track} track, protocol v{score.protocol}, data {score.data_version}"
         ),
     )

@@ -18,6 +18,7 @@ from pdebench_fm.models.weights import WEIGHTS_NAME
 from pdebench_fm.protocol.tracks import Track
 from pdebench_fm.results.fields import Count, NonNegative, Positive, Version
 from pdebench_fm.results.result import Result
+from pdebench_fm.rounding import short, with_spread
 
 CARD_SHOTS = (0, 32)
 """Shots that a card made from results has, on each of the benchmark's tasks."""
@@ -37,7 +38,8 @@ class StatedScore(BaseModel):
         track: "lite" or "full".
         shots: size of the support set.
         error: mean over the test rows and over the seeds.
-        standard_deviation: over the seeds; None where there is one seed.
+        interval: the ends of its 95 % interval, for new test samples and, where there are several, new seeds; None
+            where only the error was kept.
         seeds: how many.
         data_version: of the dataset.
         protocol: version of the protocol.
@@ -49,10 +51,24 @@ class StatedScore(BaseModel):
     track: Annotated[Track, Field(pattern="^(full|lite)$")]
     shots: Count
     error: NonNegative
-    standard_deviation: NonNegative | None = None
+    interval: tuple[NonNegative, NonNegative] | None = None
     seeds: Positive
     data_version: Version
     protocol: Positive
+
+
+def error_in_words(score: StatedScore, before: str = "") -> str:
+    """Return an error with its interval, if that is known, rounded as `pdefm eval` rounds them.
+
+    Args:
+        score: the score.
+        before: words that the interval begins with.
+    """
+    if score.interval is None:
+        return short(score.error)
+    low, high = score.interval
+    mean, lower, upper = with_spread(score.error, low, high, half_width=(high - low) / 2.0)
+    return f"{mean} ({before}{lower}–{upper})"
 
 
 def scores_of(results: Iterable[Result]) -> tuple[StatedScore, ...]:
@@ -63,7 +79,7 @@ def scores_of(results: Iterable[Result]) -> tuple[StatedScore, ...]:
             track=result.track,
             shots=run.shots,
             error=run.summary.mean,
-            standard_deviation=run.summary.standard_deviation,
+            interval=(run.summary.interval_low, run.summary.interval_high),
             seeds=len(run.seeds),
             data_version=result.dataset.version,
             protocol=result.protocol_version,
@@ -116,7 +132,7 @@ def evaluation_entries(scores: Iterable[StatedScore]) -> list[EvalResult]:
             metric_type=METRIC_TYPE,
             metric_name=f"relative ℓ² error, {score.shots} shots",
             metric_args=score.model_dump(
-                include={"shots", "seeds", "standard_deviation", "protocol"}, exclude_none=True
+                mode="json", include={"shots", "seeds", "interval", "protocol"}, exclude_none=True
             ),
             metric_value=score.error,
         )

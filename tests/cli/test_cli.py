@@ -9,6 +9,7 @@ from described import make_pretrained, results_of
 
 from pdebench_fm.cli import main
 from pdebench_fm.models import HomogeneousNormaliser, ModelConfig, NeuralOperator, load_model
+from pdebench_fm.results.evaluation import read_evaluation
 
 
 @pytest.fixture
@@ -139,6 +140,45 @@ def test_the_way_to_a_leaderboard_asks_for_an_organisation_for_models_of_ones_ow
     assert ("--organisation YOURS" in said) == own
     lie = sorted(path.relative_to(tmp_path / "results").parts[:2] for path in (tmp_path / "results").rglob("*.json"))
     assert lie == [*([("local", model_folder.name)] if own else []), ("pdebench-fm", "zero")]
+
+
+@pytest.mark.parametrize("name", ["my-fno", "org/my-fno"])
+def test_a_model_of_ones_own_has_the_name_that_it_is_given(name, model_folder, tmp_path, capsys):
+    arguments = [*EVAL, "--model", str(model_folder), "--task", "poisson-ood/hard", "--out", str(tmp_path / "results")]
+    assert main([*arguments, "--name", name]) == 0
+    assert f"{name} on poisson-ood/hard" in capsys.readouterr().out
+    assert main([*arguments, "--name", name, "--json"]) == 0
+    (scores,) = json.loads(capsys.readouterr().out)["results"]
+    assert scores["model"] == name
+    (path,) = (tmp_path / "results").rglob("*.json")
+    assert str(path) == scores["file"]
+    assert path.parent == tmp_path / "results" / (name if "/" in name else f"local/{name}")
+    named = read_evaluation(path)
+    assert main(arguments) == 0  # the same model under its own name: another file, with the same scores
+    (other,) = set((tmp_path / "results").rglob("*.json")) - {path}
+    unnamed = read_evaluation(other)
+    assert unnamed.result.model.model_id == model_folder.name
+    assert unnamed.result.model.model_copy(update={"model_id": name}) == named.result.model
+    assert unnamed.samples.equals(named.samples)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--model", "fno-mixed-64k", "--name", "mine"], "fno-mixed-64k comes with the package and keeps its name"),
+        (["--model", "zero", "--name", "mine"], "zero comes with the package and keeps its name"),
+        (["--model", "org/name@v1.0.0", "--name", "mine"], "org/name@v1.0.0 is on the Hub and keeps its name there"),
+        (["--model", "a.py,b.py", "--name", "mine"], "--name is that of one model, and here are 2"),
+        (["--model", "a.py", "--name", "fno-mixed-1m"], "fno-mixed-1m is the name of a model of the package"),
+        (["--model", "a.py", "--name", "me/fno-mixed-16m"], "me/fno-mixed-16m is the name of a model of the package"),
+        (["--model", "a.py", "--name", "../mine"], "a model cannot be called '../mine'"),
+        (["--model", "a.py", "--name", "mine", "--smoke"], "--name is for results, and --smoke gives none"),
+    ],
+)
+def test_a_name_that_cannot_be_is_refused_before_anything_is_computed(words, said, tmp_path, capsys):
+    assert main([*EVAL, *words, "--task", "poisson-ood/hard", "--out", str(tmp_path / "results")]) == 2
+    assert said in capsys.readouterr().err
+    assert not (tmp_path / "results").exists()
 
 
 def test_failed_runs_end_with_exit_code_1_after_everything_else_is_written(model_folder, tmp_path, capsys):

@@ -8,7 +8,7 @@ import time
 import unicodedata
 
 import pytest
-from described import errors_on, make_pretrained, make_record, mean_and_deviation, results_of
+from described import errors_on, intervals_of, make_pretrained, make_record, mean_on, results_of
 from factories import make_dataset, make_evaluation, make_run
 from huggingface_hub import ModelCard
 from payloads import PAYLOADS, structure_of
@@ -34,14 +34,13 @@ def text_of(folder):
 
 
 def test_the_card_keeps_every_score_to_its_last_digit(folder):
-    write_model_card(folder, results_of(folder))
+    evaluations = results_of(folder)
+    write_model_card(folder, evaluations)
     scores = {(score.task, score.shots): score for score in stated_scores(folder)}
     assert len(scores) == 3 + 12 * 2
+    assert {key: score.interval for key, score in scores.items()} == intervals_of(evaluations)
     for (task, shots), score in scores.items():
-        error, deviation = mean_and_deviation(task, shots)
-        assert score.error == error
-        # computed another way here, so that its last digit may differ
-        assert score.standard_deviation == (None if deviation is None else pytest.approx(deviation, rel=1e-12))
+        assert score.error == mean_on(task, shots)
         assert (score.seeds, score.track, score.protocol) == (len(errors_on(task, shots)), "lite", 1)
 
 
@@ -59,17 +58,32 @@ def test_the_hubs_client_reads_the_scores_from_the_metadata(folder):
         "hard",
         "test",
     )
-    assert (entry.metric_type, entry.metric_value) == ("relative_l2", mean_and_deviation("helmholtz-ood/hard", 32)[0])
+    assert (entry.metric_type, entry.metric_value) == ("relative_l2", mean_on("helmholtz-ood/hard", 32))
 
 
-def test_the_table_shows_mean_and_deviation_over_seeds(folder):
-    text = text_of(write_model_card(folder, results_of(folder)).parent)
-    assert "± standard deviation over 3 seeds" in text
+def test_the_table_shows_errors_with_95_percent_intervals(folder):
+    evaluations = results_of(folder)
+    text = text_of(write_model_card(folder, evaluations).parent)
+    assert "In brackets: 95 % intervals" in text
+    assert "after shots the mean over 3 seeds" in text
+    cell = r"(\S+) \((\S+)–(\S+)\)"
+    intervals = intervals_of(evaluations)
     for task in TASKS:
-        (row,) = re.findall(rf"^\| `{task}` \| (\S+) \| (\S+) ± (\S+) \|$", text, re.MULTILINE)
-        zero, (mean, deviation) = errors_on(task, 0)[0], mean_and_deviation(task, 32)
-        assert [float(cell) for cell in row] == pytest.approx([zero, mean, deviation], rel=0.05)
-        assert abs(float(row[0]) / zero - 1) < 6e-4
+        (row,) = re.findall(rf"^\| `{task}` \| {cell} \| {cell} \|$", text, re.MULTILINE)
+        for shots, shown in ((0, row[:3]), (32, row[3:])):
+            low, high = intervals[task, shots]
+            due = (mean_on(task, shots), low, high)
+            assert [float(number) for number in shown] == pytest.approx(due, abs=0.06 * (high - low))
+
+
+def test_a_score_whose_interval_is_not_known_stands_alone(folder):
+    model = describe(folder, results_of(folder))
+    scores = tuple(score.model_copy(update={"interval": None}) for score in model.scores)
+    text = model_card(dataclasses.replace(model, scores=scores))
+    assert "In brackets" not in text
+    for task in TASKS:
+        (row,) = re.findall(rf"^\| `{task}` \| ([0-9.]+) \| ([0-9.]+) \|$", text, re.MULTILINE)
+        assert [float(cell) for cell in row] == pytest.approx([errors_on(task, 0)[0], mean_on(task, 32)], rel=6e-3)
 
 
 def test_a_card_is_rendered_again_from_its_folder_alone(folder):

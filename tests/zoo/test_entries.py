@@ -4,7 +4,7 @@ import json
 import time
 
 import pytest
-from described import ALICE, make_pretrained, mean_and_deviation, results_of
+from described import ALICE, make_pretrained, mean_on, results_of
 from huggingface_hub import constants, snapshot_download
 from huggingface_hub.utils import _cache_manager
 
@@ -62,8 +62,8 @@ def test_a_pulled_model_lies_in_the_cache_with_its_scores(published, pull, folde
     assert (entry.name, entry.home, entry.commit, entry.refs) == (NAME, "hub cache", published.revision, ("v1.0.0",))
     assert entry.parameters == parameter_count(read_config(folder))
     stated = {(score.task, score.shots): score.error for score in entry.scores}
-    assert {stated[task, 32] for task in TASKS} == {mean_and_deviation(task, 32)[0] for task in TASKS}
-    assert entry.pretraining_error("poisson") == mean_and_deviation("poisson/pretrain", 0)[0]
+    assert {stated[task, 32] for task in TASKS} == {mean_on(task, 32) for task in TASKS}
+    assert entry.pretraining_error("poisson") == mean_on("poisson/pretrain", 0)
     assert {path.name for path in entry.folder.iterdir()} == {
         "config.json",
         "model.safetensors",

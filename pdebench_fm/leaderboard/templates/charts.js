@@ -142,9 +142,9 @@
         const seen = new Set(view.inBoard.filter((row) => !view.hiddenBy(row, "other shots")).map((row) => row.model));
         const found = inBoard.filter((each) => tasks[each.task].task === wanted && seen.has(models[each.model])).map((each) => {
           const row = { model: models[each.model], start: "pretrained" };
-          const sign = each.relation === "=" ? "" : `${each.relation ?? ""} `;
+          const sign = { ">": "more than ", "<": "less than " }[each.relation] ?? "";
           const gain = each.needed === null || !each.shots ? null : each.needed / each.shots;
-          const said = each.needed === null ? "–" : each.shots ? `${sign}×${number(gain, 2)}` : `${sign}${number(each.needed, 2)} shots`;
+          const said = each.needed === null ? "–" : each.shots ? `${sign}${number(gain, 2)}×` : `${sign}${number(each.needed, 2)} shots`;
           return { ...each, row, gain, said, error: each.pretrained ?? Infinity, label: nameOf(row), words: `${each.shots} shots` };
         });
         const { points: some, words } = best(found);
@@ -154,15 +154,15 @@
           Plot.ruleY([1], { stroke: "currentColor", strokeOpacity: 0.5 }),
           Plot.lineY(points, { x: "shots", y: "gain", z: "label", stroke: "label", strokeWidth: 1.8 }),
           Plot.dot(points, { x: "shots", y: "gain", z: "label", stroke: "label", symbol: "label", fill: "var(--page)", r: 4 }),
-          Plot.text(points.filter((each) => each.relation !== "="), { x: "shots", y: "gain", text: "relation", dy: -11, fill: "currentColor" }),
+          Plot.text(points.filter((each) => each.relation !== "="), { x: "shots", y: "gain", text: (each) => (each.relation === ">" ? "or more" : "or less"), dy: -11, fill: "currentColor" }),
           Plot.tip(points, Plot.pointer({ x: "shots", y: "gain", title: (each) => `${each.label}\n${each.words}: ${each.said}` })),
         ];
         const columns = [
           ["Model", (each) => each.label], ["Shots", (each) => String(each.shots)], ["Pretrained", (each) => number(each.pretrained)],
           ["Scratch", (each) => number(each.scratch)], ["Gain", (each) => each.said],
         ];
-        const meaning = "How many times more examples a start from scratch needs to be as good; “>”: more than were tried, “<”: fewer than the fewest tried; for 0 shots, in the table, the examples that pretraining is worth.";
-        return { points, listed: found, columns, of: wanted && `task ${wanted}`, said: `${meaning}${words}`, plot: { x: { type: "point", domain, label: "shots" }, y: { type: "log", label: "gain ×", grid: true }, ...legends, marks } };
+        const meaning = "How many times more examples a start from scratch needs to be as good; “more than”: as many as were tried do not do, “less than”: the fewest tried do already; for 0 shots, in the table, the examples that pretraining is worth.";
+        return { points, listed: found, columns, of: wanted && `task ${wanted}`, said: `${meaning}${words}`, plot: { x: { type: "point", domain, label: "shots" }, y: { type: "log", label: "times more examples from scratch", grid: true }, ...legends, marks } };
       },
     },
     private: {
