@@ -88,11 +88,8 @@ def evaluate(
     ] = False,
 ) -> None:
     """Evaluate models on tasks, beside the same architectures trained from scratch; run again to go on."""
-    if smoke and as_json:
-        raise UsageError("--json is for scores, and --smoke gives none: leave one of them out")
-    if smoke and name is not None:
-        raise UsageError("--name is for results, and --smoke gives none: leave one of them out")
     if smoke:
+        _check_smoke(as_json, name)
         run_smoke(model, device, recipe, adaptation)
         return
     if task is None:
@@ -103,8 +100,7 @@ def evaluate(
     from pdebench_fm.protocol.names import shots_list, split_list
 
     named, wanted, numbers = split_list(model, "model"), split_list(task, "task"), shots_list(shots)
-    if name is not None:
-        _check_own_name(name, named)
+    _check_own_name(name, named)
     keep_freed_memory()
     written: dict[Path, Path] = {}
 
@@ -161,8 +157,16 @@ def evaluate(
         )
 
 
-def _check_own_name(name: str, models: "Sequence[str]") -> None:
-    """Raise a `UsageError` unless results can call the one model by this name.
+def _check_smoke(as_json: bool, name: str | None) -> None:
+    """Raise a `UsageError` for what is about scores, which a smoke test has none of."""
+    if as_json:
+        raise UsageError("--json is for scores, and --smoke gives none: leave one of them out")
+    if name is not None:
+        raise UsageError("--name is for results, and --smoke gives none: leave one of them out")
+
+
+def _check_own_name(name: str | None, models: "Sequence[str]") -> None:
+    """Raise a `UsageError` unless results can call the one model by this name, if there is one.
 
     What comes with the package or from the Hub is found by its name, which it therefore keeps.
     """
@@ -170,6 +174,8 @@ def _check_own_name(name: str, models: "Sequence[str]") -> None:
     from pdebench_fm.models import BASELINES, recipe_names, zoo_names
     from pdebench_fm.models.candidates import check_name
 
+    if name is None:
+        return
     check_name(name)
     if len(models) != 1:
         raise UsageError(f"--name is that of one model, and here are {len(models)}: evaluate it alone")

@@ -23,8 +23,8 @@ from pdebench_fm.zoo.stated_scores import (
     DIGEST_KEY,
     StatedScore,
     check_complete,
-    evaluation_entries,
     error_in_words,
+    evaluation_entries,
 )
 
 PACKAGE = "pdebench-fm"
