@@ -1,4 +1,4 @@
-"""Write docs/reproduction.md from the studies in reproduction/: python scripts/reproduction_page.py [FOLDER [PAGE]]."""
+"""Write docs/reproduction/paper.md from the studies in reproduction/: python scripts/reproduction_page.py [FOLDER [PAGE]]."""
 
 import sys
 from pathlib import Path
@@ -10,6 +10,6 @@ ROOT = Path(__file__).parent.parent
 
 if __name__ == "__main__":
     folder = Path(sys.argv[1]) if len(sys.argv) > 1 else ROOT / "reproduction"
-    target = Path(sys.argv[2]) if len(sys.argv) > 2 else ROOT / "docs" / "reproduction.md"
+    target = Path(sys.argv[2]) if len(sys.argv) > 2 else ROOT / "docs" / "reproduction" / "paper.md"
     write_atomically(target, page(folder, target.parent))
     print(target)

@@ -37,7 +37,7 @@ class Snippet:
 
     Attributes:
         place: page and line.
-        language: "bash" or "python".
+        language: "bash" or "python", or any of a file that is written.
         code: as written.
         file: the name of the file that it is the content of, if it is one.
         mark: what the comment above it says.
@@ -65,10 +65,10 @@ def snippets_of(page: Path) -> list[Snippet]:
     text = page.read_text(encoding="utf-8")
     found = []
     for block in _BLOCK.finditer(text):
-        if block["language"] not in LANGUAGES:
+        file = re.search(r"file=(\S+)", block["words"])
+        if block["language"] not in LANGUAGES and not file:
             continue
         line = text.count("\n", 0, block.start("language")) + 1
-        file = re.search(r"file=(\S+)", block["words"])
         code = re.sub(rf"^ {{{len(block['indent'])}}}", "", block["code"], flags=re.MULTILINE)
         place = f"{page.relative_to(ROOT)}, line {line}"
         found.append(Snippet(place, block["language"], code, file and file[1], (block["mark"] or "").strip()))

@@ -15,12 +15,12 @@ ROOT = Path(__file__).parents[2]
 
 
 def test_the_committed_page_is_that_of_the_committed_data():
-    committed = (ROOT / "docs" / "reproduction.md").read_text(encoding="utf-8")
-    assert committed == page(ROOT / "reproduction", ROOT / "docs"), "python scripts/reproduction_page.py"
+    committed = (ROOT / "docs" / "reproduction" / "paper.md").read_text(encoding="utf-8")
+    assert committed == page(ROOT / "reproduction", ROOT / "docs" / "reproduction"), "python scripts/reproduction_page.py"
 
 
 def test_the_pages_example_of_a_study_is_one(tmp_path):
-    text = (ROOT / "docs" / "reproduction.md").read_text(encoding="utf-8")
+    text = (ROOT / "docs" / "reproduction" / "paper.md").read_text(encoding="utf-8")
     (example,) = re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)
     (tmp_path / "mine.yaml").write_text(example)
     study = load_study(tmp_path / "mine.yaml", "smoke")
