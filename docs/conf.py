@@ -33,7 +33,7 @@ author = "The pdebench_fm authors"
 project_copyright = author
 version = release = __version__
 
-extensions = ["catalogue", "myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "plain_docstrings"]
+extensions = ["catalogue", "myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "plain_docstrings", "whole_streams"]
 exclude_patterns = ["_extensions", "_build"]
 suppress_warnings = ["config.cache"]
 default_role = "code"  # docstrings are written with single back-quotes

@@ -5,6 +5,7 @@ pages cannot say something else than the package does. What is made lies in `doc
 `docs/catalogue/models`.
 """
 
+import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,7 @@ from pdebench_fm.models.sources import read_config
 from pdebench_fm.physics import REGIMES, SampleKey, draw, sample
 from pdebench_fm.templates import as_text
 from pdebench_fm.training.record import read_training_record
-from pdebench_fm.zoo.stated_scores import StatedScore, stated_scores
+from pdebench_fm.zoo.stated_scores import StatedScore, error_in_words, stated_scores
 
 DRAWN = 2048
 """Rows of a test split whose parameters are drawn for a histogram."""
@@ -77,6 +78,11 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     return "\n".join(f"| {' | '.join(cells)} |" for cells in (head, ["---"] * len(head), *rows))
 
 
+def _unbroken(text: str) -> str:
+    """Return a text whose numbers stay with what belongs to them where lines are broken."""
+    return re.sub(r"(?<=[0-9]:) (?=[0-9])| (?=%)|(?<=≤) | (?=≤)", "\u00a0", text)
+
+
 # Datasets
 
 
@@ -85,11 +91,11 @@ def dataset_page(dataset: Dataset) -> str:
     system = dataset.system
     inside = "pretrain" in dataset.regimes
     part = "pretraining and in-domain regimes" if inside else "regimes out of distribution"
-    law = law_table(system, dataset.regimes)
+    law = _unbroken(law_table(system, dataset.regimes))
     ranges = _table(
         ("regime", f"{system.parameter_symbol} is drawn from", "role", "in the pretraining range"),
         (
-            (f"`{name}`", as_text(system.law_of(name)), REGIMES[name].role, REGIMES[name].overlap)
+            (f"`{name}`", _unbroken(as_text(system.law_of(name))), REGIMES[name].role, REGIMES[name].overlap)
             for name in dataset.regimes
         ),
     )
@@ -103,7 +109,7 @@ def dataset_page(dataset: Dataset) -> str:
     scores = _table(
         ("model", *(f"`{regime}`" for regime in dataset.regimes)),
         (
-            (f"[`{name}`](../models/{name}.md)", *cells)
+            (f"[`{name}`](../models/{name}.md)", *(cell or "—" for cell in cells))
             for name in zoo_names()
             if any(cells := [_score(stated_scores(zoo_directory() / name), task, 0) for task in tasks])
         ),
@@ -177,10 +183,15 @@ def model_page(name: str) -> str:
     config, record, scores = read_config(folder), read_training_record(folder), stated_scores(folder)
     system = FAMILIES[config.family][0]
     numbers = sorted({score.shots for score in scores})
+    of = {(score.task, score.shots): score for score in scores}
+    in_brackets = " In brackets are 95 % intervals." if any(score.interval for score in scores) else ""
     tasks = [f"{system}/pretrain" for system in FAMILIES[config.family]] + list(TASKS)
     table = _table(
         ("task", *("zero-shot" if shots == 0 else f"{shots} shots" for shots in numbers)),
-        ((f"`{task}`", *(_score(scores, task, shots) or "—" for shots in numbers)) for task in tasks),
+        (
+            (f"`{task}`", *(error_in_words(of[task, shots]) if (task, shots) in of else "—" for shots in numbers))
+            for task in tasks
+        ),
     )
     trained = record.config
     shares = f", in parts {' : '.join(map(str, trained.shares))}" if trained.shares else ""
@@ -190,7 +201,7 @@ def model_page(name: str) -> str:
         else "Scores after shots have not been computed for these weights."
     )
     facts = _table(
-        ("", ""),
+        ("property", "of this model"),
         (
             ("family", f"`{config.family}`: trained on {_join(FAMILIES[config.family])}{shares}"),
             (
@@ -225,7 +236,7 @@ A Fourier neural operator, pretrained on {_join(FAMILIES[config.family])}.
 
 ## Scores
 
-Relative ℓ² errors on the lite track, as its card states them; 1 is as bad as predicting zero. {adapted}
+Relative ℓ² errors on the lite track, as its card states them; 1 is as bad as predicting zero.{in_brackets} {adapted}
 
 ![Zero-shot error by regime]({name}-errors.png)
 

@@ -110,6 +110,18 @@ def test_every_dataset_and_model_has_a_page(pages):
     assert wanted <= set(pages)
 
 
+def test_tables_that_commands_print_are_whole(site):
+    lines = [
+        line
+        for path in (site / "tutorials").glob("*.html")
+        for line in re.sub(r"<[^>]+>", "", path.read_text(encoding="utf-8")).splitlines()
+    ]
+    for first, last in ("┏┓", "┡┩", "└┘"):
+        found = [line.strip() for line in lines if line.strip().startswith(first)]
+        assert found, first
+        assert [line for line in found if not line.endswith(last)] == []
+
+
 @pytest.mark.parametrize("room", ["pdebench_fm", "pdebench_fm.data", "pdebench_fm.models", "pdebench_fm.physics"])
 def test_every_public_name_is_in_the_api(room, pages):
     module = __import__(room, fromlist=["__all__"]) if room != "pdebench_fm" else pdebench_fm

@@ -16,7 +16,9 @@ ROOT = Path(__file__).parents[2]
 
 def test_the_committed_page_is_that_of_the_committed_data():
     committed = (ROOT / "docs" / "reproduction" / "paper.md").read_text(encoding="utf-8")
-    assert committed == page(ROOT / "reproduction", ROOT / "docs" / "reproduction"), "python scripts/reproduction_page.py"
+    assert committed == page(ROOT / "reproduction", ROOT / "docs" / "reproduction"), (
+        "python scripts/reproduction_page.py"
+    )
 
 
 def test_the_pages_example_of_a_study_is_one(tmp_path):
