@@ -1,4 +1,7 @@
-"""Write docs/reproduction/paper.md from the studies in reproduction/: python scripts/reproduction_page.py [FOLDER [PAGE]]."""
+"""Write the page on what was reproduced from the studies: python scripts/reproduction_page.py [FOLDER [PAGE]].
+
+The studies are in reproduction/, and the page is docs/reproduction/paper.md.
+"""
 
 import sys
 from pathlib import Path

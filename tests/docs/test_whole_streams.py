@@ -35,4 +35,4 @@ def test_other_outputs_and_streams_stay_apart_in_their_order(whole_streams):
     shown = whole_streams(outputs)
     assert [each.get("text") for each in shown if each["output_type"] == "stream"] == ["one, two\n", "a note\n"]
     assert [each["output_type"] for each in shown].count("display_data") == 1
-    assert [each["text"] for each in outputs if each["output_type"] == "stream"][0] == "one, "
+    assert outputs[0]["text"] == "one, "
