@@ -1,8 +1,8 @@
 """Where a result belongs, in an evaluation's folder as on a leaderboard: a path that follows from its content.
 
-That is `results/<organisation>/<model>/<task>-<track>-<fingerprint>.json`, with `--` for the task's slash. The
-fingerprint is that of the result's identity (`results.merging`): what can be merged has one path, and what can't has
-another.
+That is `results/<organisation>/<model>/<task>-<track>-<fingerprint>.json`, with `--` for the task's slash, and outside
+of the closed division the method before the fingerprint. The fingerprint is that of the result's identity
+(`results.merging`): what can be merged has one path, and what can't has another.
 """
 
 import re
@@ -16,6 +16,7 @@ HOME_ORGANISATION = "pdebench-fm"
 ROWS = "results"
 """The folder of a leaderboard that holds its rows."""
 
+_LONGEST_METHOD = 40
 _SUFFIXES = (".json", ".parquet", ".part", ".git")
 _DEVICES = frozenset({"con", "prn", "aux", "nul", *(f"{port}{i}" for port in ("com", "lpt") for i in range(1, 10))})
 _SAFE_NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,94}[A-Za-z0-9])?")
@@ -33,7 +34,18 @@ def row_path(result: Result, organisation: str = HOME_ORGANISATION) -> Path:
     owner = owner if slash else organisation
     check_names(owner, name)
     task = result.task.replace("/", "--")
-    return Path(ROWS, owner, name, f"{task}-{result.track}-{fingerprint(result)}.json")
+    parts = (task, result.track, _method_in_names(result), fingerprint(result))
+    return Path(ROWS, owner, name, f"{'-'.join(filter(None, parts))}.json")
+
+
+def _method_in_names(result: Result) -> str:
+    """Return a method's name with what the name of a file may hold; "" for the protocol's, which most results are by.
+
+    It is there to be read: what tells two files apart is their fingerprint.
+    """
+    if result.division == "closed":
+        return ""
+    return re.sub(r"[^A-Za-z0-9.]+|\.{2,}", "-", result.method)[:_LONGEST_METHOD].strip("-.")
 
 
 def check_names(owner: str, name: str) -> None:

@@ -147,6 +147,24 @@ def test_where_rows_were_read_is_no_part_of_what_they_are():
     assert may_merge(here.result, there.result)
 
 
+@pytest.mark.parametrize(
+    ("method", "shown"),
+    [
+        ("v1", ""),
+        ("symmetric", "-symmetric"),
+        ("l2-sp", "-l2-sp"),
+        ("paper", "-paper"),
+        ("mine:adapt", "-mine-adapt"),
+        ("../..\\mine: a|dapt?.", "-mine-a-dapt"),
+        ("x" * 300, "-" + "x" * 40),
+        ("\u4f60\u597d", ""),
+    ],
+)
+def test_a_files_name_tells_the_method_outside_of_the_closed_division(method, shown):
+    result = make_evaluation(method=method).result
+    assert row_path(result).name == f"poisson--in-domain-lite{shown}-{fingerprint(result)}.json"
+
+
 def test_methods_that_cannot_be_known_again_are_told_apart_by_their_scores():
     first, other = (make_evaluation(method="mine:adapt", runs=[make_run((error,))]) for error in (0.1, 0.2))
     assert not may_merge(first.result, other.result)
