@@ -20,7 +20,7 @@
   const ofOptions = (view) => {
     const found = [["overall", "all tasks"]];
     for (const [name, title] of view.systems) found.push([`system ${name}`, title]);
-    for (const task of view.columns) if (!tasks[task].superseded) found.push([`task ${tasks[task].task}`, tasks[task].task]);
+    for (const task of view.columns) if (isCurrent(tasks[task])) found.push([`task ${tasks[task].task}`, tasks[task].task]);
     return found;
   };
   const ofChosen = ({ chosen, columns }) => {
@@ -34,7 +34,7 @@
   const errorsOf = (view, of) => {
     const seen = (row) => !view.hiddenBy(row, "other shots");
     if (of.startsWith("task ")) {
-      const task = tasks.findIndex((each) => each.task === of.slice(5) && !each.superseded);
+      const task = tasks.findIndex((each, i) => each.task === of.slice(5) && isCurrent(each) && view.inBoard.some((row) => row.scores.has(i)));
       return view.inBoard.filter((row) => seen(row) && row.scores.has(task)).map((row) => {
         const found = score(row, task);
         return { row, shots: row.shots, error: found.mean, low: found.low, high: found.high };
@@ -100,7 +100,7 @@
       words: "In-domain to hard",
       make(view, of) {
         const chosen = of.startsWith("system ") ? of.slice(7) : of.startsWith("task ") ? tasks.find((each) => each.task === of.slice(5))?.system ?? of : "";
-        const shown = tasks.map((task, i) => ({ ...task, i })).filter((task) => !task.superseded && (!chosen || task.system === chosen));
+        const shown = tasks.map((task, i) => ({ ...task, i })).filter((task) => isCurrent(task) && (!chosen || task.system === chosen));
         const found = view.inBoard.filter((row) => !view.hiddenBy(row)).flatMap((row) => shown.filter((task) => row.scores.has(task.i)).map((task) => {
           const { mean, low, high } = score(row, task.i);
           return { row, shots: row.shots, error: mean, low, high, regime: task.regime, system: task.system_title, label: nameOf(row, view.chosen.shots === ""), words: task.task };
@@ -136,7 +136,7 @@
     gain: {
       words: "Data-efficiency gain",
       make(view, of) {
-        const inBoard = gains.filter((each) => each.board === view.board && !tasks[each.task].superseded);
+        const inBoard = gains.filter((each) => each.board === view.board && isCurrent(tasks[each.task]));
         const names = [...new Set(inBoard.map((each) => tasks[each.task].task))];
         const wanted = of.startsWith("task ") ? of.slice(5) : names.find((name) => view.columns.some((task) => tasks[task].task === name));
         const seen = new Set(view.inBoard.filter((row) => !view.hiddenBy(row, "other shots")).map((row) => row.model));
