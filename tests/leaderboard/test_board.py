@@ -132,7 +132,7 @@ def test_a_dataset_version_that_a_row_makes_up_supersedes_nothing(version):
 
 
 def test_which_version_is_current_does_not_follow_from_what_a_row_says_of_its_model(monkeypatch):
-    """One that was trained on the rows of the newest version is not ranked, and its rows are the newest all the same."""
+    """One that was trained on the newest version's rows is not ranked, and that version is the newest all the same."""
     monkeypatch.setitem(PINNED_DIGESTS, 2, PINNED_DIGESTS[1])
     key = SampleKey("poisson", "in-domain", "test", "2.0.0")
     trained = make_model("acme/seen", training=TrainingManifest(trained=(stream_of(key, range(9), 64),)))

@@ -16,6 +16,7 @@ from proposals import BOARD, BOB, files_of, propose, pushed, rows
 from pdebench_fm.cli import main
 from pdebench_fm.errors import PdefmError, UsageError
 from pdebench_fm.evaluation.evaluate import evaluate
+from pdebench_fm.files import folder_lock
 from pdebench_fm.hub.pull_requests import OpenRequest
 from pdebench_fm.leaderboard import decisions, review
 from pdebench_fm.leaderboard.apart import Bounds, Order, TryAgainError, answer, scrubbed
@@ -425,25 +426,145 @@ def test_a_request_that_has_moved_on_is_left_alone(board, look, act, hub, tmp_pa
     assert look().verified == {number}
 
 
-@pytest.mark.usefixtures("here")
-def test_a_push_at_the_last_moment_is_noticed_and_leaves_no_record(
-    board, look, act, hub, tmp_path, row, monkeypatch, weights_of, model_folder
-):
-    number = propose(hub, rows(modelled(row, weights_at=weights_of(model_folder)), tmp_path))
-    look(Depth(recompute=True))
-    merge = decisions.merge
+def in_between(monkeypatch, happens):
+    """Let something happen between the last look at a request and its merge, the first time."""
+    merge, happened = decisions.merge, []
 
     def late(repository, request):
-        bob = HfApi(endpoint=hub.url, token=BOB)
-        more = [CommitOperationAdd("results/bob/late/row.json", b"{}")]
-        bob.create_commit(BOARD, more, commit_message="More", repo_type="dataset", revision=f"refs/pr/{request}")
+        if not happened:
+            happened.append(request)
+            happens(request)
         merge(repository, request)
 
     monkeypatch.setattr(decisions, "merge", late)
-    assert "was verified" in act()[0].problem
-    assert not any(path.startswith("verified/") for path in files_of(board))
-    assert "was verified" in act()[0].problem  # until somebody has looked at it
+
+
+@pytest.mark.usefixtures("here")
+@pytest.mark.parametrize("there", [False, True], ids=["a new row", "a row that is there"])
+def test_what_is_pushed_at_the_last_moment_is_taken_back_and_leaves_no_record(
+    there, board, look, act, hub, tmp_path, row, other, monkeypatch, weights_of, model_folder, reports
+):
+    sent = modelled(row, weights_at=weights_of(model_folder))
+    if there:
+        propose(hub, rows(other, tmp_path))
+        look()
+        act()
+    place = row_path(other.result).as_posix()
+    before = {path: board.hf_hub_download(BOARD, path, repo_type="dataset") for path in files_of(board)}
+    before = {path: Path(file).read_bytes() for path, file in before.items()}
+    number = propose(hub, rows(sent, tmp_path))
+    look(Depth(recompute=True))
+
+    def push(request):
+        bob = HfApi(endpoint=hub.url, token=BOB)
+        more = [CommitOperationAdd("results/bob/late/row.json", b"{}"), CommitOperationAdd(place, b"[]")]
+        bob.create_commit(BOARD, more, commit_message="More", repo_type="dataset", revision=f"refs/pr/{request}")
+        mine = [CommitOperationAdd("README.md", b"mine")]  # somebody else's change of main stays
+        board.create_commit(BOARD, mine, commit_message="Mine", repo_type="dataset")
+
+    in_between(monkeypatch, push)
+    (decision,) = act()
+    assert decision.done == ("commented", "4 files taken back")
+    assert "was changed at the moment of merging" in decision.problem
+    assert files_of(board) == {*before, "README.md"}
+    after = {path: board.hf_hub_download(BOARD, path, repo_type="dataset", force_download=True) for path in before}
+    assert {path: Path(file).read_bytes() for path, file in after.items()} == before
     assert status_of(board, number) == "merged"
+    assert act() == []
+    assert (reports / "finished" / f"pull-{number}.json").exists()
+
+
+@pytest.mark.usefixtures("here")
+def test_two_who_act_on_reports_at_once_merge_once_and_write_records_once(
+    board, look, act, hub, tmp_path, row, monkeypatch, weights_of, model_folder, reports
+):
+    propose(hub, rows(modelled(row, weights_at=weights_of(model_folder)), tmp_path))
+    look(Depth(recompute=True))
+    shutil.copytree(reports, tmp_path / "elsewhere")
+    others = []
+
+    def other_one(_request):
+        others.extend(
+            decide(BOARD, tmp_path / "elsewhere", post=True, merges=True, token=ALICE, endpoint=hub.url, sleep=abs)
+        )
+
+    in_between(monkeypatch, other_one)
+    (decision,) = act()
+    assert [(each.done, each.problem) for each in others] == [(("merged", "records written"), "")]
+    assert decision.problem == ""
+    titles = [commit.title for commit in board.list_repo_commits(BOARD, repo_type="dataset")]
+    assert titles == ["Records of verification of #1", "Rows (#1)", "initial commit"]
+    assert len(comments_on(board, 1)) == 1
+
+
+def test_two_who_act_on_the_same_folder_of_reports_are_one_after_the_other(look, act, hub, tmp_path, row, board):
+    propose(hub, rows(row, tmp_path))
+    look()
+    with folder_lock(tmp_path / "reports"), pytest.raises(PdefmError, match="another pdefm is writing to"):
+        act()
+    assert status_of(board, 1) == "open"
+
+
+def test_a_request_that_is_closed_at_the_last_moment_is_not_merged(
+    board, look, act, hub, tmp_path, row, monkeypatch, reports
+):
+    number = propose(hub, rows(row, tmp_path))
+    look()
+    bob = HfApi(endpoint=hub.url, token=BOB)
+    in_between(
+        monkeypatch,
+        lambda request: bob.change_discussion_status(BOARD, request, new_status="closed", repo_type="dataset"),
+    )
+    (decision,) = act()
+    assert decision.done == ("commented",)
+    assert "only an open pull request can be merged" in decision.problem
+    assert (files_of(board), status_of(board, number)) == (set(), "closed")
+    assert act()[0].problem == ""  # nothing is left to do for it
+    assert (reports / "finished" / f"pull-{number}.json").exists()
+
+
+def test_a_request_that_is_closed_before_anybody_acts_is_left_alone(board, look, act, hub, tmp_path, row):
+    number = propose(hub, rows(row, tmp_path))
+    look()
+    HfApi(endpoint=hub.url, token=BOB).change_discussion_status(BOARD, number, new_status="closed", repo_type="dataset")
+    (decision,) = act()
+    assert (decision.done, decision.problem) == ((), "")
+    assert (files_of(board), comments_on(board, number), act()) == (set(), [], [])
+
+
+def test_a_request_that_moves_on_during_its_verification_is_reported_at_the_commit_that_was_verified(
+    board, look, act, hub, tmp_path, row
+):
+    number = propose(hub, rows(row, tmp_path))
+    verified = board.list_repo_commits(BOARD, repo_type="dataset", revision=f"refs/pr/{number}")[0].commit_id
+
+    def slow(order, _bounds):
+        bob = HfApi(endpoint=hub.url, token=BOB)
+        more = rows(improved(modelled(row, model_id="bob/better")), tmp_path)
+        bob.create_commit(BOARD, more, commit_message="More", repo_type="dataset", revision=f"refs/pr/{number}")
+        return answer(order)
+
+    (report,) = look(apart=slow).reports
+    assert (report.commit, report.verdict, len(report.rows)) == (verified, "passed", 1)
+    assert "was verified: review it again" in act()[0].problem
+    assert (files_of(board), status_of(board, number)) == (set(), "open")
+
+
+@pytest.mark.usefixtures("here")
+def test_a_request_that_somebody_merged_at_another_commit_is_left_to_him(board, look, act, hub, tmp_path, row):
+    number = propose(hub, rows(row, tmp_path))
+    look()
+    more = [CommitOperationAdd("results/bob/late/row.json", b"{}")]
+    HfApi(endpoint=hub.url, token=BOB).create_commit(
+        BOARD, more, commit_message="More", repo_type="dataset", revision=f"refs/pr/{number}"
+    )
+    board.merge_pull_request(BOARD, number, repo_type="dataset")
+    there = files_of(board)
+    for _ in range(2):  # until somebody has looked at it
+        (decision,) = act()
+        assert decision.done == ()
+        assert "was verified: look at what was merged" in decision.problem
+    assert files_of(board) == there
 
 
 def test_a_verdict_is_posted_once_a_commit_and_nobody_else_can_have_posted_it(board, look, act, hub, tmp_path, row):
