@@ -340,6 +340,8 @@ def _check_request(looked: Sequence[_Looked], request: Fetched) -> None:
         try:
             before = read_evaluation(request.before / row.place).result
         except PdefmError as error:
+            if is_out_of_memory(error):
+                raise
             row.refuse("what is there", f"the row that is there cannot be read: {error}")
             continue
         result = row.result

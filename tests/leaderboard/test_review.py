@@ -731,7 +731,7 @@ def test_a_verification_that_takes_too_much_is_a_verdict_and_never_merged(
 ):
     number = propose(hub, rows(row, tmp_path))
     (report,) = review.review(BOARD, reports, None, Extent(bounds=bounds), endpoint=hub.url).reports
-    assert report.verdict == "not verified"
+    assert report.verdict == "not verified", text_of(report)
     assert re.search(words, report.failure)
     (decision,) = act()
     assert decision.done == ("commented",)

@@ -22,6 +22,7 @@ def front_page(material: Material, data: Page, details: Page) -> Page:
         details: the script of what is needed when a row is opened.
     """
     boards, entries = material.boards, material.entries
+    protocols = {board.protocol_version for board in boards if is_known(board.protocol_version)}
     return page(
         FRONT,
         "front.html.jinja",
@@ -31,7 +32,7 @@ def front_page(material: Material, data: Page, details: Page) -> Page:
         scripts=SCRIPTS,
         rows=STANDARD_TEST_ROWS,
         resolution=STANDARD_RESOLUTION,
-        protocols=sorted({board.protocol_version for board in boards if is_known(board.protocol_version)}, reverse=True) or [1],
+        protocols=sorted(protocols, reverse=True) or [1],
         models=len(material.models),
         results=len(entries),
         left_out=_left_out(entries),
