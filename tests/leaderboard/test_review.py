@@ -142,6 +142,17 @@ def _elsewhere(prefix):
     return lambda e, tmp: _stored(e, tmp) | {prefix: b"../../../../etc/passwd"}
 
 
+def _twins(evaluation, tmp_path, *names):
+    """The operations that add one row under several names."""
+    made = [rows(improved(modelled(evaluation, model_id=name)), tmp_path) for name in names]
+    return [operation for each in made for operation in each]
+
+
+def _said(old, new):
+    """An edit of a row's JSON that lets it say something else."""
+    return lambda e, tmp: in_json(e, tmp, lambda text: text.replace(old, new, 1))
+
+
 POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:" + b"0" * 64 + b"\nsize 10\n"
 
 BAD = {
@@ -251,6 +262,52 @@ BAD = {
         lambda e, tmp: rows(e, tmp, Path("results/bob/another", row_path(e.result).name)),
         "name and place: .*is misplaced",
     ),
+    "no UTF-8": (lambda e, tmp: _content(e, tmp, b"\xff\xfe{\x00}\x00"), "content: .*it is not UTF-8 text"),
+    "a mark of byte order": (
+        lambda e, tmp: _content(e, tmp, b"\xef\xbb\xbf" + rows(e, tmp)[0].path_or_fileobj),
+        "content: .*not JSON",
+    ),
+    "a list": (lambda e, tmp: _content(e, tmp, b"[]"), "content: "),
+    "an empty file": (lambda e, tmp: _content(e, tmp, b""), "content: .*not JSON"),
+    "a field that nobody knows": (
+        _said('"track":', '"__proto__": {}, "track":'),
+        "content: .*__proto__ is not a field",
+    ),
+    "a schema to come": (_said('"schema_version": "2.0"', '"schema_version": "9.0"'), "content: .*newer package"),
+    "a word without end": (_said('"lite"', f'"{"x" * 10_000}"'), "content: .*track"),
+    "text that turns around": (_said('"family": null', '"family": "\u202exim"'), "content: .*marks of direction"),
+    "an escaped line": (_said('"family": null', r'"family": "a\u000ab"'), "content: .*control characters"),
+    "half a character": (_said('"family": null', r'"family": "\ud800"'), "content: "),
+    "a family in another alphabet": (_said('"family": null', '"family": "mixеd"'), "can be ranked: its family"),
+    "a character that nobody sees": (_said('"family": null', '"family": "mixed\u200b"'), "can be ranked: its family"),
+    "an adaptation in another alphabet": (
+        lambda e, tmp: rows(changed(e, method="symmеtric", division="open"), tmp),
+        "can be ranked: its method 'symm.u0435tric' should have ASCII",
+    ),
+    "an adaptation that looks like the package's": (
+        lambda e, tmp: rows(changed(e, method="symmetrlc", division="open"), tmp),
+        "can be ranked: its method 'symmetrlc' can be taken for this package's 'symmetric'",
+    ),
+    "an organisation in other letters": (
+        lambda e, tmp: rows(modelled(e, model_id="BOB/solver"), tmp),
+        "organisation: BOB is somebody else's",
+    ),
+    "two models that differ in case alone": (
+        lambda e, tmp: _twins(e, tmp, "bob/solver", "bob/Solver"),
+        "name and place: .*differ in upper and lower case alone",
+    ),
+    "two models that look alike": (
+        lambda e, tmp: _twins(e, tmp, "bob/solver-1", "bob/solver-l"),
+        "name and place: .*look alike",
+    ),
+    "letters of double width in the path": (_elsewhere("results/ｂｏｂ/solver/row.json"), "changes 'results/.uff42"),
+    "letters with loose accents in the path": (_elsewhere("results/bob/solve\u0301r/row.json"), "changes 'results/bob"),
+    "a character in the path that nobody sees": (
+        _elsewhere("results/bob/sol\u200bver/row.json"),
+        "changes 'results/bob",
+    ),
+    "a folder named as a row": (_elsewhere("results/bob/solver/row.json/row.json"), "changes 'results/bob/solver/row"),
+    "a hidden file of git": (_elsewhere("results/bob/.git/config"), "changes 'results/bob/.git/config'"),
     "10,000 files": (
         lambda _e, _tmp: {f"results/bob/s/{i}.json": b"{}" for i in range(10_000)},
         "has 10,000 files: a submission has at most 2,000",

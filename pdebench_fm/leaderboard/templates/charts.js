@@ -1,7 +1,7 @@
 /* Charts of what the tables hold: drawn by Observable Plot when they come into sight, each with its numbers as a table. */
 "use strict";
 (() => {
-  const { make, number, count, shotsWords, at, all, tasks, rows, models, score, data, state, boards } = pdefm;
+  const { make, number, count, shotsWords, at, all, tasks, rows, models, isCurrent, score, data, state, boards } = pdefm;
   const MOST = 10;
   const FLOOR = 1e-5;  // errors below are an exact solver's, and would leave all others in one line
   const place = document.getElementById("drawing");
@@ -170,7 +170,7 @@
       make(view) {
         const points = view.inBoard.filter((row) => !view.hiddenBy(row)).flatMap((row) => view.columns.map((task) => score(row, task)).filter((found) => found?.private > 0 && found.mean > 0).map((found) => ({
           row, shots: row.shots, error: found.private, public: found.mean, low: found.private * Math.exp(-1.96 * found.private_error), high: found.private * Math.exp(1.96 * found.private_error),
-          label: nameOf(row, true), words: `${tasks[found.task].task}, ${found.agreement}, public ${number(found.mean)}, private`, agreement: found.agreement,
+          label: nameOf(row, true), words: `${tasks[found.task].task}, ${found.agreement}, public ${number(found.mean)}, private`, task: tasks[found.task].task, agreement: found.agreement,
         }))).filter((each) => each.error >= FLOOR);
         const ends = [Math.min(...points.map((each) => Math.min(each.public, each.low))), Math.max(...points.map((each) => Math.max(each.public, each.high)))];
         const marks = [
@@ -179,7 +179,11 @@
           Plot.dot(points, { x: "public", y: "error", z: null, stroke: "agreement", symbol: "agreement", fill: "var(--page)", r: 4 }),
           Plot.tip(points, Plot.pointer({ x: "public", y: "error", title })),
         ];
-        return { points, said: "A point is a model on a task; on the line both scores are the same. Above it, further than sampling explains, is contamination of the public rows.", plot: { x: { ...error, grid: false, label: "public error" }, y: { ...error, label: "error on rows that nobody had seen" }, ...legends, marks } };
+        const columns = [
+          ["Model", (each) => each.label], ["Task", (each) => each.task], ["Public", (each) => number(each.public)],
+          ["Private", (each) => number(each.error)], ["95 % interval", (each) => `${number(each.low)}–${number(each.high)}`], ["Agreement", (each) => each.agreement],
+        ];
+        return { points, columns, said: "A point is a model on a task; on the line both scores are the same. Above it, further than sampling explains, is contamination of the public rows.", plot: { x: { ...error, grid: false, label: "public error" }, y: { ...error, label: "error on rows that nobody had seen" }, ...legends, marks } };
       },
     },
   };
@@ -216,7 +220,7 @@
     const made = kind.make(view, of);
     const subject = chosen.chart === "private" ? "shown tasks" : (ofOptions(view).find(([value]) => value === (made.of ?? of)) ?? ["", of])[1];
     const board = boards[view.board];
-    const shots = chosen.shots !== "" && !["shots", "gain"].includes(chosen.chart) ? `, ${shotsWords(chosen.shots)}` : "";
+    const shots = chosen.shots !== "" && !["shots", "gain"].includes(chosen.chart) ? `, ${chosen.shots === "0" ? "zero-shot" : shotsWords(chosen.shots)}` : "";
     const words = `${kind.words}, ${subject}${shots}${board ? `, ${board.track} track` : ""}`;
     opened = place.querySelector(".numbers")?.open ?? opened;
     if (!made.points.length) {
