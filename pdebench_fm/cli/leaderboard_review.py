@@ -4,10 +4,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.table import Table
-from rich.text import Text
 
-from pdebench_fm.cli.console import aside, console, say, waiting
+from pdebench_fm.cli.console import aside, say, waiting
 from pdebench_fm.errors import PdefmError, UsageError
 
 if TYPE_CHECKING:
@@ -105,14 +103,12 @@ def _decide(leaderboard: str, reports: Path, *, post: bool, merges: bool) -> Non
 
 
 def _print(title: str, lines: "list[tuple[Report, str, str]]") -> None:
-    table = Table(title=title, title_justify="left")
-    for name in ("request", "verdict", "done"):
-        table.add_column(name, no_wrap=name != "done")
-    table.add_column("why", overflow="fold")
+    """Print a line for each request, and below it why: text and paths that nothing breaks."""
+    say((title, "italic"))
     for report, done, why in lines:
-        verdict = Text(report.verdict, _STYLES[report.verdict])
-        table.add_row(Text(f"#{report.request}"), verdict, Text(done), Text(why))
-    console.print(table)
+        say((f"#{report.request} ", "bold"), (report.verdict, _STYLES[report.verdict]), f": {done}")
+        if why:
+            say("    ", why)
 
 
 def _why(report: "Report") -> str:

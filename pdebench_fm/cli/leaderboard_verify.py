@@ -6,10 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.table import Table
-from rich.text import Text
 
-from pdebench_fm.cli.console import console, say, waiting
+from pdebench_fm.cli.console import say, waiting
 from pdebench_fm.errors import PdefmError
 
 if TYPE_CHECKING:
@@ -47,7 +45,11 @@ def verify(
     depth = Depth(recompute, private_seed, wanted)
     with waiting(f"verifying {' '.join(sources)}") as update:
         found = verify_rows(
-            sources, depth, records_to=records, on_row=lambda row: update(f"running {row}"), on_wait=update
+            sources,
+            depth,
+            records_to=records,
+            on_row=lambda row, what: update(f"running {row}{': ' if what else ''}{what}"),
+            on_wait=update,
         )
     if as_json:
         typer.echo(json.dumps(_as_json(found), indent=2))
@@ -60,23 +62,20 @@ def verify(
 
 
 def _print(found: "Verification") -> None:
-    table = Table(title=f"Verification of {found.source}", title_justify="left")
-    table.add_column("row", overflow="fold")
-    table.add_column("outcome", no_wrap=True)
-    table.add_column("found", overflow="fold")
+    """Print each row by its path, which nothing breaks, and below it what was found."""
+    say((f"Verification of {found.source}", "italic"))
     for row in found.rows:
-        outcome = Text("REFUSED", "bold red") if row.refusal else Text("passed", "green")
-        table.add_row(Text(row.row), outcome, Text(_in_words(row)))
-    console.print(table)
+        say(("REFUSED", "bold red") if row.refusal else ("passed", "green"), " ", row.row)
+        for line in _lines(row):
+            say("    ", line)
     for path in found.records:
         say("record: ", (path, "bold"))
 
 
-def _in_words(row: "RowReport") -> str:
-    """Return what was found of a row, in a line or a few."""
-    lines = [row.refusal] if row.refusal else [", ".join(finding.check for finding in row.findings)]
-    lines += [row.note] if row.note else []
-    return "\n".join([*lines, *row.badges])
+def _lines(row: "RowReport") -> list[str]:
+    """Return what was found of a row."""
+    first = row.refusal or ", ".join(finding.check for finding in row.findings)
+    return [first, *([row.note] if row.note else []), *row.badges]
 
 
 def _as_json(found: "Verification") -> dict[str, object]:

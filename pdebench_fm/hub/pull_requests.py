@@ -107,11 +107,13 @@ class State:
         status: "open", "draft", "closed" or "merged".
         conflicts: whether main has changed the same files in the meantime.
         comments: (who, what he wrote).
+        merge_commit: that brought it to main, if one did.
     """
 
     status: str
     conflicts: bool
     comments: tuple[tuple[str, str], ...]
+    merge_commit: str | None = None
 
 
 def open_requests(repository: Repository, most: int) -> list[OpenRequest]:
@@ -147,7 +149,7 @@ def state_of(repository: Repository, number: int) -> State:
         lambda: repository.api.get_discussion_details(repository.name, number, repo_type=repository.kind)
     )
     comments = [(each.author, each.content) for each in found.events if isinstance(each, DiscussionComment)]
-    return State(found.status, bool(found.conflicting_files), tuple(comments))
+    return State(found.status, bool(found.conflicting_files), tuple(comments), found.merge_commit_oid)
 
 
 def comment_once(repository: Repository, author: str, number: int, text: str) -> bool:

@@ -2,19 +2,22 @@
 
 What is never compared: tracks, protocol versions and ways of adapting (a board each), major versions of a dataset (a
 column each), and results that were not scored on the track's standard test rows (shown, marked, never ranked). A run
-some of whose seeds failed has no cell: the rest would be no fair sample.
+some of whose seeds failed has no cell: the rest would be no fair sample. Which version of a dataset is the current one
+follows from scores on standard rows, since any file may name a version that does not exist; nor is a protocol ranked
+that this package does not know.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from pdebench_fm.data.catalogue import TASKS
 from pdebench_fm.leaderboard.store import Entry
 from pdebench_fm.protocol.contamination import Knowledge
 from pdebench_fm.protocol.divisions import DIVISIONS, Division
-from pdebench_fm.protocol.tracks import Start, Track
+from pdebench_fm.protocol.tracks import PROTOCOL_VERSION, Start, Track
 from pdebench_fm.results.remarks import is_of_one_seed, rows_remark, test_rows_remark
 from pdebench_fm.results.result import Metrics, Result, Run, Summary
 
@@ -23,13 +26,20 @@ STANDARD_RESOLUTION = {"full": 128, "lite": 64}
 _BoardKey = tuple[int, Division, str, Track]
 
 
+VersionState = Literal["current", "superseded", "unknown"]
+
+
 @dataclass(frozen=True)
 class Column:
-    """One task in one major version of its dataset."""
+    """One task in one major version of its dataset.
+
+    `version_state` says whether that is the newest version whose standard rows somebody was scored on, an older one, or
+    a newer one of which nobody knows anything but that a result names it.
+    """
 
     task: str
     major: int
-    superseded: bool = False
+    version_state: VersionState = "current"
 
     @property
     def system(self) -> str:
@@ -117,21 +127,26 @@ class Board:
 
 
 def make_boards(entries: Iterable[Entry]) -> list[Board]:
-    """Return the boards of all `entries`: newest protocol first, then the closed division, then the full track."""
+    """Return the boards of all `entries`: newest known protocol first, then the closed division and the full track."""
     groups: dict[_BoardKey, list[Entry]] = defaultdict(list)
     for entry in entries:
         if not complete_runs(entry.result):
             continue  # every run failed
         result = entry.result
         groups[result.protocol_version, result.division, result.method, result.track].append(entry)
-    order = sorted(groups, key=lambda key: (-key[0], DIVISIONS.index(key[1]), key[2], key[3] != "full"))
+    order = sorted(groups, key=_board_order)
     return [_make_board(key, groups[key]) for key in order]
+
+
+def _board_order(key: _BoardKey) -> tuple[object, ...]:
+    protocol_version, division, method, track = key
+    return not is_known(protocol_version), -protocol_version, DIVISIONS.index(division), method, track != "full"
 
 
 def _make_board(key: _BoardKey, entries: Sequence[Entry]) -> Board:
     protocol_version, division, method, track = key
-    columns = _columns(entries)
     remarks = _remarks(entries)
+    columns = _columns(entries, remarks)
     found: dict[tuple[object, ...], dict[int, TableCell]] = defaultdict(dict)
     # Minor versions of a dataset hold the same bits: of a model's results in one column the newest one is shown, and
     # one on the standard rows before any other.
@@ -155,16 +170,35 @@ def complete_runs(result: Result) -> list[Run]:
     return [run for run in result.runs if not result.failed_seeds(run)]
 
 
-def _columns(entries: Sequence[Entry]) -> tuple[Column, ...]:
+def _columns(entries: Sequence[Entry], remarks: Mapping[Path, str]) -> tuple[Column, ...]:
     keys = {_column_key(entry) for entry in entries}
-    newest = {task: max(major for other, major in keys if other == task) for task, _ in keys}
+    current = dict(sorted(keys))  # of each task the newest one, where none is known
+    current |= dict(sorted({_column_key(entry) for entry in entries if not remarks[entry.path]}))
     ordered = sorted(keys, key=lambda key: (list(TASKS).index(key[0]), -key[1]))
-    return tuple(Column(task, major, superseded=major < newest[task]) for task, major in ordered)
+    return tuple(Column(task, major, _version_state(major, current[task])) for task, major in ordered)
+
+
+def _version_state(major: int, current: int) -> VersionState:
+    if major == current:
+        return "current"
+    return "superseded" if major < current else "unknown"
 
 
 def _remarks(entries: Sequence[Entry]) -> dict[Path, str]:
     """Return why each entry cannot be compared with the others of its column; "" if it can."""
-    return {entry.path: rows_remark(entry.result) for entry in entries}
+    return {entry.path: _protocol_remark(entry.result) or rows_remark(entry.result) for entry in entries}
+
+
+def _protocol_remark(result: Result) -> str:
+    """Return that nobody here knows how a result came about; "" if that is known."""
+    if is_known(result.protocol_version):
+        return ""
+    return f"protocol {result.protocol_version} is not known to this version of the package"
+
+
+def is_known(protocol_version: int) -> bool:
+    """Tell whether there is such a version of the protocol, as far as this package knows: any file may name one."""
+    return protocol_version <= PROTOCOL_VERSION
 
 
 def _version(result: Result) -> tuple[int, ...]:

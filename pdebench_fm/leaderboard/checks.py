@@ -21,6 +21,7 @@ from pdebench_fm.leaderboard.records import (
     relative,
 )
 from pdebench_fm.leaderboard.submission import check_rankable
+from pdebench_fm.memory import is_out_of_memory
 from pdebench_fm.physics import draw
 from pdebench_fm.protocol.standard_rows import STANDARD_TEST_ROWS, STANDARD_TRAIN_ROWS, is_standard
 from pdebench_fm.protocol.task import load_task
@@ -83,6 +84,9 @@ def check_row(path: Path, place: Path | None) -> tuple[list[Finding], Result | N
 
     Returns:
         What was found, and the row's result if nothing is wrong.
+
+    Raises:
+        PdefmError: if there is not enough memory to know.
     """
     findings: list[Finding] = []
     try:
@@ -102,6 +106,8 @@ def check_row(path: Path, place: Path | None) -> tuple[list[Finding], Result | N
             check()
             findings.append(Finding(name, passed=True))
     except PdefmError as error:
+        if is_out_of_memory(error):
+            raise  # it says nothing of the row
         findings.append(Finding(_CHECKED[len(findings)], passed=False, detail=str(error)))
         return findings, None
     return findings, result

@@ -10,13 +10,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from huggingface_hub import CommitOperationAdd
+from huggingface_hub import CommitOperationAdd, CommitOperationDelete
 
 from pdebench_fm.errors import PdefmError, UsageError
 from pdebench_fm.files import folder_lock
+from pdebench_fm.hub.failures import HubError
 from pdebench_fm.hub.names import check_namespace
 from pdebench_fm.hub.pull_requests import comment_once, merge, own_account, revision_of, state_of
-from pdebench_fm.hub.repository import Repository, Snapshot, hub_client, identities
+from pdebench_fm.hub.repository import ABSENT, Repository, Snapshot, hub_client, identities
 from pdebench_fm.leaderboard.records import record_path, write_record
 from pdebench_fm.leaderboard.reports import Report, comment_of, finish, read_reports
 from pdebench_fm.limits import RESULT_BYTES
@@ -51,7 +52,9 @@ def decide(
     """Act on reports of review, in the order of their requests; what has been done is not done again.
 
     A request that passed is merged, then the records of its rows are written. If something ends this in between, the
-    next time completes it. One request's trouble keeps no other from its decision.
+    next time completes it. One request's trouble keeps no other from its decision. The Hub merges what a request has at
+    that moment: if its author has pushed since it was verified, nothing is merged, and what he pushed at the very last
+    moment is taken back.
 
     Args:
         leaderboard: its dataset repository, `organisation/name`.
@@ -84,11 +87,16 @@ def _decide(repository: Repository, author: str, folder: Path, report: Report, *
     try:
         status = state_of(repository, report.request).status
         if status in ("open", "merged"):
-            _check_commit(repository, report)
+            _check_commit(repository, report, status)
         if status == "open" and post and comment_once(repository, author, report.request, comment_of(report)):
             done.append("commented")
         if status == "open" and merges and report.verdict == "passed":
-            _merge(repository, report)
+            try:
+                _merge(repository, report)
+            except _OtherMergedError as error:
+                done.append(f"{_take_back(repository, report)} taken back")
+                finish(folder, report.request)  # it cannot be reviewed again
+                return Decision(report, tuple(done), str(error))
             done.append("merged")
             status = "merged"
         if status == "merged" and merges and report.verdict == "passed" and _write_records(repository, report):
@@ -100,20 +108,69 @@ def _decide(repository: Repository, author: str, folder: Path, report: Report, *
     return Decision(report, tuple(done))
 
 
-def _check_commit(repository: Repository, report: Report) -> None:
+def _check_commit(repository: Repository, report: Report, status: str = "open") -> None:
     """Refuse a request that is not at the commit that was verified."""
     head = repository.snapshot(revision_of(report.request))
     if head is None or head.commit != report.commit:
         now = "gone" if head is None else f"at commit {head.commit:.12}"
-        raise PdefmError(f"it is {now} now, and {report.commit:.12} was verified: review it again")
+        then = "look at what was merged" if status == "merged" else "review it again"
+        raise PdefmError(f"it is {now} now, and {report.commit:.12} was verified: {then}")
+
+
+class _OtherMergedError(PdefmError):
+    """What was merged is not what was verified."""
 
 
 def _merge(repository: Repository, report: Report) -> None:
-    """Merge a request, and look once more at what was merged: its author can push until the last moment."""
+    """Merge a request, and look once more at what was merged: its author can push until the last moment.
+
+    Raises:
+        _OtherMergedError: if it was another commit.
+        PdefmError: if it cannot be merged.
+    """
     if state_of(repository, report.request).conflicts:
         raise PdefmError("it changes files that main has changed in the meantime: its author has to send it anew")
-    merge(repository, report.request)
-    _check_commit(repository, report)
+    try:
+        merge(repository, report.request)
+    except HubError:
+        if state_of(repository, report.request).status != "merged":  # by another one who acts on reports
+            raise
+    head = repository.snapshot(revision_of(report.request))
+    if head is None or head.commit != report.commit:
+        raise _OtherMergedError(
+            f"it was changed at the moment of merging, and {report.commit:.12} was verified: its author has to send "
+            "it anew"
+        )
+
+
+def _take_back(repository: Repository, report: Report) -> str:
+    """Undo all that merging a request has brought to main, and return in words how much that was.
+
+    Files that somebody has changed since are left as they are.
+    """
+    merged, main = state_of(repository, report.request).merge_commit, repository.snapshot()
+    if merged is None or main is None:
+        raise PdefmError(f"{repository.name} does not say what was merged")
+    commits = repository.retried(
+        lambda: repository.api.list_repo_commits(repository.name, repo_type=repository.kind, revision=merged)
+    )
+    after, before = repository.snapshot(merged), repository.snapshot(commits[1].commit_id)
+    if after is None or before is None:
+        raise PdefmError(f"{repository.name} does not say what was merged")
+    operations: list[CommitOperationAdd | CommitOperationDelete] = []
+    expected: dict[str, frozenset[str]] = {}
+    for path in sorted({*after.files, *before.files}):
+        old, new = before.files.get(path, ABSENT), after.files.get(path, ABSENT)
+        if old == new or main.files.get(path, ABSENT) != new:
+            continue
+        expected[path] = frozenset([old])
+        if old == ABSENT:
+            operations.append(CommitOperationDelete(path))
+        else:
+            operations.append(CommitOperationAdd(path, repository.read(path, before.commit)))
+    if operations:
+        repository.commit(operations, f"Take back #{report.request}: not what was verified", main.commit, expected)
+    return f"{len(operations)} file{'' if len(operations) == 1 else 's'}"
 
 
 def _write_records(repository: Repository, report: Report) -> bool:

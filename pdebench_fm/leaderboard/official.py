@@ -23,6 +23,8 @@ def is_official(model: ModelRecord) -> bool:
 @cache
 def shipped_model(name: str) -> "Candidate | None":
     """Return the model of this package that has this name; None if there is none, or if it cannot be had here."""
+    if "/" in name:  # an organisation's, which this package's own are not named with
+        return None
     from pdebench_fm.models.baselines import BASELINES  # PyTorch is loaded here, for those who ask
     from pdebench_fm.models.loading import zoo_names
     from pdebench_fm.models.references import open_candidate

@@ -183,10 +183,7 @@ def _failures(entries: Iterable[Entry]) -> _Failures:
 
 
 def _contenders(board: Board, failures: _Failures) -> list[_Contender]:
-    newest: dict[str, int] = {}  # data with standard test rows
-    for i, column in enumerate(board.columns):
-        if any(cell and not cell.remark for row in board.rows for cell in [row.cells[i]]):
-            newest[column.task] = max(column.major, newest.get(column.task, 0))
+    current = {column.task: column.major for column in board.columns if column.version_state == "current"}
     contenders = []
     for row in board.rows:
         cells: dict[str, TableCell] = {}
@@ -194,7 +191,7 @@ def _contenders(board: Board, failures: _Failures) -> list[_Contender]:
         for column, cell in zip(board.columns, row.cells, strict=True):
             if cell is None:
                 continue
-            if reason := cell.remark or _reason(cell, column.major, newest[column.task]):
+            if reason := cell.remark or _reason(cell, column.major, current[column.task]):
                 reasons.setdefault(column.task, reason)
             else:
                 cells[column.task] = cell
@@ -206,10 +203,10 @@ def _contenders(board: Board, failures: _Failures) -> list[_Contender]:
     return contenders
 
 
-def _reason(cell: TableCell, major: int, newest: int) -> str:
+def _reason(cell: TableCell, major: int, current: int) -> str:
     """Return why a score on standard rows isn't ranked; "" if it is."""
-    if major < newest:
-        return f"scored on data version {major}, which version {newest} has replaced"
+    if major < current:
+        return f"scored on data version {major}, which version {current} has replaced"
     return "adapted with one seed: ranks need two or more" if cell.is_of_one_seed else ""
 
 

@@ -7,19 +7,23 @@ of their own. What either is is told by its digest.
 
 import math
 import tempfile
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 
 import numpy as np
 import pyarrow as pa
+import torch
 from numpy.typing import NDArray
 
-from pdebench_fm.data.catalogue import find_task
+from pdebench_fm.data.batches import Batch, concatenate
 from pdebench_fm.errors import PdefmError, UsageError
-from pdebench_fm.evaluation.evaluate import evaluate
-from pdebench_fm.evaluation.progress import SuiteProgress
+from pdebench_fm.evaluation.cell import Cell, Failed
+from pdebench_fm.evaluation.held import HeldTask
+from pdebench_fm.evaluation.orders import compute_with_threads
+from pdebench_fm.evaluation.suite import plan
 from pdebench_fm.files import sha256_of
 from pdebench_fm.graphs.process import require_packages
 from pdebench_fm.hub.repository import Repository, hub_client
@@ -34,6 +38,7 @@ from pdebench_fm.models.sources import source_on_hub
 from pdebench_fm.protocol.methods import OWN_METHODS
 from pdebench_fm.protocol.recipes import PROTOCOL_RECIPE
 from pdebench_fm.protocol.task import EvaluationTask, load_task
+from pdebench_fm.protocol.tracks import Track
 from pdebench_fm.results.evaluation import Evaluation
 from pdebench_fm.results.result import CellKey, CellRecord, Graph, Result, Run
 from pdebench_fm.results.samples import errors_of
@@ -41,34 +46,61 @@ from pdebench_fm.version import __version__
 
 _LEAST_STANDARD_ERROR = 1e-6  # of models whose error is the same on every row, such as predicting zero
 
-OnProgress = Callable[[SuiteProgress], None]
+OnProgress = Callable[[str], None]
+"""Told what is computed, in words."""
 
 
 class NotRunError(PdefmError):
     """A model that cannot be run by a verifier: no fault of the submission, whose row stays self-reported."""
 
 
-@dataclass(frozen=True)
-class Rows:
-    """Which rows a model is run on.
+class ScoredRows(HeldTask):
+    """The rows that models are run on: those of a task, and behind its test rows fresh ones that nobody has seen.
+
+    The train split is the public one, so that models are adapted to the support sets that the row says; one adaptation
+    gives the scores on both kinds of test rows. Rows are made once for all models on a device.
 
     Attributes:
-        public: as the row says.
-        private: the public train split, so that models are adapted to the same support sets, and fresh test rows; None
-            without a private seed.
+        rows: how many of the test rows are public.
+        private: the task that the fresh ones are of; None without a private seed.
     """
 
-    public: EvaluationTask
-    private: EvaluationTask | None
+    def __init__(
+        self, task: EvaluationTask, private: EvaluationTask | None, track: Track, device: torch.device
+    ) -> None:
+        """Hold nothing yet."""
+        super().__init__(task, track, device)
+        self.rows = task.test_rows(track)
+        self.private = private
+        self._both: Batch | None = None
+
+    def test(self) -> Batch:
+        """Return the public rows, then the fresh ones."""
+        if self._both is None:
+            fresh = [] if self.private is None else [self.private.test_batch(self.track).to(self.device)]
+            self._both = concatenate([super().test(), *fresh])
+        return self._both
 
 
-def rows_of(result: Result, private_seed: int | None) -> Rows:
-    """Return the rows that a model is run on, made from their recipes."""
-    public = load_task(result.task, version=result.dataset.version)
-    if private_seed is None:
-        return Rows(public, None)
-    fresh = load_task(result.task, version=result.dataset.version, seed=private_seed)
-    return Rows(public, EvaluationTask(find_task(result.task), public.train, fresh.test))
+class RowsOfTasks:
+    """Rows on request; those of one task are held at a time."""
+
+    def __init__(self, private_seed: int | None) -> None:
+        """Hold nothing yet; without a seed there are no fresh rows."""
+        self._seed = private_seed
+        self._key: tuple[object, ...] = ()
+        self._held: ScoredRows | None = None
+
+    def of(self, result: Result, device: torch.device) -> ScoredRows:
+        """Return the rows that a result's model is run on, made from their recipes."""
+        version = result.dataset.version
+        key = (result.task, version, result.track, device)
+        if self._held is None or key != self._key:
+            self._held = None  # the last task's rows make room first
+            private = None if self._seed is None else load_task(result.task, version=version, seed=self._seed)
+            self._key = key
+            self._held = ScoredRows(load_task(result.task, version=version), private, result.track, device)
+        return self._held
 
 
 @dataclass(frozen=True)
@@ -158,7 +190,7 @@ def open_submitted(result: Result) -> Submitted:
 def rerun(
     submitted: Evaluation,
     model: Submitted,
-    rows: Rows,
+    rows: RowsOfTasks,
     shots: Collection[int] | None = None,
     on_progress: OnProgress = lambda _: None,
 ) -> tuple[tuple[Rerun, ...], tuple[PrivateScore, ...]]:
@@ -167,9 +199,9 @@ def rerun(
     Args:
         submitted: the row with its per-sample scores.
         model: as `open_submitted` returns it.
-        rows: see `rows_of`.
+        rows: that models are run on.
         shots: the numbers of shots that are computed; by default all that the row has.
-        on_progress: called as `evaluate` says.
+        on_progress: told what is computed, in words.
 
     Returns:
         What was found for each cell, and, with private rows, for each run of which all cells were computed.
@@ -187,30 +219,28 @@ def rerun(
         raise NotRunError("it has no cell with these shots" + (" and a graph" if by_graphs else ""))
     if not by_graphs and result.method not in (PROTOCOL_RECIPE, *OWN_METHODS):
         raise NotRunError(f"its models were adapted by {result.method!r}, which is no method of this package")
-
-    def scores(task: EvaluationTask) -> _Scores:
-        if isinstance(model, SubmittedGraphs):
-            return _graph_scores(result, model, task, wanted, on_progress)
-        return _scores(result, model, task, wanted, on_progress)
-
-    public = scores(rows.public)
+    if isinstance(model, SubmittedGraphs):
+        held = rows.of(result, torch.device("cpu"))
+        errors = _graph_errors(result, model, held, wanted, on_progress)
+    else:
+        held = rows.of(result, model.device)
+        errors = _errors(result, model, held, wanted, on_progress)
     reruns = tuple(
-        _compared(cell, submitted.samples, public.errors[cell.key], _adaptation(result, cell, by_graphs=by_graphs))
+        _compared(
+            cell, submitted.samples, errors[cell.key][: held.rows], _adaptation(result, cell, by_graphs=by_graphs)
+        )
         for cell in wanted
     )
-    if rows.private is None:
+    if held.private is None:
         return reruns, ()
-    private = scores(rows.private)
-    runs = [run for run in result.runs if all(cell.key in private.errors for cell in result.cells_of(run))]
-    return reruns, tuple(_private_score(result, run, submitted.samples, private) for run in runs)
+    private = {key: of_cell[held.rows :] for key, of_cell in errors.items()}
+    digest = held.private.recipe_digest(result.track)
+    runs = [run for run in result.runs if all(cell.key in private for cell in result.cells_of(run))]
+    return reruns, tuple(_private_score(result, run, submitted.samples, private, digest) for run in runs)
 
 
-@dataclass(frozen=True)
-class _Scores:
-    """Errors of every row, (rows,) float64, by cell, and the digest of these rows' recipe."""
-
-    errors: Mapping[CellKey, NDArray[np.float64]]
-    recipe_digest: str
+_Errors = Mapping[CellKey, NDArray[np.float64]]
+"""Errors of every row, public and private, (rows,), by cell."""
 
 
 def _adaptation(result: Result, cell: CellRecord, *, by_graphs: bool) -> Adaptation:
@@ -219,34 +249,25 @@ def _adaptation(result: Result, cell: CellRecord, *, by_graphs: bool) -> Adaptat
     return "self-reported" if by_graphs and not as_it_is else "verified"
 
 
-def _graph_scores(
-    result: Result,
-    graphs: SubmittedGraphs,
-    task: EvaluationTask,
-    wanted: Collection[CellRecord],
-    on_progress: OnProgress,
-) -> _Scores:
+def _graph_errors(
+    result: Result, graphs: SubmittedGraphs, rows: ScoredRows, wanted: Sequence[CellRecord], on_progress: OnProgress
+) -> _Errors:
     errors = {}
-    for cell in wanted:
+    for i, cell in enumerate(wanted):
         assert cell.graph is not None  # noqa: S101 (the caller has looked)
         with graphs.opened(cell.graph) as candidate:
-            found = evaluate(candidate, task, 0, track=result.track, on_progress=on_progress)
-        if found.failures:
-            raise PdefmError(f"{_words(cell)} gives no score when it is run again: {found.failures[0].reason}")
-        errors[cell.key] = errors_of(found.samples, [("pretrained", 0, 0)])[0]
-    return _Scores(errors, task.recipe_digest(result.track))
+            suite = plan([candidate], [rows.task], 0, track=result.track)
+            ((there, *_), *_) = [suite.cells(each, rows.task) for each in suite.candidates]
+            errors[cell.key] = _computed(there, cell, rows, partial(_tell, on_progress, i, wanted))
+    return errors
 
 
-def _scores(
-    result: Result,
-    candidate: Candidate,
-    task: EvaluationTask,
-    wanted: Collection[CellRecord],
-    on_progress: OnProgress,
-) -> _Scores:
-    found = evaluate(
-        candidate,
-        task,
+def _errors(
+    result: Result, candidate: Candidate, rows: ScoredRows, wanted: Sequence[CellRecord], on_progress: OnProgress
+) -> _Errors:
+    suite = plan(
+        [candidate],
+        [rows.task],
         sorted({cell.shots for cell in wanted}),
         track=result.track,
         seeds=max(cell.seed for cell in wanted) + 1,
@@ -254,19 +275,37 @@ def _scores(
         recipe=result.method if result.method == PROTOCOL_RECIPE else None,
         adaptation=None if result.method == PROTOCOL_RECIPE else result.method,
         deterministic=result.deterministic,
-        on_progress=on_progress,
     )
-    if found.result.method_fingerprint != result.method_fingerprint:
+    if suite.settings.method.fingerprint != result.method_fingerprint:
         raise PdefmError(f"its method {result.method!r} is not this package's of that name, by its fingerprint")
-    have = {cell.key for cell in found.result.cells}
+    cells = {(cell.start, cell.shots, cell.seed): cell for cell in suite.cells(suite.candidates[0], rows.task)}
     for cell in wanted:
-        if cell.key not in have:
-            reasons = [failure.reason for failure in found.failures if failure.key == cell.key]
-            why = reasons[0] if reasons else "there is no such cell of this model"
-            raise PdefmError(f"{_words(cell)} gives no score when it is run again: {why}")
-    keys = [cell.key for cell in wanted]
-    errors = dict(zip(keys, errors_of(found.samples, keys), strict=True))
-    return _Scores(errors, found.result.dataset.recipe_digest)
+        if cell.key not in cells:
+            raise PdefmError(f"{_words(cell)} gives no score when it is run again: there is no such cell of this model")
+    rows.expect((cell.shots, cell.seed) for cell in wanted if cell.shots)
+    return {
+        cell.key: _computed(cells[cell.key], cell, rows, partial(_tell, on_progress, i, wanted))
+        for i, cell in enumerate(wanted)
+    }
+
+
+def _computed(
+    cell: Cell, record: CellRecord, rows: ScoredRows, tell: Callable[[CellRecord, int, int], None]
+) -> NDArray[np.float64]:
+    """Return the errors of a cell on all rows, (rows,)."""
+    tell(record, 0, cell.steps)
+    outcome = compute_with_threads(cell, rows, lambda step, _loss: tell(record, step, cell.steps))
+    if isinstance(outcome, Failed):
+        raise PdefmError(f"{_words(record)} gives no score when it is run again: {outcome.reason}")
+    return outcome.errors["relative_l2"]
+
+
+def _tell(
+    on_progress: OnProgress, place: int, wanted: Sequence[CellRecord], cell: CellRecord, step: int, of: int
+) -> None:
+    """Say which cell is computed, and how far that is."""
+    steps = f", step {step:,} of {of:,}" if of else ""
+    on_progress(f"{_words(cell)}, {place + 1} of {len(wanted)}{steps}")
 
 
 def _compared(cell: CellRecord, submitted: pa.Table, here: NDArray[np.float64], adaptation: Adaptation) -> Rerun:
@@ -286,18 +325,18 @@ def _compared(cell: CellRecord, submitted: pa.Table, here: NDArray[np.float64], 
     )
 
 
-def _private_score(result: Result, run: Run, submitted: pa.Table, private: _Scores) -> PrivateScore:
+def _private_score(result: Result, run: Run, submitted: pa.Table, private: _Errors, recipe_digest: str) -> PrivateScore:
     cells = result.cells_of(run)
     keys = [cell.key for cell in cells]
     there = errors_of(submitted, keys).mean(axis=0)
-    here = np.mean([private.errors[key] for key in keys], axis=0)
+    here = np.mean([private[key] for key in keys], axis=0)
     gap, standard_error = gap_between(there, here)
     return PrivateScore(
         start=run.start,
         shots=run.shots,
         samples_sha256=tuple(cell.samples_sha256 for cell in cells),
         rows=len(here),
-        recipe_digest=private.recipe_digest,
+        recipe_digest=recipe_digest,
         public_mean=float(there.mean()),
         private_mean=float(here.mean()),
         gap=gap,

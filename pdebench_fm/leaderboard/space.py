@@ -11,6 +11,7 @@ from pathlib import Path
 from huggingface_hub import CommitOperationAdd, CommitOperationDelete
 
 from pdebench_fm.errors import PdefmError
+from pdebench_fm.files import folder_lock
 from pdebench_fm.hub.failures import going_on
 from pdebench_fm.hub.names import check_repository
 from pdebench_fm.hub.repository import ABSENT, Expected, Repository, Snapshot, file_identities, hub_client, identities
@@ -92,13 +93,14 @@ def publish_site(
 
     Raises:
         UsageError: for a name that cannot be a Space's, or a folder that is no site.
-        PdefmError: if the Space holds something else, or the Hub fails.
+        PdefmError: if the Space holds something else, somebody else writes to it or to the folder, or the Hub fails.
     """
     check_repository(to)
-    contents = _contents(site)
-    expected = {path: _identities(content) for path, content in contents.items()}
+    site_files(site)  # before anything is written to the folder
     repository = Repository(hub_client(endpoint, token), to, "space", on_wait, sleep)
-    with going_on():
+    with folder_lock(site), going_on():  # a build in between would be published by halves
+        contents = _contents(site)
+        expected = {path: _identities(content) for path, content in contents.items()}
         return _publish(repository, contents, expected, private=private, dry_run=dry_run)
 
 

@@ -4,7 +4,7 @@ Results of one identity are one row, the union of their cells; a new revision of
 """
 
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -24,6 +24,7 @@ from pdebench_fm.leaderboard.submission import (
 )
 from pdebench_fm.protocol.tracks import Start
 from pdebench_fm.results.evaluation import read_evaluation
+from pdebench_fm.results.fields import Record
 from pdebench_fm.results.paths import row_path
 from pdebench_fm.results.result import Environment, Result, result_files_under, write_result
 from pdebench_fm.results.samples import samples_path, write_samples
@@ -133,7 +134,7 @@ def _load(root: Path) -> tuple[list[Entry], list[Skipped]]:
     if not results.is_dir():
         raise PdefmError(f"{results} is no folder: the rows of a leaderboard lie in one")
     spelled, files = Spellings(), result_files_under(results)
-    environments: dict[tuple[object, ...], Environment] = {}
+    shared = _Shared()
     threads = ThreadPoolExecutor(_READERS)
     try:
         for entry, left_out in threads.map(partial(_read, root), files):
@@ -144,20 +145,43 @@ def _load(root: Path) -> tuple[list[Entry], list[Skipped]]:
                 except UsageError as error:
                     skipped.append(Skipped(entry.path, f"{root / entry.path}: {error}"))
                 else:
-                    entries.append(replace(entry, result=_sharing(entry.result, environments)))
+                    entries.append(replace(entry, result=shared.of(entry.result)))
     finally:
         threads.shutdown(cancel_futures=True)
     return entries, skipped
 
 
-def _sharing(result: Result, known: dict[tuple[object, ...], Environment]) -> Result:
-    """Return a result whose cells share equal environments, with those of other results too: they take much memory."""
-    cells = []
+class _Shared:
+    """What many results have alike, kept once for all of them: with thousands of rows it takes most of the memory.
+
+    That is the environments of cells, and pydantic's set of a record's field names, of which each record has its own.
+    """
+
+    def __init__(self) -> None:
+        self._environments: dict[tuple[object, ...], Environment] = {}
+        self._names: dict[frozenset[str], set[str]] = {}
+
+    def of(self, result: Result) -> Result:
+        """Return a result that shares what it can."""
+        cells = []
+        for cell in result.cells:
+            own = cell.environment
+            key = (own.package_version, own.python, own.device, own.threads, *own.libraries.items())
+            cells.append(cell.model_copy(update={"environment": self._environments.setdefault(key, own)}))
+        shared = result.model_copy(update={"cells": tuple(cells)})
+        for record in _records(shared):
+            names = record.model_fields_set
+            held = self._names.setdefault(frozenset(names), names)
+            object.__setattr__(record, "__pydantic_fields_set__", held)  # as pydantic does; records are never changed
+        return shared
+
+
+def _records(result: Result) -> Iterator[Record]:
+    yield from (result, result.model, result.dataset, result.contamination, *result.failures)
     for cell in result.cells:
-        own = cell.environment
-        key = (own.package_version, own.python, own.device, own.threads, *own.libraries.items())
-        cells.append(cell.model_copy(update={"environment": known.setdefault(key, own)}))
-    return result.model_copy(update={"cells": tuple(cells)})
+        yield from (cell, cell.metrics)
+    for run in result.runs:
+        yield from (run, run.summary, *run.by_parameter)
 
 
 def _read(root: Path, path: Path) -> tuple[Entry | None, list[Skipped]]:

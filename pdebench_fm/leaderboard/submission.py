@@ -195,7 +195,8 @@ def check_rankable(result: Result) -> None:
     """Raise a `UsageError` if a leaderboard cannot rank a result.
 
     That is, unless it is of one of the benchmark's tasks, adapted by what looks at the support set alone, and of a
-    model that can be told from others: by its weights, its tensors or all that it consists of.
+    model that can be told from others: by its weights, its tensors or all that it consists of; and in words of which
+    none can be taken for another one.
     """
     from pdebench_fm.data.catalogue import find_ranked_task
 
@@ -211,6 +212,31 @@ def check_rankable(result: Result) -> None:
     digests = (model.weights_sha256, model.tensors_sha256, model.fingerprint)
     if model.parameters is not None and not any(digests):
         raise UsageError("its model has parameters and no digest of them, so nobody can tell which model it is")
+    _check_words(result)
+
+
+def _check_words(result: Result) -> None:
+    """Raise a `UsageError` for a word by which tables and filters are chosen, if it can be taken for another one.
+
+    Letters of other alphabets look like ASCII ones, and some characters are not seen at all; names of organisations and
+    models have a check of their own (`results.paths.check_names`).
+    """
+    model = result.model
+    words = {"method": result.method, "family": model.family, "size": model.size, "revision": model.revision}
+    for what, word in words.items():
+        if word is not None and not (word.isascii() and word.isprintable()):
+            raise UsageError(
+                f"its {what} {word!a:.80} should have ASCII letters, digits and signs alone on a leaderboard"
+            )
+    if result.division != "open":
+        return
+    from pdebench_fm.protocol.methods import OWN_METHODS  # PyTorch is loaded here, for those who need it
+
+    for own in OWN_METHODS:
+        if _outline(result.method) == _outline(own) and result.method != own:
+            raise UsageError(
+                f"its method {result.method!r} can be taken for this package's {own!r}: give it another name"
+            )
 
 
 class Spellings:

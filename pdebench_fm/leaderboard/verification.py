@@ -5,14 +5,17 @@ import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+
+from threadpoolctl import threadpool_limits
 
 from pdebench_fm.errors import PdefmError, UsageError
 from pdebench_fm.hub.failures import HubError
 from pdebench_fm.leaderboard.checks import Claim, Finding, check_row, check_unlike, claims_of, refused
 from pdebench_fm.leaderboard.on_hub import check_owner
 from pdebench_fm.leaderboard.pull_request import Fetched, fetched, split_pull_request
-from pdebench_fm.leaderboard.recompute import NotRunError, Submitted, has_graphs, open_submitted, rerun, rows_of
+from pdebench_fm.leaderboard.recompute import NotRunError, RowsOfTasks, Submitted, has_graphs, open_submitted, rerun
 from pdebench_fm.leaderboard.records import (
     PrivateScore,
     Rerun,
@@ -165,7 +168,7 @@ def verify(
     records_to: Path | None = None,
     token: str | bool | None = None,
     endpoint: str | None = None,
-    on_row: Callable[[str], None] = lambda _: None,
+    on_row: Callable[[str, str], None] = lambda _row, _what: None,
     on_wait: Callable[[str], None] = lambda _: None,
     sleep: Callable[[float], None] = time.sleep,
 ) -> Verification:
@@ -178,7 +181,7 @@ def verify(
             which is verified, if it is one.
         token: of the Hub; False for none.
         endpoint: the Hub's address.
-        on_row: called with each row before its model is run.
+        on_row: called with each row before its model is run, then again with what is computed, in words.
         on_wait: told why and how long the Hub is waited for.
         sleep: waits, in seconds, between attempts.
 
@@ -199,7 +202,7 @@ def verify_request(
     others: Callable[[Collection[str]], Iterable[Claim]] = lambda _tasks: (),
     token: str | bool | None = None,
     endpoint: str | None = None,
-    on_row: Callable[[str], None] = lambda _: None,
+    on_row: Callable[[str, str], None] = lambda _row, _what: None,
     on_wait: Callable[[str], None] = lambda _: None,
     sleep: Callable[[float], None] = time.sleep,
 ) -> Verification:
@@ -213,7 +216,7 @@ def verify_request(
         others: returns whose scores of these tasks are known elsewhere: no row may have them, nor a name like theirs.
         token: as `verify` has it, and what follows.
         endpoint: the Hub's address.
-        on_row: called with each row before its model is run.
+        on_row: called with each row before its model is run, then again with what is computed, in words.
         on_wait: told why and how long the Hub is waited for.
         sleep: waits, in seconds, between attempts.
 
@@ -232,7 +235,20 @@ def _verified(
     records_to: Path | None,
     others: Callable[[Collection[str]], Iterable[Claim]] = lambda _tasks: (),
     *,
-    on_row: Callable[[str], None],
+    on_row: Callable[[str, str], None],
+) -> Verification:
+    with threadpool_limits(1, user_api="blas"):  # NumPy's products are small: threads would wait for each other
+        return _verified_here(source, given, asked, records_to, others, on_row=on_row)
+
+
+def _verified_here(
+    source: str,
+    given: "_Given",
+    asked: Depth,
+    records_to: Path | None,
+    others: Callable[[Collection[str]], Iterable[Claim]],
+    *,
+    on_row: Callable[[str, str], None],
 ) -> Verification:
     looked = [_Looked(path, place, *check_row(path, place)) for path, place in given.files]
     known = list(others({row.result.task for row in looked if row.result is not None}))
@@ -240,16 +256,22 @@ def _verified(
     if given.request is not None:
         _check_request(looked, given.request)
     _check_unlike(looked, known)
-    written = []
+    written: dict[str, Path] = {}
     opened: dict[tuple[object, ...], Submitted | PdefmError] = {}
-    for row in looked:
-        if row.result is None or not asked.runs:
-            continue
-        on_row(row.name)
-        row.record = _run(row, asked, opened)
+    rows = RowsOfTasks(asked.private_seed)
+    run = [row for row in looked if row.result is not None] if asked.runs else []
+    for row in sorted(run, key=_task_of):  # the rows of a task are made once for all its models
+        on_row(row.name, "")
+        row.record = _run(row, asked, opened, rows, partial(on_row, row.name))
         if row.record is not None and records_to is not None:
-            written.append(write_record(records_to, row.record))
-    return Verification(source, tuple(row.report() for row in looked), tuple(written), given.request)
+            written[row.name] = write_record(records_to, row.record)
+    records = tuple(written[row.name] for row in looked if row.name in written)
+    return Verification(source, tuple(row.report() for row in looked), records, given.request)
+
+
+def _task_of(row: _Looked) -> tuple[str, ...]:
+    assert row.result is not None  # noqa: S101 (the caller has looked)
+    return row.result.task, row.result.track, row.result.dataset.version
 
 
 @contextmanager
@@ -318,6 +340,8 @@ def _check_request(looked: Sequence[_Looked], request: Fetched) -> None:
         try:
             before = read_evaluation(request.before / row.place).result
         except PdefmError as error:
+            if is_out_of_memory(error):
+                raise
             row.refuse("what is there", f"the row that is there cannot be read: {error}")
             continue
         result = row.result
@@ -337,14 +361,18 @@ def _check_unlike(looked: Sequence[_Looked], others: Sequence[Claim]) -> None:
 
 
 def _run(
-    row: _Looked, asked: Depth, opened: dict[tuple[object, ...], Submitted | PdefmError]
+    row: _Looked,
+    asked: Depth,
+    opened: dict[tuple[object, ...], Submitted | PdefmError],
+    rows: RowsOfTasks,
+    on_progress: Callable[[str], None],
 ) -> VerificationRecord | None:
     """Run a row's model, and return the record of it; None where nothing is to be recorded."""
     result = row.result
     assert result is not None  # noqa: S101 (the caller has looked)
     try:
         model = _opened(result, opened)
-        reruns, private = rerun(read_evaluation(row.path), model, rows_of(result, asked.private_seed), asked.shots)
+        reruns, private = rerun(read_evaluation(row.path), model, rows, asked.shots, on_progress)
     except NotRunError as error:
         row.note = f"not run: {error}"
         return None

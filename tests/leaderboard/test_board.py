@@ -2,19 +2,29 @@
 
 from datetime import UTC, datetime
 
-from factories import DIGEST, make_dataset, make_model, make_result, make_run
+import pytest
+from factories import DIGEST, make_dataset, make_model, make_result, make_run, with_samples
 
 from pdebench_fm.data.catalogue import SPLIT_SIZES, TASKS
 from pdebench_fm.data.training_manifest import TrainingManifest, stream_of
+from pdebench_fm.leaderboard import board as board_module
 from pdebench_fm.leaderboard.board import STANDARD_RESOLUTION, make_boards
+from pdebench_fm.leaderboard.ranking import rankings
+from pdebench_fm.leaderboard.run_scores import scores_of
 from pdebench_fm.leaderboard.store import Entry, row_path
 from pdebench_fm.physics import SampleKey
+from pdebench_fm.protocol.pinned_digests import PINNED_DIGESTS
 from pdebench_fm.protocol.standard_rows import STANDARD_TEST_ROWS
 from pdebench_fm.protocol.tracks import TRACKS
 
 
 def boards_of(*results):
     return make_boards([Entry(row_path(result), row_path(result).parts[1], result) for result in results])
+
+
+def entry_of(result):
+    place = row_path(result)
+    return Entry(place, place.parts[1], result, scores=scores_of(with_samples(result)))
 
 
 def zero_shot(error, model="fno-poisson-1m", task="poisson/in-domain", **changes):
@@ -25,10 +35,23 @@ def test_no_results_make_no_board():
     assert boards_of() == []
 
 
-def test_tracks_and_protocols_are_boards_of_their_own():
+def test_tracks_and_protocols_are_boards_of_their_own(monkeypatch):
+    monkeypatch.setattr(board_module, "PROTOCOL_VERSION", 2)
     boards = boards_of(zero_shot(0.1), zero_shot(0.2, track="full"), zero_shot(0.3, protocol_version=2))
     assert [(board.track, board.protocol_version) for board in boards] == [("lite", 2), ("full", 1), ("lite", 1)]
     assert all(len(board.rows) == 1 for board in boards)
+
+
+def test_a_protocol_that_a_row_makes_up_comes_last_and_is_not_ranked():
+    task = "poisson/in-domain"
+    results = zero_shot(0.1), zero_shot(0.3, protocol_version=9)
+    assert [board.protocol_version for board in boards_of(*results)] == [1, 9]
+    first, last = rankings(list(map(entry_of, results)), [task])
+    assert len(first.standings) == 1
+    assert last.standings == ()
+    assert [missing.reason for each in last.unranked for missing in each.missing] == [
+        "protocol 9 is not known to this version of the package"
+    ]
 
 
 def test_columns_follow_the_catalogue():
@@ -77,13 +100,44 @@ def test_two_versions_of_one_method_are_two_rows():
     assert [row.cells[0].summary.mean for row in board.rows] == [0.1, 0.2]
 
 
-def test_a_major_dataset_version_has_a_column_of_its_own():
+def columns_of(*results):
+    [board] = boards_of(*results)
+    return [(column.task, column.major, column.version_state) for column in board.columns]
+
+
+def test_a_major_dataset_version_has_a_column_of_its_own(monkeypatch):
+    task = "poisson/in-domain"
     old, new = make_dataset(version="1.2.0"), make_dataset(version="2.0.0")
-    [board] = boards_of(zero_shot(0.1, dataset=old), zero_shot(0.2, "acme/a", dataset=new))
-    assert [(column.major, column.superseded) for column in board.columns] == [(2, False), (1, True)]
+    monkeypatch.setitem(PINNED_DIGESTS, 2, PINNED_DIGESTS[1])
+    assert columns_of(zero_shot(0.1, dataset=old), zero_shot(0.2, "acme/a", dataset=new)) == [
+        (task, 2, "current"),
+        (task, 1, "superseded"),
+    ]
+
+
+@pytest.mark.parametrize("version", ["2.0.0", "999999999.0.0"])
+def test_a_dataset_version_that_a_row_makes_up_supersedes_nothing(version):
+    task = "poisson/in-domain"
+    made_up = zero_shot(0.2, "acme/a", dataset=make_dataset(version=version))
+    major = int(version.partition(".")[0])
+    [board] = boards_of(zero_shot(0.1), made_up)
+    assert [(column.major, column.version_state) for column in board.columns] == [(major, "unknown"), (1, "current")]
     remarks = {row.name: [cell and cell.remark for cell in row.cells] for row in board.rows}
     assert remarks["fno-poisson-1m"] == [None, ""]
-    assert "other test rows" in remarks["a"][0]  # nothing is known of data 2.0.0's rows
+    assert "other test rows" in remarks["a"][0]  # nothing is known of such a version's rows
+    [ranking] = rankings([entry_of(zero_shot(0.1)), entry_of(made_up)], [task])
+    assert [standing.row.name for standing in ranking.standings] == ["fno-poisson-1m"]
+    # where nobody was scored on standard rows, the newest version that is named is shown
+    assert columns_of(made_up) == [(task, major, "current")]
+
+
+def test_which_version_is_current_does_not_follow_from_what_a_row_says_of_its_model(monkeypatch):
+    """One that was trained on the newest version's rows is not ranked, and that version is the newest all the same."""
+    monkeypatch.setitem(PINNED_DIGESTS, 2, PINNED_DIGESTS[1])
+    key = SampleKey("poisson", "in-domain", "test", "2.0.0")
+    trained = make_model("acme/seen", training=TrainingManifest(trained=(stream_of(key, range(9), 64),)))
+    results = zero_shot(0.1), zero_shot(0.2, trained, dataset=make_dataset(version="2.0.0"))
+    assert [state for _, _, state in columns_of(*results)] == ["current", "superseded"]
 
 
 def test_of_minor_dataset_versions_the_newest_is_shown():

@@ -8,6 +8,7 @@ import struct
 import pytest
 from falsified import put
 
+from pdebench_fm.errors import PdefmError
 from pdebench_fm.evaluation.evaluate import evaluate
 from pdebench_fm.leaderboard import recompute
 from pdebench_fm.leaderboard.records import badge_of, read_record
@@ -17,6 +18,7 @@ from pdebench_fm.models import load_model
 from pdebench_fm.models.sources import source_in
 from pdebench_fm.protocol.methods import OWN_METHODS
 from pdebench_fm.results.paths import row_path
+from pdebench_fm.results.result import read_result
 
 TASK = "poisson-ood/hard"
 WEIGHTS = "acme/solver@" + "0123456789" * 4
@@ -86,6 +88,37 @@ def test_a_hostile_result_is_refused(kind, tmp_path, scored):
     assert words in row.refusal
     assert len(row.refusal) < 600
     assert not (tmp_path / "board" / "verified").exists()
+
+
+def _leaves(content, place=()):
+    """The place of each text in JSON."""
+    if isinstance(content, str):
+        yield place
+    elif isinstance(content, dict | list):
+        for key, value in content.items() if isinstance(content, dict) else enumerate(content):
+            yield from _leaves(value, (*place, key))
+
+
+def test_no_text_of_a_row_can_turn_a_line_around_or_break_it(tmp_path, scored):
+    """Whatever field it is in: such a row is no result, so nothing of it gets anywhere."""
+    path = board_of(tmp_path, scored)
+    content = json.loads(path.read_text())
+    content["model"] |= {"family": "x", "size": "x", "code_url": "https://x.org/", "weights_at": WEIGHTS}
+    content["dataset"] |= {"location": "x", "revision": "x"}
+    places = list(_leaves(content))
+    assert len(places) > 30
+    for place in places:
+        for mark in ("\u202e", "\u2066", "\x1b[2J", "\n", "\u2028"):
+            altered = json.loads(json.dumps(content))
+            *parents, last = place
+            owner = altered
+            for each in parents:
+                owner = owner[each]
+            owner[last] += mark
+            path.write_text(json.dumps(altered, ensure_ascii=False))
+            with pytest.raises(PdefmError) as refused:
+                read_result(path)
+            assert mark not in str(refused.value), place
 
 
 def configured(**changes):

@@ -16,6 +16,7 @@ from proposals import BOARD, BOB, files_of, propose, pushed, rows
 from pdebench_fm.cli import main
 from pdebench_fm.errors import PdefmError, UsageError
 from pdebench_fm.evaluation.evaluate import evaluate
+from pdebench_fm.files import folder_lock
 from pdebench_fm.hub.pull_requests import OpenRequest
 from pdebench_fm.leaderboard import decisions, review
 from pdebench_fm.leaderboard.apart import Bounds, Order, TryAgainError, answer, scrubbed
@@ -141,6 +142,17 @@ def _elsewhere(prefix):
     return lambda e, tmp: _stored(e, tmp) | {prefix: b"../../../../etc/passwd"}
 
 
+def _twins(evaluation, tmp_path, *names):
+    """The operations that add one row under several names."""
+    made = [rows(improved(modelled(evaluation, model_id=name)), tmp_path) for name in names]
+    return [operation for each in made for operation in each]
+
+
+def _said(old, new):
+    """An edit of a row's JSON that lets it say something else."""
+    return lambda e, tmp: in_json(e, tmp, lambda text: text.replace(old, new, 1))
+
+
 POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:" + b"0" * 64 + b"\nsize 10\n"
 
 BAD = {
@@ -250,6 +262,52 @@ BAD = {
         lambda e, tmp: rows(e, tmp, Path("results/bob/another", row_path(e.result).name)),
         "name and place: .*is misplaced",
     ),
+    "no UTF-8": (lambda e, tmp: _content(e, tmp, b"\xff\xfe{\x00}\x00"), "content: .*it is not UTF-8 text"),
+    "a mark of byte order": (
+        lambda e, tmp: _content(e, tmp, b"\xef\xbb\xbf" + rows(e, tmp)[0].path_or_fileobj),
+        "content: .*not JSON",
+    ),
+    "a list": (lambda e, tmp: _content(e, tmp, b"[]"), "content: "),
+    "an empty file": (lambda e, tmp: _content(e, tmp, b""), "content: .*not JSON"),
+    "a field that nobody knows": (
+        _said('"track":', '"__proto__": {}, "track":'),
+        "content: .*__proto__ is not a field",
+    ),
+    "a schema to come": (_said('"schema_version": "2.0"', '"schema_version": "9.0"'), "content: .*newer package"),
+    "a word without end": (_said('"lite"', f'"{"x" * 10_000}"'), "content: .*track"),
+    "text that turns around": (_said('"family": null', '"family": "\u202exim"'), "content: .*marks of direction"),
+    "an escaped line": (_said('"family": null', r'"family": "a\u000ab"'), "content: .*control characters"),
+    "half a character": (_said('"family": null', r'"family": "\ud800"'), "content: "),
+    "a family in another alphabet": (_said('"family": null', '"family": "mixеd"'), "can be ranked: its family"),
+    "a character that nobody sees": (_said('"family": null', '"family": "mixed\u200b"'), "can be ranked: its family"),
+    "an adaptation in another alphabet": (
+        lambda e, tmp: rows(changed(e, method="symmеtric", division="open"), tmp),
+        "can be ranked: its method 'symm.u0435tric' should have ASCII",
+    ),
+    "an adaptation that looks like the package's": (
+        lambda e, tmp: rows(changed(e, method="symmetrlc", division="open"), tmp),
+        "can be ranked: its method 'symmetrlc' can be taken for this package's 'symmetric'",
+    ),
+    "an organisation in other letters": (
+        lambda e, tmp: rows(modelled(e, model_id="BOB/solver"), tmp),
+        "organisation: BOB is somebody else's",
+    ),
+    "two models that differ in case alone": (
+        lambda e, tmp: _twins(e, tmp, "bob/solver", "bob/Solver"),
+        "name and place: .*differ in upper and lower case alone",
+    ),
+    "two models that look alike": (
+        lambda e, tmp: _twins(e, tmp, "bob/solver-1", "bob/solver-l"),
+        "name and place: .*look alike",
+    ),
+    "letters of double width in the path": (_elsewhere("results/ｂｏｂ/solver/row.json"), "changes 'results/.uff42"),
+    "letters with loose accents in the path": (_elsewhere("results/bob/solve\u0301r/row.json"), "changes 'results/bob"),
+    "a character in the path that nobody sees": (
+        _elsewhere("results/bob/sol\u200bver/row.json"),
+        "changes 'results/bob",
+    ),
+    "a folder named as a row": (_elsewhere("results/bob/solver/row.json/row.json"), "changes 'results/bob/solver/row"),
+    "a hidden file of git": (_elsewhere("results/bob/.git/config"), "changes 'results/bob/.git/config'"),
     "10,000 files": (
         lambda _e, _tmp: {f"results/bob/s/{i}.json": b"{}" for i in range(10_000)},
         "has 10,000 files: a submission has at most 2,000",
@@ -425,25 +483,145 @@ def test_a_request_that_has_moved_on_is_left_alone(board, look, act, hub, tmp_pa
     assert look().verified == {number}
 
 
-@pytest.mark.usefixtures("here")
-def test_a_push_at_the_last_moment_is_noticed_and_leaves_no_record(
-    board, look, act, hub, tmp_path, row, monkeypatch, weights_of, model_folder
-):
-    number = propose(hub, rows(modelled(row, weights_at=weights_of(model_folder)), tmp_path))
-    look(Depth(recompute=True))
-    merge = decisions.merge
+def in_between(monkeypatch, happens):
+    """Let something happen between the last look at a request and its merge, the first time."""
+    merge, happened = decisions.merge, []
 
     def late(repository, request):
-        bob = HfApi(endpoint=hub.url, token=BOB)
-        more = [CommitOperationAdd("results/bob/late/row.json", b"{}")]
-        bob.create_commit(BOARD, more, commit_message="More", repo_type="dataset", revision=f"refs/pr/{request}")
+        if not happened:
+            happened.append(request)
+            happens(request)
         merge(repository, request)
 
     monkeypatch.setattr(decisions, "merge", late)
-    assert "was verified" in act()[0].problem
-    assert not any(path.startswith("verified/") for path in files_of(board))
-    assert "was verified" in act()[0].problem  # until somebody has looked at it
+
+
+@pytest.mark.usefixtures("here")
+@pytest.mark.parametrize("there", [False, True], ids=["a new row", "a row that is there"])
+def test_what_is_pushed_at_the_last_moment_is_taken_back_and_leaves_no_record(
+    there, board, look, act, hub, tmp_path, row, other, monkeypatch, weights_of, model_folder, reports
+):
+    sent = modelled(row, weights_at=weights_of(model_folder))
+    if there:
+        propose(hub, rows(other, tmp_path))
+        look()
+        act()
+    place = row_path(other.result).as_posix()
+    before = {path: board.hf_hub_download(BOARD, path, repo_type="dataset") for path in files_of(board)}
+    before = {path: Path(file).read_bytes() for path, file in before.items()}
+    number = propose(hub, rows(sent, tmp_path))
+    look(Depth(recompute=True))
+
+    def push(request):
+        bob = HfApi(endpoint=hub.url, token=BOB)
+        more = [CommitOperationAdd("results/bob/late/row.json", b"{}"), CommitOperationAdd(place, b"[]")]
+        bob.create_commit(BOARD, more, commit_message="More", repo_type="dataset", revision=f"refs/pr/{request}")
+        mine = [CommitOperationAdd("README.md", b"mine")]  # somebody else's change of main stays
+        board.create_commit(BOARD, mine, commit_message="Mine", repo_type="dataset")
+
+    in_between(monkeypatch, push)
+    (decision,) = act()
+    assert decision.done == ("commented", "4 files taken back")
+    assert "was changed at the moment of merging" in decision.problem
+    assert files_of(board) == {*before, "README.md"}
+    after = {path: board.hf_hub_download(BOARD, path, repo_type="dataset", force_download=True) for path in before}
+    assert {path: Path(file).read_bytes() for path, file in after.items()} == before
     assert status_of(board, number) == "merged"
+    assert act() == []
+    assert (reports / "finished" / f"pull-{number}.json").exists()
+
+
+@pytest.mark.usefixtures("here")
+def test_two_who_act_on_reports_at_once_merge_once_and_write_records_once(
+    board, look, act, hub, tmp_path, row, monkeypatch, weights_of, model_folder, reports
+):
+    propose(hub, rows(modelled(row, weights_at=weights_of(model_folder)), tmp_path))
+    look(Depth(recompute=True))
+    shutil.copytree(reports, tmp_path / "elsewhere")
+    others = []
+
+    def other_one(_request):
+        others.extend(
+            decide(BOARD, tmp_path / "elsewhere", post=True, merges=True, token=ALICE, endpoint=hub.url, sleep=abs)
+        )
+
+    in_between(monkeypatch, other_one)
+    (decision,) = act()
+    assert [(each.done, each.problem) for each in others] == [(("merged", "records written"), "")]
+    assert decision.problem == ""
+    titles = [commit.title for commit in board.list_repo_commits(BOARD, repo_type="dataset")]
+    assert titles == ["Records of verification of #1", "Rows (#1)", "initial commit"]
+    assert len(comments_on(board, 1)) == 1
+
+
+def test_two_who_act_on_the_same_folder_of_reports_are_one_after_the_other(look, act, hub, tmp_path, row, board):
+    propose(hub, rows(row, tmp_path))
+    look()
+    with folder_lock(tmp_path / "reports"), pytest.raises(PdefmError, match="another pdefm is writing to"):
+        act()
+    assert status_of(board, 1) == "open"
+
+
+def test_a_request_that_is_closed_at_the_last_moment_is_not_merged(
+    board, look, act, hub, tmp_path, row, monkeypatch, reports
+):
+    number = propose(hub, rows(row, tmp_path))
+    look()
+    bob = HfApi(endpoint=hub.url, token=BOB)
+    in_between(
+        monkeypatch,
+        lambda request: bob.change_discussion_status(BOARD, request, new_status="closed", repo_type="dataset"),
+    )
+    (decision,) = act()
+    assert decision.done == ("commented",)
+    assert "only an open pull request can be merged" in decision.problem
+    assert (files_of(board), status_of(board, number)) == (set(), "closed")
+    assert act()[0].problem == ""  # nothing is left to do for it
+    assert (reports / "finished" / f"pull-{number}.json").exists()
+
+
+def test_a_request_that_is_closed_before_anybody_acts_is_left_alone(board, look, act, hub, tmp_path, row):
+    number = propose(hub, rows(row, tmp_path))
+    look()
+    HfApi(endpoint=hub.url, token=BOB).change_discussion_status(BOARD, number, new_status="closed", repo_type="dataset")
+    (decision,) = act()
+    assert (decision.done, decision.problem) == ((), "")
+    assert (files_of(board), comments_on(board, number), act()) == (set(), [], [])
+
+
+def test_a_request_that_moves_on_during_its_verification_is_reported_at_the_commit_that_was_verified(
+    board, look, act, hub, tmp_path, row
+):
+    number = propose(hub, rows(row, tmp_path))
+    verified = board.list_repo_commits(BOARD, repo_type="dataset", revision=f"refs/pr/{number}")[0].commit_id
+
+    def slow(order, _bounds):
+        bob = HfApi(endpoint=hub.url, token=BOB)
+        more = rows(improved(modelled(row, model_id="bob/better")), tmp_path)
+        bob.create_commit(BOARD, more, commit_message="More", repo_type="dataset", revision=f"refs/pr/{number}")
+        return answer(order)
+
+    (report,) = look(apart=slow).reports
+    assert (report.commit, report.verdict, len(report.rows)) == (verified, "passed", 1)
+    assert "was verified: review it again" in act()[0].problem
+    assert (files_of(board), status_of(board, number)) == (set(), "open")
+
+
+@pytest.mark.usefixtures("here")
+def test_a_request_that_somebody_merged_at_another_commit_is_left_to_him(board, look, act, hub, tmp_path, row):
+    number = propose(hub, rows(row, tmp_path))
+    look()
+    more = [CommitOperationAdd("results/bob/late/row.json", b"{}")]
+    HfApi(endpoint=hub.url, token=BOB).create_commit(
+        BOARD, more, commit_message="More", repo_type="dataset", revision=f"refs/pr/{number}"
+    )
+    board.merge_pull_request(BOARD, number, repo_type="dataset")
+    there = files_of(board)
+    for _ in range(2):  # until somebody has looked at it
+        (decision,) = act()
+        assert decision.done == ()
+        assert "was verified: look at what was merged" in decision.problem
+    assert files_of(board) == there
 
 
 def test_a_verdict_is_posted_once_a_commit_and_nobody_else_can_have_posted_it(board, look, act, hub, tmp_path, row):
@@ -610,7 +788,7 @@ def test_a_verification_that_takes_too_much_is_a_verdict_and_never_merged(
 ):
     number = propose(hub, rows(row, tmp_path))
     (report,) = review.review(BOARD, reports, None, Extent(bounds=bounds), endpoint=hub.url).reports
-    assert report.verdict == "not verified"
+    assert report.verdict == "not verified", text_of(report)
     assert re.search(words, report.failure)
     (decision,) = act()
     assert decision.done == ("commented",)

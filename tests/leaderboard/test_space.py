@@ -10,7 +10,8 @@ from huggingface_hub import HfApi
 
 from pdebench_fm.cli import main
 from pdebench_fm.errors import PdefmError, UsageError
-from pdebench_fm.hub.repository import ATTEMPTS
+from pdebench_fm.files import folder_lock
+from pdebench_fm.hub.repository import ATTEMPTS, Repository
 from pdebench_fm.leaderboard.site import build_site
 from pdebench_fm.leaderboard.site.build import site_files
 from pdebench_fm.leaderboard.space import publish_site
@@ -135,6 +136,51 @@ def test_a_lost_answer_leads_to_one_commit(send, hub, api, drop):
     hub.fail_next(method="POST", path_contains="/commit/", drop=drop)
     assert not send().unchanged
     assert commits_of(api) == ["Publish the leaderboard", "initial commit"]
+
+
+def in_between(monkeypatch, happens):
+    """Let something happen right before the next commit."""
+    commit, happened = Repository.commit, []
+
+    def late(*arguments):
+        if not happened:
+            happened.append(arguments)
+            happens()
+        return commit(*arguments)
+
+    monkeypatch.setattr(Repository, "commit", late)
+
+
+@pytest.mark.parametrize("exists", [True, False], ids=["a Space that is there", "a new one"])
+def test_of_two_publications_at_once_one_is_published_whole_and_the_other_says_so(
+    exists, send, site, write, hub, api, tmp_path, monkeypatch
+):
+    if exists:
+        send()
+    put_on([write(make_result(model="lab/new"))], tmp_path / "board")
+    build_site(tmp_path / "board", site)
+    put_on([write(make_result(model="lab/newer"), folder="more")], tmp_path / "board")
+    newer = build_site(tmp_path / "board", tmp_path / "newer").parent
+    in_between(monkeypatch, lambda: publish_site(newer, SPACE, token=ALICE, endpoint=hub.url))
+    with pytest.raises(PdefmError, match="changed by somebody else in the meantime; the same command goes on from"):
+        send()
+    assert files_of(api) == {str(path) for path in site_files(newer)} | {"README.md", ".gitattributes"}
+    assert commits_of(api).count("Publish the leaderboard") == 1 + exists
+    send()
+    assert files_of(api) == {str(path) for path in site_files(site)} | {"README.md", ".gitattributes"}
+
+
+def test_two_publications_of_one_site_at_once_are_one_commit(send, site, hub, api, tmp_path, monkeypatch):
+    copy = shutil.copytree(site, tmp_path / "copy")
+    in_between(monkeypatch, lambda: publish_site(copy, SPACE, token=ALICE, endpoint=hub.url))
+    send()
+    assert commits_of(api) == ["Publish the leaderboard", "initial commit"]
+
+
+def test_a_site_that_is_being_built_is_not_published(send, site, hub):
+    with folder_lock(site), pytest.raises(PdefmError, match="another pdefm is writing to"):
+        send()
+    assert changes(hub) == []
 
 
 def test_a_busy_hub_is_asked_again_and_not_forever(send, hub, api):

@@ -12,6 +12,7 @@ from factories import make_result, make_run
 from falsified import changed, improved, modelled, put, with_scores
 
 from pdebench_fm.cli import main
+from pdebench_fm.cli.console import console
 from pdebench_fm.errors import PdefmError, UsageError
 from pdebench_fm.evaluation.evaluate import evaluate
 from pdebench_fm.leaderboard import recompute, verification
@@ -95,6 +96,20 @@ def test_true_rows_pass_and_text_and_json_say_so(tmp_path, scored, shipped, caps
         "samples",
     ]
     assert not (board / "verified").exists()
+
+
+@pytest.mark.parametrize("width", [40, 80])
+def test_nothing_breaks_a_path_or_a_reason_in_a_narrow_terminal(width, tmp_path, scored, capsys, monkeypatch):
+    monkeypatch.setattr(console, "_width", width)
+    monkeypatch.chdir(tmp_path)
+    false = changed(scored, protocol_version=2)
+    board_of(tmp_path, scored, false)
+    assert main(["leaderboard", "verify", "board"]) == 1
+    lines = capsys.readouterr().out.splitlines()
+    passed = lines.index(f"passed {row_path(scored.result).as_posix()}")
+    refused = lines.index(f"REFUSED {row_path(false.result).as_posix()}")
+    assert lines[passed + 1] == "    content, name and place, can be ranked, pinned, standard rows, samples"
+    assert lines[refused + 1] == "    pinned: protocol 2 is not known here: this package has 1"
 
 
 def _alone_in_json(path):

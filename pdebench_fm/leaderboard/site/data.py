@@ -18,7 +18,7 @@ from pathlib import PurePosixPath
 from typing import Any, Generic, TypeVar
 
 from pdebench_fm.data.catalogue import TASKS
-from pdebench_fm.leaderboard.board import STANDARD_RESOLUTION, Board, Column, Row, TableCell
+from pdebench_fm.leaderboard.board import STANDARD_RESOLUTION, Board, Column, Row, TableCell, is_known
 from pdebench_fm.leaderboard.efficiency import comparisons
 from pdebench_fm.leaderboard.ranking import Ranking
 from pdebench_fm.leaderboard.records import BADGES, badge_of, private_of
@@ -241,7 +241,7 @@ class _Document:
         return {
             "task": column.task,
             "version": column.major,
-            "superseded": column.superseded,
+            "version_state": column.version_state,
             "system": column.system,
             "system_title": column.system_title,
             "regime": column.regime,
@@ -305,6 +305,7 @@ def _model_key(row: Row) -> tuple[object, ...]:
 def _board(board: Board) -> dict[str, Any]:
     return {
         "protocol": board.protocol_version,
+        "known": is_known(board.protocol_version),
         "track": board.track,
         "division": board.division,
         "method": visible(board.method),

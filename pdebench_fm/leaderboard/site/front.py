@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from pdebench_fm.leaderboard.board import STANDARD_RESOLUTION
+from pdebench_fm.leaderboard.board import STANDARD_RESOLUTION, is_known
 from pdebench_fm.leaderboard.site.addresses import FRONT
 from pdebench_fm.leaderboard.site.material import Material
 from pdebench_fm.leaderboard.site.page import SCRIPTS, Page, page
@@ -22,6 +22,7 @@ def front_page(material: Material, data: Page, details: Page) -> Page:
         details: the script of what is needed when a row is opened.
     """
     boards, entries = material.boards, material.entries
+    protocols = {board.protocol_version for board in boards if is_known(board.protocol_version)}
     return page(
         FRONT,
         "front.html.jinja",
@@ -31,7 +32,7 @@ def front_page(material: Material, data: Page, details: Page) -> Page:
         scripts=SCRIPTS,
         rows=STANDARD_TEST_ROWS,
         resolution=STANDARD_RESOLUTION,
-        protocols=sorted({board.protocol_version for board in boards}, reverse=True) or [1],
+        protocols=sorted(protocols, reverse=True) or [1],
         models=len(material.models),
         results=len(entries),
         left_out=_left_out(entries),

@@ -7,7 +7,8 @@ from pathlib import PurePosixPath
 from pdebench_fm.data.acceptance import law_in_words, stated_law
 from pdebench_fm.data.card import NAMESPACE
 from pdebench_fm.data.catalogue import DATA_VERSION, SPLIT_SIZES, TASKS, Task
-from pdebench_fm.leaderboard.ranking import Ranking, Standing
+from pdebench_fm.leaderboard.board import Row, is_known
+from pdebench_fm.leaderboard.ranking import Ranking, Standing, Unranked
 from pdebench_fm.leaderboard.records import Badge, badge_of
 from pdebench_fm.leaderboard.site.addresses import model_address, task_address
 from pdebench_fm.leaderboard.site.markdown import as_html
@@ -25,6 +26,7 @@ BEST_SHOWN = 5
 """How many models a task's page lists for each number of shots; those that share the last one's rank are listed too."""
 
 _MOST_SHOWN = 12
+_MOST_NAMED = 20  # rows that are not ranked for one reason
 _FEW_SHOTS = 32
 _TRACKS: tuple[Track, ...] = ("lite", "full")
 _REFERENCES = {"zero": "predicting zero", "mean": "the mean solution", "oracle": "the exact solver"}
@@ -62,13 +64,33 @@ class Place:
 
 
 @dataclass(frozen=True)
+class Aside:
+    """A row that is not ranked: whose it is, where its page lies, and how it started."""
+
+    organisation: str
+    name: str
+    address: str
+    start: str
+
+
+@dataclass(frozen=True)
+class NotRanked:
+    """Why rows are not ranked: the reason that all of them have, the first of them, and how many more there are."""
+
+    reason: str
+    rows: tuple[Aside, ...]
+    more: int
+
+
+@dataclass(frozen=True)
 class BestOf:
-    """The best models with one number of shots: their places, and how many more there are, ranked or not."""
+    """The best models with one number of shots: their places, how many more there are, and what is not ranked."""
 
     shots: int
     places: tuple[Place, ...]
     more: int
     unranked: int
+    reasons: tuple[NotRanked, ...]
 
 
 @dataclass(frozen=True)
@@ -155,7 +177,7 @@ def best_tables(rankings: Sequence[Ranking]) -> list[BestTable]:
     """Return the tables of best models from the rankings of one task."""
     groups: dict[tuple[object, ...], list[Ranking]] = {}
     for ranking in rankings:
-        key = (-ranking.protocol_version, ranking.division, ranking.method, ranking.track)
+        key = (ranking.protocol_version, ranking.division, ranking.method, ranking.track)
         groups.setdefault(key, []).append(ranking)
     return [BestTable(_title(held[0]), tuple(map(_best_of, held))) for held in groups.values()]
 
@@ -176,7 +198,27 @@ def _best_of(ranking: Ranking) -> BestOf:
         tuple(_place_of(standing, ranking) for standing in listed),
         len(standings) - len(listed),
         len(ranking.unranked),
+        tuple(_not_ranked(ranking.unranked)),
     )
+
+
+def _not_ranked(unranked: Sequence[Unranked]) -> Iterator[NotRanked]:
+    """Return why rows have no place in the ranking of one task, the commonest reason first."""
+    by_reason: dict[str, list[Row]] = {}
+    for each in unranked:
+        (missing,) = each.missing
+        by_reason.setdefault(missing.reason, []).append(each.row)
+    for reason, rows in sorted(by_reason.items(), key=lambda item: -len(item[1])):
+        named = tuple(
+            Aside(
+                row.organisation,
+                row.name,
+                str(model_address(row.organisation, row.result.model.model_id)),
+                start_in_words(row.result.model, row.start),
+            )
+            for row in rows[:_MOST_NAMED]
+        )
+        yield NotRanked(reason, named, len(rows) - len(named))
 
 
 def _place_of(standing: Standing, ranking: Ranking) -> Place:
@@ -209,9 +251,14 @@ def is_reference(standing: Standing) -> bool:
     return row.result.model.model_id in BASELINES
 
 
+def _is_by_the_protocol(ranking: Ranking) -> bool:
+    """Tell whether models were adapted by the recipe of a protocol's version that is known: a file may name others."""
+    return is_known(ranking.protocol_version) and ranking.method == f"v{ranking.protocol_version}"
+
+
 def _difficulty(track: Track, rankings: Sequence[Ranking]) -> Difficulty | None:
     """Return how hard a task is; None without a ranked score on this track by the protocol's recipe."""
-    closed = [each for each in rankings if (each.track, each.division) == (track, "closed")]
+    closed = [each for each in rankings if each.track == track and _is_by_the_protocol(each)]
     if not closed:
         return None
     newest = max(each.protocol_version for each in closed)
@@ -237,7 +284,7 @@ def _address(standing: Standing) -> str:
 def _best_few_shot(rankings: Sequence[Ranking]) -> Standing | None:
     """Return the best model after few shots on the lite track, which is what most have."""
     for ranking in rankings:
-        if (ranking.track, ranking.division, ranking.shots) == ("lite", "closed", _FEW_SHOTS):
+        if (ranking.track, ranking.shots) == ("lite", _FEW_SHOTS) and _is_by_the_protocol(ranking):
             return next((each for each in ranking.standings if not is_reference(each)), None)
     return None
 
@@ -261,7 +308,7 @@ def _values(task: Task, rankings: Sequence[Ranking]) -> tuple[list[Value], float
 
 def _errors_by_value(rankings: Sequence[Ranking]) -> dict[str, float]:
     for ranking in rankings:
-        if ranking.division == "closed" and ranking.shots == 0:
+        if ranking.shots == 0 and _is_by_the_protocol(ranking):
             best = next((each for each in ranking.standings if not is_reference(each)), None)
             if best is not None:
                 return {f"{score.parameter:g}": score.mean for score in best.cells[0].run.by_parameter}

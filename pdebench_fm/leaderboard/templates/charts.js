@@ -1,7 +1,7 @@
 /* Charts of what the tables hold: drawn by Observable Plot when they come into sight, each with its numbers as a table. */
 "use strict";
 (() => {
-  const { make, number, count, shotsWords, at, all, tasks, rows, models, score, data, state, boards } = pdefm;
+  const { make, number, count, shotsWords, at, all, tasks, rows, models, isCurrent, score, data, state, boards } = pdefm;
   const MOST = 10;
   const FLOOR = 1e-5;  // errors below are an exact solver's, and would leave all others in one line
   const place = document.getElementById("drawing");
@@ -20,7 +20,7 @@
   const ofOptions = (view) => {
     const found = [["overall", "all tasks"]];
     for (const [name, title] of view.systems) found.push([`system ${name}`, title]);
-    for (const task of view.columns) if (!tasks[task].superseded) found.push([`task ${tasks[task].task}`, tasks[task].task]);
+    for (const task of view.columns) if (isCurrent(tasks[task])) found.push([`task ${tasks[task].task}`, tasks[task].task]);
     return found;
   };
   const ofChosen = ({ chosen, columns }) => {
@@ -34,7 +34,7 @@
   const errorsOf = (view, of) => {
     const seen = (row) => !view.hiddenBy(row, "other shots");
     if (of.startsWith("task ")) {
-      const task = tasks.findIndex((each) => each.task === of.slice(5) && !each.superseded);
+      const task = tasks.findIndex((each, i) => each.task === of.slice(5) && isCurrent(each) && view.inBoard.some((row) => row.scores.has(i)));
       return view.inBoard.filter((row) => seen(row) && row.scores.has(task)).map((row) => {
         const found = score(row, task);
         return { row, shots: row.shots, error: found.mean, low: found.low, high: found.high };
@@ -100,7 +100,7 @@
       words: "In-domain to hard",
       make(view, of) {
         const chosen = of.startsWith("system ") ? of.slice(7) : of.startsWith("task ") ? tasks.find((each) => each.task === of.slice(5))?.system ?? of : "";
-        const shown = tasks.map((task, i) => ({ ...task, i })).filter((task) => !task.superseded && (!chosen || task.system === chosen));
+        const shown = tasks.map((task, i) => ({ ...task, i })).filter((task) => isCurrent(task) && (!chosen || task.system === chosen));
         const found = view.inBoard.filter((row) => !view.hiddenBy(row)).flatMap((row) => shown.filter((task) => row.scores.has(task.i)).map((task) => {
           const { mean, low, high } = score(row, task.i);
           return { row, shots: row.shots, error: mean, low, high, regime: task.regime, system: task.system_title, label: nameOf(row, view.chosen.shots === ""), words: task.task };
@@ -136,7 +136,7 @@
     gain: {
       words: "Data-efficiency gain",
       make(view, of) {
-        const inBoard = gains.filter((each) => each.board === view.board && !tasks[each.task].superseded);
+        const inBoard = gains.filter((each) => each.board === view.board && isCurrent(tasks[each.task]));
         const names = [...new Set(inBoard.map((each) => tasks[each.task].task))];
         const wanted = of.startsWith("task ") ? of.slice(5) : names.find((name) => view.columns.some((task) => tasks[task].task === name));
         const seen = new Set(view.inBoard.filter((row) => !view.hiddenBy(row, "other shots")).map((row) => row.model));
@@ -170,7 +170,7 @@
       make(view) {
         const points = view.inBoard.filter((row) => !view.hiddenBy(row)).flatMap((row) => view.columns.map((task) => score(row, task)).filter((found) => found?.private > 0 && found.mean > 0).map((found) => ({
           row, shots: row.shots, error: found.private, public: found.mean, low: found.private * Math.exp(-1.96 * found.private_error), high: found.private * Math.exp(1.96 * found.private_error),
-          label: nameOf(row, true), words: `${tasks[found.task].task}, ${found.agreement}, public ${number(found.mean)}, private`, agreement: found.agreement,
+          label: nameOf(row, true), words: `${tasks[found.task].task}, ${found.agreement}, public ${number(found.mean)}, private`, task: tasks[found.task].task, agreement: found.agreement,
         }))).filter((each) => each.error >= FLOOR);
         const ends = [Math.min(...points.map((each) => Math.min(each.public, each.low))), Math.max(...points.map((each) => Math.max(each.public, each.high)))];
         const marks = [
@@ -179,7 +179,11 @@
           Plot.dot(points, { x: "public", y: "error", z: null, stroke: "agreement", symbol: "agreement", fill: "var(--page)", r: 4 }),
           Plot.tip(points, Plot.pointer({ x: "public", y: "error", title })),
         ];
-        return { points, said: "A point is a model on a task; on the line both scores are the same. Above it, further than sampling explains, is contamination of the public rows.", plot: { x: { ...error, grid: false, label: "public error" }, y: { ...error, label: "error on rows that nobody had seen" }, ...legends, marks } };
+        const columns = [
+          ["Model", (each) => each.label], ["Task", (each) => each.task], ["Public", (each) => number(each.public)],
+          ["Private", (each) => number(each.error)], ["95 % interval", (each) => `${number(each.low)}–${number(each.high)}`], ["Agreement", (each) => each.agreement],
+        ];
+        return { points, columns, said: "A point is a model on a task; on the line both scores are the same. Above it, further than sampling explains, is contamination of the public rows.", plot: { x: { ...error, grid: false, label: "public error" }, y: { ...error, label: "error on rows that nobody had seen" }, ...legends, marks } };
       },
     },
   };
@@ -216,7 +220,7 @@
     const made = kind.make(view, of);
     const subject = chosen.chart === "private" ? "shown tasks" : (ofOptions(view).find(([value]) => value === (made.of ?? of)) ?? ["", of])[1];
     const board = boards[view.board];
-    const shots = chosen.shots !== "" && !["shots", "gain"].includes(chosen.chart) ? `, ${shotsWords(chosen.shots)}` : "";
+    const shots = chosen.shots !== "" && !["shots", "gain"].includes(chosen.chart) ? `, ${chosen.shots === "0" ? "zero-shot" : shotsWords(chosen.shots)}` : "";
     const words = `${kind.words}, ${subject}${shots}${board ? `, ${board.track} track` : ""}`;
     opened = place.querySelector(".numbers")?.open ?? opened;
     if (!made.points.length) {

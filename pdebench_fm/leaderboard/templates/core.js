@@ -48,6 +48,8 @@ window.pdefm ??= {};
 
   const boards = all(data.boards);
   const tasks = all(data.tasks);
+  /* Whether a column is of the newest dataset version that somebody was scored on by standard rows. */
+  const isCurrent = (task) => task.version_state === "current";
   const models = all(data.models);
   for (const model of models) {
     model.words = `${model.organisation}/${model.name}`.toLowerCase();
@@ -77,5 +79,5 @@ window.pdefm ??= {};
     return later;
   };
 
-  Object.assign(pdefm, { make, spoken, number, count, plural, shotsWords, at, all, boards, tasks, models, rows, badges, startOf, score, loadDetails: details });
+  Object.assign(pdefm, { make, spoken, number, count, plural, shotsWords, at, all, boards, tasks, models, rows, badges, isCurrent, startOf, score, loadDetails: details });
 })();

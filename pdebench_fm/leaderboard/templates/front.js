@@ -1,7 +1,7 @@
 /* The front page: what is chosen, which rows that leaves, and the tables. */
 "use strict";
 (() => {
-  const { make, spoken, number, count, plural, shotsWords, at, boards, tasks, rows, badges, startOf, score, data, state, sorted } = pdefm;
+  const { make, spoken, number, count, plural, shotsWords, at, boards, tasks, rows, badges, isCurrent, startOf, score, data, state, sorted } = pdefm;
   const control = (id) => document.getElementById(id);
   const detailsAddress = control("data").dataset.details;
 
@@ -17,6 +17,7 @@
     clean: ["no test row seen", (scores, row) => row.start === "scratch" || scores.every((each) => each.rows_seen === 0)],
     unseen: ["shown regimes unseen", (scores) => scores.every((each) => each.knowledge === "unseen")],
   };
+  const versions = { current: "", superseded: ", superseded by a newer one", unknown: ", of which no standard rows are known" };
   const systems = [...new Map(tasks.map((task) => [task.system, task.system_title]))];
   const regimes = [...new Set(tasks.map((task) => task.regime))];
   const methodOf = (board) => (board.method === `v${board.protocol}` ? "closed" : board.method);
@@ -36,8 +37,8 @@
     }
     const worth = ({ board, shots, rows: amount }) => {
       const ranked = rankingOf(board, String(shots), "overall")?.ranked ?? 0;
-      const { protocol } = boards[board];
-      return [protocol, methodOf(boards[board]) === "closed", shots === 32 && ranked > 0, ranked, amount, shots].map(Number);
+      const { known, protocol } = boards[board];
+      return [known, protocol, methodOf(boards[board]) === "closed", shots === 32 && ranked > 0, ranked, amount, shots].map(Number);
     };
     const [best] = [...groups.values()].sort((a, b) => {
       const [x, y] = [worth(a), worth(b)];
@@ -83,8 +84,8 @@
     const scored = new Set(inBoard.flatMap((row) => [...row.scores.keys()]));
     const wanted = tasks.map((_, place) => place).filter((place) => scored.has(place)
       && (!chosen.system || tasks[place].system === chosen.system) && (!chosen.regime || tasks[place].regime === chosen.regime));
-    const old = wanted.filter((place) => tasks[place].superseded);
-    const columns = chosen.old ? wanted : wanted.filter((place) => !tasks[place].superseded);
+    const old = wanted.filter((place) => !isCurrent(tasks[place]));
+    const columns = chosen.old ? wanted : wanted.filter((place) => isCurrent(tasks[place]));
     const shown = (row) => columns.map((place) => score(row, place)).filter(Boolean);
     const words = chosen.q.toLowerCase().split(/\s+/).filter(Boolean);
     const size = sizes[chosen.size]?.[1];
@@ -259,9 +260,9 @@
         const task = tasks[place];
         const previous = tasks[places[i - 1]];
         return {
-          key: task.superseded ? `${task.task}@${task.version}` : task.task, title: task.regime, label: `${task.task}, ${task.parameter}`,
-          note: task.superseded ? `old v${task.version}` : task.parameter, group: task.system_title, kind: "number", width: "score",
-          hint: `${task.task}, dataset version ${task.version}.x${task.superseded ? ", superseded by a newer one" : ""}`,
+          key: isCurrent(task) ? task.task : `${task.task}@${task.version}`, title: task.regime, label: `${task.task}, ${task.parameter}`,
+          note: isCurrent(task) ? task.parameter : `${task.version_state === "superseded" ? "old" : "unknown"} v${task.version}`, group: task.system_title, kind: "number", width: "score",
+          hint: `${task.task}, dataset version ${task.version}.x${versions[task.version_state]}`,
           first: task.system !== previous?.system, value: (row) => score(row, place)?.mean, cell: (row) => scoreCell(score(row, place)),
         };
       }),
@@ -272,7 +273,7 @@
     control("count").textContent = hiddenWords(hidden.filter(Boolean), inBoard.length);
     control("reset").hidden = left.length === inBoard.length;
     control("older").hidden = !old.length;
-    control("older").textContent = chosen.old ? "Hide superseded dataset versions" : `Show ${plural(old.length, "column")} of superseded dataset versions`;
+    control("older").textContent = chosen.old ? "Hide other dataset versions" : `Show ${plural(old.length, "column")} of other dataset versions`;
     const otherwise = columns[1]?.key ?? "model";
     byTask.element.style.setProperty("--scores", String(places.length));
     byTask.show({ columns, ...inOrder("sort", columns, left, otherwise) });

@@ -24,6 +24,13 @@ def entry_of(result, organisation="acme", record=None, name=None) -> Entry:
     return Entry(place, organisation, result, record, scores_of(with_samples(result)))
 
 
+def expect(shown):
+    """Playwright's assertions on what a browser shows, which wait until it does: a page draws after the click."""
+    from playwright.sync_api import expect as expected  # which is not installed everywhere
+
+    return expected(shown)
+
+
 class Document(HTMLParser):
     """What a page says, by a parser that is none of ours.
 

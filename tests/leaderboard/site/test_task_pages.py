@@ -5,15 +5,17 @@ import shlex
 
 import datasets
 import pytest
-from factories import make_evaluation, make_model, make_result, make_run
+from factories import make_dataset, make_evaluation, make_model, make_result, make_run
 
 from pdebench_fm.cli import main
 from pdebench_fm.data.catalogue import DATASETS, TASKS
 from pdebench_fm.data.measured_laws import MEASURED_LAWS
+from pdebench_fm.data.training_manifest import TrainingManifest, stream_of
 from pdebench_fm.evaluation import evaluate as evaluation
 from pdebench_fm.leaderboard.site.addresses import task_address
 from pdebench_fm.leaderboard.site.material import Material
 from pdebench_fm.leaderboard.site.task_pages import evaluating_line, loading_lines, task_pages
+from pdebench_fm.physics import SampleKey
 
 from .pages import HOSTILE, Document, entry_of
 
@@ -120,11 +122,60 @@ def test_of_many_models_the_first_are_listed_and_the_others_counted():
     assert "and 5 more" in page
 
 
-def test_what_is_not_ranked_is_counted_and_never_listed():
+def listed_aside(page):
+    """Each reason why rows are not ranked, with their names."""
+    found = re.findall(r"<li><bdi>(.*?)</bdi>:(.*?)</li>", page, re.DOTALL)
+    return {reason: re.findall(r"<bdi>(.*?)</bdi></a>", rows) for reason, rows in found}
+
+
+def test_what_is_not_ranked_is_listed_apart_with_the_reason_of_each_row():
     few = entry_of(make_result(POISSON, "acme/few", [make_run((0.1,), shots=0)], test_rows=256))
-    page = page_of(POISSON, zero_shot("one", 0.3), few)
+    other = make_dataset(POISSON, recipe_digest="ab" * 32)
+    private = entry_of(make_result(POISSON, "acme/private", [make_run((0.1,), shots=0)], dataset=other))
+    trained = TrainingManifest(trained=(stream_of(SampleKey("poisson", "hard", "test"), range(3), 64),))
+    seen = entry_of(make_result(POISSON, make_model("acme/seen", training=trained), [make_run((0.1,), shots=0)]))
+    page = page_of(POISSON, zero_shot("one", 0.3), few, private, seen)
     assert [name for _, name, _ in places(page)] == ["one"]
-    assert "1 not ranked" in page
+    assert listed_aside(page) == {
+        "256 test rows instead of 512": ["few"],
+        "other test rows than the standard ones of data version 1.0.0 (recipe digest)": ["private"],
+        "3 of its 512 test rows were seen in training": ["seen"],
+    }
+    assert "3 not ranked" in page
+
+
+def test_rows_of_one_seed_and_of_failed_seeds_are_told_apart():
+    one = entry_of(make_result(POISSON, "acme/one", [make_run((0.1,), shots=8)]))
+    two = entry_of(make_result(POISSON, "acme/two", [make_run((0.1, 0.2), shots=8)]))
+    failure = {"start": "pretrained", "shots": 8, "seed": 2, "reason": "it <i>diverged</i>"}
+    failed = make_result(POISSON, "acme/three", [make_run((0.1, 0.2), shots=8)], failures=(failure,))
+    elsewhere = make_result("poisson-ood/mild", "acme/three", [make_run((0.1, 0.2), shots=8)])
+    page = page_of(POISSON, one, two, entry_of(failed), entry_of(elsewhere))
+    assert listed_aside(page) == {
+        "adapted with one seed: ranks need two or more": ["one"],
+        "seed 2 failed: it &lt;i&gt;diverged&lt;/i&gt;": ["three"],
+    }
+
+
+def test_of_many_rows_that_are_not_ranked_for_one_reason_the_first_are_named_and_the_others_counted():
+    few = [
+        entry_of(make_result(POISSON, f"acme/m{i:02}", [make_run((0.1,), shots=0)], test_rows=256)) for i in range(25)
+    ]
+    page = page_of(POISSON, zero_shot("one", 0.3), *few)
+    assert listed_aside(page) == {"256 test rows instead of 512": [f"m{i:02}" for i in range(20)]}
+    assert "and 5 more</li>" in page
+    assert "25 not ranked" in page
+
+
+@pytest.mark.parametrize("said", [{"protocol_version": 9, "method": "v9"}, {"protocol_version": 9}, {"method": "v9"}])
+def test_a_protocol_or_recipe_that_a_row_makes_up_does_not_change_what_is_best(said):
+    made_up = entry_of(make_result("helmholtz-ood/hard", "acme/best", [make_run((0.01,), shots=0)], **said))
+    entry = zero_shot("one", 0.3, task="helmholtz-ood/hard")
+    alone, both = (document_of("helmholtz-ood/hard", *entries).cells for entries in ((entry,), (entry, made_up)))
+    for cells in (alone, both):
+        place = cells.index("Best zero-shot")
+        assert [cell.strip() for cell in cells[place + 1 : place + 3]] == ["0.300", "acme/one"]
+        assert f"{entry.result.runs[0].by_parameter[0].mean:#.3g}" in cells
 
 
 def test_tracks_and_methods_have_tables_of_their_own():
