@@ -14,6 +14,7 @@ from falsified import changed, improved, modelled, put, with_scores
 from pdebench_fm.cli import main
 from pdebench_fm.cli.console import console
 from pdebench_fm.errors import PdefmError, UsageError
+from pdebench_fm.evaluation import scoring
 from pdebench_fm.evaluation.evaluate import evaluate
 from pdebench_fm.leaderboard import recompute, verification
 from pdebench_fm.leaderboard.checks import check_pinned, check_standard
@@ -35,7 +36,8 @@ from pdebench_fm.models import load_model
 from pdebench_fm.models.baselines import ExactSolver
 from pdebench_fm.models.candidates import candidate_of
 from pdebench_fm.models.sources import source_in
-from pdebench_fm.protocol.task import load_task
+from pdebench_fm.protocol.methods import OWN_METHODS
+from pdebench_fm.protocol.task import EvaluationTask, load_task
 from pdebench_fm.results.evaluation import read_evaluation
 from pdebench_fm.results.paths import row_path
 from pdebench_fm.results.samples import samples_path
@@ -310,6 +312,42 @@ def test_fresh_rows_confirm_an_honest_model(tmp_path, scored, weights):  # noqa:
     assert score.recipe_digest == load_task(TASK, seed=20_261_125).recipe_digest("lite")
     assert score.rows == 512
     assert "20261125" not in (board / record_path(row)).read_text()
+
+
+def test_rows_are_made_once_and_models_adapted_once_for_the_scores_of_evaluations_on_either(
+    tmp_path,
+    model_folder,
+    shipped,
+    weights,  # noqa: ARG001
+    monkeypatch,
+):
+    monkeypatch.setitem(OWN_METHODS, "symmetric", OWN_METHODS["symmetric"].shortened(3))
+    model, options = (
+        load_model(model_folder),
+        {"track": "lite", "seeds": 2, "scratch": False, "adaptation": "symmetric"},
+    )
+    own = named(evaluate(model, TASK, 8, **options), Submitter("acme", "acme/solver", weights_at=WEIGHTS))
+    public, fresh = load_task(TASK), load_task(TASK, seed=5)
+    due = evaluate(model, EvaluationTask(public.task, public.train, fresh.test), 8, **options)
+    board = board_of(tmp_path, own, shipped)
+    adapted, made, told = [], [], []
+    adapt, make = scoring.adapted, EvaluationTask.test_batch
+    monkeypatch.setattr(scoring, "adapted", lambda cell, *rest: (adapted.append(cell.shots), adapt(cell, *rest))[1])
+    monkeypatch.setattr(
+        EvaluationTask, "test_batch", lambda task, track: (made.append(task.test.key.seed), make(task, track))[1]
+    )
+    found = verify([str(board)], Depth(private_seed=5), on_row=lambda row, what: told.append((row, what)))
+    assert found.refused == ()
+    assert sorted(adapted) == [0, 8, 8]
+    assert sorted(made) == [0, 5]
+    rows = {row.row: row for row in found.rows}
+    place = row_path(own.result).as_posix()
+    assert [rerun.difference for rerun in rows[place].reruns] == [0.0, 0.0]
+    assert [score.private_mean for score in rows[place].private] == [pytest.approx(due.runs[0].summary.mean, rel=1e-12)]
+    words = [what for row, what in told if row == place]
+    assert words[0] == ""
+    assert words[1].startswith("pretrained, 8 shots, seed 0, 1 of 2")
+    assert words[-1] == "pretrained, 8 shots, seed 1, 2 of 2, step 3 of 3"
 
 
 def test_a_model_that_knows_the_public_rows_is_named(tmp_path, monkeypatch, capsys):
