@@ -219,3 +219,20 @@ def test_a_row_of_an_unknown_task_is_refused(tmp_path):
     write_made(result, tmp_path / row_path(result))
     with pytest.raises(PdefmError, match="unknown task"):
         load(tmp_path)
+
+
+def test_rows_share_what_they_have_alike_and_are_what_they_were(root):
+    entries = load(root)
+    assert len(entries) > 3
+    for entry in entries:
+        alone = read_result(root / entry.path)
+        assert entry.result == alone
+        assert entry.result.model_dump_json(exclude_unset=True) == alone.model_dump_json(exclude_unset=True)
+    cells = [cell for entry in entries for cell in entry.result.cells]
+    for alike in (
+        [cell.environment for cell in cells],
+        [cell.model_fields_set for cell in cells],
+        [cell.metrics.model_fields_set for cell in cells],
+        [run.summary.model_fields_set for entry in entries for run in entry.result.runs],
+    ):
+        assert len(set(map(id, alike))) == 1

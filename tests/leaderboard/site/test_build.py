@@ -179,6 +179,17 @@ def test_what_stands_where_the_folder_of_rows_should_be_is_an_error(tmp_path, ma
         build_site(tmp_path, tmp_path / "site")
 
 
+def test_a_site_of_others_models_is_built_without_pytorch(small_site, tmp_path):
+    """Which takes seconds and memory, and only this package's own models need it."""
+    words = (
+        "import sys; from pathlib import Path; from pdebench_fm.leaderboard.site import build_site; "
+        "build_site(*map(Path, sys.argv[1:])); print('torch' in sys.modules)"
+    )
+    places = [small_site / "board", tmp_path / "site"]
+    done = subprocess.run([sys.executable, "-c", words, *places], check=True, capture_output=True, text=True)
+    assert done.stdout == "False\n"
+
+
 def test_rows_are_read_and_ranked_and_pages_made_without_pytorch():
     """Whose import takes longer than a small board's build, and 200 MB."""
     words = "import sys, pdebench_fm.leaderboard.site, pdebench_fm.leaderboard.ranking; print('torch' in sys.modules)"
