@@ -7,7 +7,7 @@ from dataclasses import replace
 from urllib.parse import urlencode
 
 import pytest
-from factories import make_environment, make_evaluation, make_model, make_run
+from factories import make_dataset, make_environment, make_evaluation, make_model, make_run
 
 from pdebench_fm.data.catalogue import TASKS
 from pdebench_fm.leaderboard.records import PrivateScore, VerificationRecord, identity_digest
@@ -263,6 +263,30 @@ def test_a_recipe_of_another_protocol_does_not_stand_in_the_closed_divisions_pla
     expect_names(page, ["fair"], "#by-task")
     choose(page, "Division", "closed: v7")
     expect_names(page, ["v7"], "#by-task")
+
+
+def test_versions_that_a_row_makes_up_are_neither_shown_first_nor_drawn(show, tmp_path):
+    runs = [make_run((0.1, 0.11), shots=32)]
+    fair, other, odd = (make_model(f"acme/{name}", weights_sha256=name[0] * 64) for name in ("fair", "data", "ed"))
+    made_up = make_dataset(RANKED[0], version="9.0.0")
+    entries = [
+        entry_of(make_evaluation(RANKED[0], fair, runs)),
+        entry_of(make_evaluation(RANKED[0], other, runs, dataset=made_up)),
+        *(entry_of(make_evaluation(task, odd, runs, protocol_version=9)) for task in RANKED),
+    ]
+    page = show("#chart=regimes", folder=write_site(entries, tmp_path))
+    expect(page.get_by_label("Track", exact=True)).to_have_value("lite-1")
+    expect(page.locator(".facts")).to_contain_text("Protocol v1")
+    expect(page.locator("#by-task .heads th")).to_have_count(3)
+    expect_names(page, ["fair"], "#by-task")
+    page.locator("#charts-title").scroll_into_view_if_needed()
+    page.get_by_text("The numbers as a table").click()
+    expect_words(page.locator("#drawing tbody"), "fair (acme)")
+    expect(page.locator("#drawing tbody")).not_to_contain_text("data (acme)")
+    page.get_by_role("button", name="Show 1 column of other dataset versions").click()
+    expect_names(page, ["data", "fair"], "#by-task")
+    expect_words(page.locator("#by-task .heads"), "unknown v9")
+    expect(page.locator("#by-task .heads")).not_to_contain_text("old")
 
 
 def test_system_and_regime_choose_columns(show):
