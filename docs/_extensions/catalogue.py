@@ -80,7 +80,8 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 def _unbroken(text: str) -> str:
     """Return a text whose numbers stay with what belongs to them where lines are broken."""
-    return re.sub(r"(?<=[0-9]:) (?=[0-9])| (?=%)|(?<=≤) | (?=≤)", "\u00a0", text)
+    text = re.sub(r"(?<=[0-9]:) (?=[0-9])| (?=%)|(?<=≤) | (?=≤)", "\u00a0", text)
+    return re.sub(r"(?<=[0-9])–(?=[0-9])", "\u2060–\u2060", text)
 
 
 # Datasets
@@ -189,7 +190,10 @@ def model_page(name: str) -> str:
     table = _table(
         ("task", *("zero-shot" if shots == 0 else f"{shots} shots" for shots in numbers)),
         (
-            (f"`{task}`", *(error_in_words(of[task, shots]) if (task, shots) in of else "—" for shots in numbers))
+            (
+                f"`{task}`",
+                *(_unbroken(error_in_words(of[task, shots])) if (task, shots) in of else "—" for shots in numbers),
+            )
             for task in tasks
         ),
     )

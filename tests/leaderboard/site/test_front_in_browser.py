@@ -439,6 +439,17 @@ def test_charts_are_drawn_with_their_numbers_as_a_table(show, kind, width):
     assert not has_overflow(page)
 
 
+def test_a_gain_beyond_what_was_tried_is_said_in_words(show):
+    page = show("#chart=gain")
+    page.locator("#charts-title").scroll_into_view_if_needed()
+    page.get_by_text("The numbers as a table").click()
+    numbers = page.locator("#drawing tbody")
+    expect_words(numbers, "good (acme")
+    expect(numbers).to_contain_text(re.compile(r"more than [0-9.]+×"))
+    expect(numbers).not_to_contain_text(">")
+    expect(page.locator("#drawing svg[aria-label]").last).to_contain_text("or more")
+
+
 def test_charts_obey_the_filters_and_say_so_when_nothing_is_left(show):
     page = show("#chart=regimes")
     page.locator("#charts-title").scroll_into_view_if_needed()
