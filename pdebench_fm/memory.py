@@ -10,6 +10,13 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+_NO_MEMORY = (
+    "not enough memory",
+    "can't allocate memory",
+    "cannot allocate memory",
+    "out of memory",
+    "can't start new thread",
+)
 _TRIM_THRESHOLD, _TOP_PAD, _MMAP_MAX = -1, -2, -4  # glibc's <malloc.h>
 
 
@@ -49,9 +56,13 @@ def no_garbage_sought() -> Iterator[None]:
 
 
 def is_out_of_memory(error: BaseException | None) -> bool:
-    """Tell whether an exception, or one that it was raised from, is for want of memory, which PyTorch says in words."""
+    """Tell whether an exception, or one that it was raised from, is for want of memory.
+
+    PyTorch and the system say so in words, and a thread that cannot be started lacks the memory for its stack.
+    """
     while error is not None:
-        if isinstance(error, MemoryError) or "can't allocate memory" in str(error):
+        named = isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"  # the latter is PyTorch's
+        if named or any(words in str(error).lower() for words in _NO_MEMORY):
             return True
         error = error.__cause__
     return False

@@ -27,7 +27,12 @@ from pdebench_fm.physics import sample
 ROOT = Path(__file__).parent.parent
 HOME = ROOT / "docs" / "_static"
 SYSTEMS = {"poisson": "Poisson", "advection-diffusion": "advection–diffusion", "helmholtz": "Helmholtz"}
-REGIMES = ("in-domain", "mild", "medium", "hard")
+REGIMES = {
+    "in-domain": "in-domain",
+    "mild": "mild: partly outside",
+    "medium": "medium: outside",
+    "hard": "hard: farther outside",
+}
 ROW = 6  # of each test split: one with sparsity 0.6
 BOARD_SIZE = (1280, 705)  # pixels of the page that are shown
 
@@ -42,9 +47,8 @@ def fields_figure() -> Figure:
             dataset = DATASETS[name if regime == "in-domain" else f"{name}-ood"]
             _draw_pair(line[2 * place], line[2 * place + 1], dataset, regime)
         line[0].set_ylabel(title, fontsize=10)
-    for place, regime in enumerate(REGIMES):
+    for place, words in enumerate(REGIMES.values()):
         left, right = (axes[0][2 * place + end].get_position() for end in (0, 1))
-        words = regime if regime == "in-domain" else f"{regime}, out of distribution"
         figure.text((left.x0 + right.x1) / 2, 0.965, words, ha="center", va="center", fontsize=11, fontweight="bold")
     return figure
 

@@ -4,4 +4,4 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 . scripts/environment.sh
 install_into_environment "[test,distributed]"
-python -m pytest --whole --numprocesses 2 --dist loadscope "$@"
+python -m pytest --whole --numprocesses 2 --dist loadscope --no-loadscope-reorder "$@"

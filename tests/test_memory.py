@@ -1,9 +1,12 @@
 """Keeping freed memory works on Linux and is harmless elsewhere."""
 
+import errno
+import os
 import subprocess
 import sys
 
 import pytest
+import torch
 
 from pdebench_fm import memory
 
@@ -30,3 +33,32 @@ def test_freed_memory_is_used_again_without_new_pages():
 def test_elsewhere_nothing_happens(monkeypatch):
     monkeypatch.setattr(memory.sys, "platform", "darwin")
     assert memory.keep_freed_memory() is False
+
+
+def raised_from(cause):
+    error = ValueError("the rows cannot be made")
+    error.__cause__ = cause
+    return error
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError(),
+        torch.OutOfMemoryError(),
+        RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB"),
+        RuntimeError("[enforce fail at alloc_cpu.cpp:124] DefaultCPUAllocator: can't allocate memory"),
+        RuntimeError("can't start new thread"),
+        OSError(errno.ENOMEM, os.strerror(errno.ENOMEM)),
+    ],
+    ids=repr,
+)
+def test_want_of_memory_is_known_however_it_is_said(error):
+    assert memory.is_out_of_memory(error)
+    assert memory.is_out_of_memory(raised_from(error))
+
+
+@pytest.mark.parametrize("error", [None, ValueError("shape"), OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))])
+def test_other_trouble_is_no_want_of_memory(error):
+    assert not memory.is_out_of_memory(error)
+    assert not memory.is_out_of_memory(raised_from(error))

@@ -17,6 +17,7 @@ from pdebench_fm.evaluation.graphs import write_graph
 from pdebench_fm.evaluation.held import HeldTask
 from pdebench_fm.evaluation.provenance import provenance_here
 from pdebench_fm.extensions.calling import user_code
+from pdebench_fm.memory import is_out_of_memory
 from pdebench_fm.models.candidate import Candidate
 from pdebench_fm.models.candidates import watch
 from pdebench_fm.models.prediction import ModelOutputError, predict
@@ -32,7 +33,6 @@ from pdebench_fm.training.search import SearchRecipe, adapt_by_search
 BATCH = 32
 """Rows that a model is given at once. Fixed: a matrix product may round differently in a batch of another size."""
 
-_NO_MEMORY = ("not enough memory", "can't allocate memory", "out of memory")
 _LONGEST_REASON = 300
 
 OnStep = Callable[[int, float], None]
@@ -77,7 +77,7 @@ def compute(
         raise error.why from error
     except (PdefmError, MemoryError, RuntimeError) as error:
         # a RuntimeError that is no lack of memory comes from this package, not from the model
-        if not isinstance(error, PdefmError) and not _is_out_of_memory(error):
+        if not isinstance(error, PdefmError) and not is_out_of_memory(error):
             raise
         if device.type == "cuda":
             torch.cuda.empty_cache()
@@ -199,21 +199,12 @@ def _starting_module(cell: Cell) -> nn.Module:
     return module
 
 
-def _is_out_of_memory(error: BaseException) -> bool:
-    """Tell whether an exception, or one that it comes from, says that there was not enough memory."""
-    if isinstance(error, MemoryError | torch.OutOfMemoryError):
-        return True
-    if isinstance(error, RuntimeError) and any(words in str(error).lower() for words in _NO_MEMORY):
-        return True
-    return error.__cause__ is not None and _is_out_of_memory(error.__cause__)
-
-
 def _reason(error: BaseException) -> str:
     text = " ".join(str(error).split())
-    if _is_out_of_memory(error):
+    if is_out_of_memory(error):
         text = f"not enough memory: {text or type(error).__name__}"
     return text if len(text) <= _LONGEST_REASON else text[: _LONGEST_REASON - 1] + "…"
 
 
 def _details(error: BaseException) -> str:
-    return error.details if isinstance(error, PdefmError) and not _is_out_of_memory(error) else ""
+    return error.details if isinstance(error, PdefmError) and not is_out_of_memory(error) else ""

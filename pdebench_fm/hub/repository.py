@@ -272,7 +272,7 @@ class Repository:
         except HubError as error:
             if error.__cause__ is None or not is_temporary(error.__cause__):
                 raise
-            folder = self._held(fetch, files, wanted, str(error))
+            folder = self._held(fetch, files, wanted, str(error), error.__cause__)
             _logger.warning("%s: what the cache holds of %s at %s is used (%s)", error, self.name, wanted, folder.name)
             return folder
         self._note(wanted, folder.name, renew=renew)
@@ -304,15 +304,22 @@ class Repository:
                     f"{self.name} is not downloaded: {what} {in_bytes(size)}, and should have at most {in_bytes(limit)}"
                 )
 
-    def _held(self, fetch: Callable[..., Path], files: Sequence[str], revision: str, why: str) -> Path:
-        """Return the folder of what the cache holds, or say what is missing there."""
+    def _held(
+        self,
+        fetch: Callable[..., Path],
+        files: Sequence[str],
+        revision: str,
+        why: str,
+        trouble: BaseException | None = None,
+    ) -> Path:
+        """Return the folder of what the cache holds, or say what is missing there, because of `trouble` if any."""
         try:
             return fetch(local_files_only=True)
         except LocalEntryNotFoundError as error:
             part = hasattr(error, "snapshot_path")  # there is a folder that lacks files, which the error names
             missing = [file for file in files if part and file in str(error)]
             what = f"{', '.join(missing)} of {self.name}" if missing else f"the {self.kind} {self.name}"
-            raise HubError(f"{what} at {revision} is not in the Hub's cache here, and {why}") from error
+            raise HubError(f"{what} at {revision} is not in the Hub's cache here, and {why}") from (trouble or error)
 
     def _note(self, revision: str, commit: str, *, renew: bool) -> None:
         """Record where a tag is, and say so if it was elsewhere."""

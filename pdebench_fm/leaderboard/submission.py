@@ -15,6 +15,7 @@ from pydantic import ValidationError
 from pdebench_fm.contracts import first_problem
 from pdebench_fm.errors import PdefmError, UsageError
 from pdebench_fm.leaderboard.official import is_official
+from pdebench_fm.protocol.divisions import DIVISIONS
 from pdebench_fm.protocol.tracks import TRACKS
 from pdebench_fm.results.evaluation import Evaluation, read_evaluation
 from pdebench_fm.results.merging import conflicts
@@ -230,10 +231,14 @@ def _check_words(result: Result) -> None:
             )
     if result.division != "open":
         return
-    from pdebench_fm.protocol.methods import OWN_METHODS  # PyTorch is loaded here, for those who need it
+    # PyTorch is loaded here, for those who need it
+    from pdebench_fm.protocol.methods import OWN_METHODS
+    from pdebench_fm.protocol.recipes import RECIPES
 
-    for own in OWN_METHODS:
-        if _outline(result.method) == _outline(own) and result.method != own:
+    if not _bare_outline(result.method):
+        raise UsageError(f"its method {result.method!r} should have letters or digits")
+    for own in (*OWN_METHODS, *RECIPES, *DIVISIONS):
+        if _bare_outline(result.method) == _bare_outline(own) and result.method != own:
             raise UsageError(
                 f"its method {result.method!r} can be taken for this package's {own!r}: give it another name"
             )
@@ -278,6 +283,11 @@ def _outline(name: str) -> str:
     for looks, like in (("rn", "m"), ("vv", "w"), ("0", "o"), ("1", "l"), ("i", "l"), ("_", "-"), (".", "-")):
         outline = outline.replace(looks, like)
     return outline
+
+
+def _bare_outline(name: str) -> str:
+    """Return what a name looks like without blanks and signs, which are easily overlooked."""
+    return "".join(filter(str.isalnum, _outline(name)))
 
 
 def described(result: Result) -> str:

@@ -53,8 +53,8 @@ PROTOCOL_TABLE: tuple[RecipeRow, ...] = (
 # shots. Pretrained models were adapted to what they know, to something near and to something far, and the same
 # architectures and a U-Net trained from scratch; a start's setting is the one with the smallest mean factor over the
 # best setting of each case, the cheapest of equals. From scratch, more steps are no better at 8 shots; at 32 and 128
-# half the steps cost the FNOs 2 to 6 % and the U-Net 36 and 91 %; twice the steps at 32 give the 64k 1 % more. Beyond
-# 128 shots the rows go on alike, twice the steps for four times the shots, untried.
+# half the steps cost the FNOs 2 to 6 % and the U-Net 36 and 91 %; twice the steps at 32 help none of them. Beyond 128
+# shots the rows go on alike, twice the steps for four times the shots, untried.
 # docs/design/recipes.md has the figures. Another table is another protocol version.
 
 

@@ -31,7 +31,7 @@ pdefm reproduce fig3 --scale smoke --out reproduction/    # does it run? a minut
 pdefm reproduce fig3 --scale cpu --out results-cpu/ --workers 2
 pdefm reproduce beyond --scale cpu --dry-run              # what would be computed, and about how long it takes
 pdefm reproduce fig3 --scale cpu --out results-cpu/ --redraw
-pdefm reproduce my-study.yaml --out mine/
+pdefm reproduce my-study.yaml --scale cpu --out mine/
 ```
 
 Studies are `fig2`, `fig3` (Q1), `fig4` (Q2), `fig5` (Q3), `mixed` (Q4), `anchor` (64 examples against 8,000), and

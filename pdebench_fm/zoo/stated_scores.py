@@ -2,10 +2,10 @@
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Self
 
 from huggingface_hub import EvalResult, ModelCard
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 from yaml import YAMLError
 
 from pdebench_fm.data.catalogue import TASKS, find_family
@@ -16,7 +16,7 @@ from pdebench_fm.hub.names import HOME_NAMESPACE
 from pdebench_fm.models.sources import CARD_NAME
 from pdebench_fm.models.weights import WEIGHTS_NAME
 from pdebench_fm.protocol.tracks import Track
-from pdebench_fm.results.fields import Count, NonNegative, Positive, Version
+from pdebench_fm.results.fields import Count, Error, IntervalEnd, Positive, Version
 from pdebench_fm.results.result import Result
 from pdebench_fm.rounding import short, with_spread
 
@@ -50,11 +50,24 @@ class StatedScore(BaseModel):
     task: str
     track: Annotated[Track, Field(pattern="^(full|lite)$")]
     shots: Count
-    error: NonNegative
-    interval: tuple[NonNegative, NonNegative] | None = None
+    error: Error
+    interval: tuple[IntervalEnd, IntervalEnd] | None = None
     seeds: Positive
     data_version: Version
     protocol: Positive
+
+    @field_validator("error", "interval", mode="before")
+    @classmethod
+    def _numbers_alone(cls, value: object) -> object:
+        if any(isinstance(each, bool | str) for each in (value if isinstance(value, list | tuple) else (value,))):
+            raise ValueError("it is not a number")
+        return value
+
+    @model_validator(mode="after")
+    def _interval_holds_the_error(self) -> Self:
+        if self.interval is not None and not self.interval[0] <= self.error <= self.interval[1]:
+            raise ValueError("the interval does not hold the error")
+        return self
 
 
 def error_in_words(score: StatedScore, before: str = "") -> str:

@@ -288,6 +288,23 @@ BAD = {
         lambda e, tmp: rows(changed(e, method="symmetrlc", division="open"), tmp),
         "can be ranked: its method 'symmetrlc' can be taken for this package's 'symmetric'",
     ),
+    **{
+        f"an adaptation that is written {written!r}": (
+            lambda e, tmp, written=written: rows(changed(e, method=written, division="open"), tmp),
+            words,
+        )
+        for written, words in {
+            "v1.": "can be taken for this package's 'v1'",
+            "v 1": "can be taken for this package's 'v1'",
+            "vl": "can be taken for this package's 'v1'",
+            "PAPER": "can be taken for this package's 'paper'",
+            "c1osed": "can be taken for this package's 'closed'",
+            "symmetric.": "can be taken for this package's 'symmetric'",
+            "sym  metric": "can be taken for this package's 'symmetric'",
+            "l2sp": "can be taken for this package's 'l2-sp'",
+            "--": "should have letters or digits",
+        }.items()
+    },
     "an organisation in other letters": (
         lambda e, tmp: rows(modelled(e, model_id="BOB/solver"), tmp),
         "organisation: BOB is somebody else's",
@@ -811,10 +828,11 @@ def test_a_mistake_of_ours_is_no_verdict_on_the_request(board, look, hub, tmp_pa
     assert files_of(board) == set()
 
 
-def test_trouble_of_the_hub_says_nothing_of_a_request(hub, board, tmp_path, row):
+@pytest.mark.parametrize("path", ["/discussions/1", "/resolve/"], ids=["request", "files"])
+def test_trouble_of_the_hub_says_nothing_of_a_request(path, hub, board, tmp_path, row):
     propose(hub, rows(row, tmp_path))
     order = _order(board, hub, tmp_path)
-    hub.fail_next(path_contains="/discussions/1", status=503, times=9, retry_after=1000)
+    hub.fail_next(path_contains=path, status=503, times=9, retry_after=1000)
     with pytest.raises(TryAgainError, match="503"):
         answer(order)
 

@@ -93,6 +93,8 @@ def test_shots_go_to_8192_where_the_figure_needs_them():
         ("source: a test", "source: a test\nplugins: [nowhere.py]", 5, "no plug-in at"),
         ("    scratch: true", "    scratch: true\n    method: nothing", 15, "unknown adaptation 'nothing'"),
         ("study: tiny", "study: Tiny Study", 1, "study"),
+        ("title: A tiny study", 'title: "a\\e[31mred"', 2, "control characters or marks of direction"),
+        ("says: It helps.", 'says: "It \\u202ehelps."', 21, "control characters or marks of direction"),
     ],
 )
 def test_what_is_wrong_is_told_with_its_line(tiny_file, old, new, line, words):

@@ -12,6 +12,7 @@ from described import errors_on, intervals_of, make_pretrained, make_record, mea
 from factories import make_dataset, make_evaluation, make_run
 from huggingface_hub import ModelCard
 from payloads import PAYLOADS, structure_of
+from pydantic import ValidationError
 
 from pdebench_fm.data.catalogue import TASKS
 from pdebench_fm.errors import PdefmError, UsageError
@@ -21,7 +22,7 @@ from pdebench_fm.models.loading import zoo_directory
 from pdebench_fm.training.config import PretrainConfig
 from pdebench_fm.zoo import evidence
 from pdebench_fm.zoo.card import ModelDescription, describe, model_card, write_model_card
-from pdebench_fm.zoo.stated_scores import stated_scores
+from pdebench_fm.zoo.stated_scores import StatedScore, stated_scores
 
 
 @pytest.fixture
@@ -274,6 +275,37 @@ def test_a_damaged_card_is_one_clear_error(folder, old, new):
     (folder / "README.md").write_text(text_of(folder).replace(old, new, 1))
     with pytest.raises(PdefmError, match="damaged or of something else"):
         stated_scores(folder)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"interval": (0.5, 0.01)},
+        {"interval": (0.5, 0.6)},
+        {"interval": (0.0, 1e308)},
+        {"interval": (True, True)},
+        {"error": 1e308},
+        {"error": 0.0},
+        {"error": "0.1"},
+        {"error": True, "interval": None},
+        {"error": float("nan")},
+    ],
+    ids=str,
+)
+def test_an_impossible_score_is_no_score(changes):
+    fair = {
+        "task": "poisson-ood/medium",
+        "track": "lite",
+        "shots": 0,
+        "error": 0.1,
+        "interval": (0.09, 0.11),
+        "seeds": 3,
+        "data_version": "1.0.0",
+        "protocol": 1,
+    }
+    assert StatedScore.model_validate(fair).error == 0.1
+    with pytest.raises(ValidationError, match=r"error|interval"):
+        StatedScore.model_validate(fair | changes)
 
 
 @pytest.fixture(scope="module")
