@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, FiniteFloat, PositiveFloat, StringConstraints, model_validator
+from pydantic import AfterValidator, Field, FiniteFloat, PositiveFloat, StringConstraints, model_validator
 
 from pdebench_fm.contracts import Contract
 from pdebench_fm.errors import UsageError
@@ -21,8 +21,17 @@ from pdebench_fm.studies.measures import (
     smallest_step,
 )
 from pdebench_fm.studies.runs import RunKey, RunRow, Table
+from pdebench_fm.text import is_plain
 
-_Words = Annotated[str, StringConstraints(min_length=1, max_length=1000, strip_whitespace=True)]
+
+def _shown(text: str) -> str:
+    if not is_plain(text):
+        raise ValueError("it should have no control characters or marks of direction")
+    return text
+
+
+Words = Annotated[str, StringConstraints(min_length=1, max_length=1000, strip_whitespace=True), AfterValidator(_shown)]
+"""A text of a study, which figures and tables show."""
 _Shots = Annotated[int, Field(ge=0, le=2**20)]
 
 
@@ -36,12 +45,12 @@ class Where(Contract):
     The usual is a pretrained start, zero-shot, the protocol's recipe and the study's track.
     """
 
-    model: _Words | None = None
-    task: _Words | None = None
+    model: Words | None = None
+    task: Words | None = None
     start: Start | None = None
     shots: _Shots | None = None
-    method: _Words | None = None
-    track: _Words | None = None
+    method: Words | None = None
+    track: Words | None = None
 
 
 @dataclass(frozen=True)
@@ -113,7 +122,7 @@ class BaseClaim(Contract):
         paper: what the paper finds for the measure: beyond the bound, but not so far, a claim holds with less.
     """
 
-    says: _Words
+    says: Words
     each: Annotated[tuple[Where, ...], Field(max_length=100)] = ()
     shots: tuple[_Shots, ...] | Literal["every"] = ()
     above: FiniteFloat | None = None
@@ -195,7 +204,7 @@ class SlopeClaim(_AboutRun):
     """The exponent of the power law by which the error follows the size, or the pretraining, of models."""
 
     measure: Literal["slope"]
-    models: Annotated[tuple[_Words, ...], Field(min_length=2)]
+    models: Annotated[tuple[Words, ...], Field(min_length=2)]
     against: Literal["parameters", "steps"]
 
     def plan(self, filling: Filling, given: Where) -> Plan:
@@ -217,7 +226,7 @@ class GainSlopeClaim(_AboutRun):
 
     measure: Literal["gain-slope"]
     curve: Where = Where()
-    models: Annotated[tuple[_Words, ...], Field(min_length=2)]
+    models: Annotated[tuple[Words, ...], Field(min_length=2)]
 
     def plan(self, filling: Filling, given: Where) -> Plan:
         """Return the runs and the measure."""
@@ -242,7 +251,7 @@ class SmallestStepClaim(_AboutRun):
     """The smallest ratio of the errors on two tasks that follow each other."""
 
     measure: Literal["smallest-step"]
-    tasks: Annotated[tuple[_Words, ...], Field(min_length=2)]
+    tasks: Annotated[tuple[Words, ...], Field(min_length=2)]
 
     def plan(self, filling: Filling, given: Where) -> Plan:
         """Return the runs and the measure."""
@@ -272,7 +281,7 @@ class OptimumClaim(_AboutRun):
     """The pretraining steps after which the error is smallest."""
 
     measure: Literal["optimum"]
-    models: Annotated[tuple[_Words, ...], Field(min_length=2)]
+    models: Annotated[tuple[Words, ...], Field(min_length=2)]
 
     def plan(self, filling: Filling, given: Where) -> Plan:
         """Return the runs and the measure."""

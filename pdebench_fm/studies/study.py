@@ -16,23 +16,15 @@ from pdebench_fm.extensions.plugins import load_plugins
 from pdebench_fm.protocol.methods import method_of
 from pdebench_fm.protocol.recipes import PROTOCOL_RECIPE, RECIPES
 from pdebench_fm.protocol.tracks import SEEDS, Start, find_track
-from pdebench_fm.studies.claims import Claim, Question, questions_of
+from pdebench_fm.studies.claims import Claim, Question, Words, questions_of
 from pdebench_fm.studies.documents import Document, Place, read_document
 from pdebench_fm.studies.runs import RunKey
-from pdebench_fm.text import is_plain
 from pdebench_fm.training.config import PretrainConfig
 
 Scale = Literal["smoke", "cpu", "gpu", "paper"]
 SCALES: Final[tuple[Scale, ...]] = get_args(Scale)
 
 
-def _shown(text: str) -> str:
-    if not is_plain(text):
-        raise ValueError("it should have no control characters or marks of direction")
-    return text
-
-
-Words = Annotated[str, StringConstraints(min_length=1, max_length=1000, strip_whitespace=True), AfterValidator(_shown)]
 Name = Annotated[str, StringConstraints(pattern="^[a-z0-9]+([.-][a-z0-9]+)*$", max_length=60)]
 Shots = Annotated[int, Field(ge=0, le=2**20)]
 
