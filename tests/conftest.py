@@ -203,16 +203,9 @@ def small_task():
 @pytest.fixture
 def cluster(tmp_path):
     """The address of a Dask cluster of two processes on this machine."""
-    from distributed import LocalCluster
+    from clusters import local_cluster
 
-    with LocalCluster(
-        n_workers=2,
-        threads_per_worker=2,
-        processes=True,
-        dashboard_address=None,
-        host="127.0.0.1",
-        local_directory=str(tmp_path / "dask"),
-    ) as running:
+    with local_cluster(tmp_path / "dask", threads=2) as running:
         yield running.scheduler_address
 
 

@@ -257,7 +257,7 @@ def _graph_errors(
         assert cell.graph is not None  # noqa: S101 (the caller has looked)
         with graphs.opened(cell.graph) as candidate:
             suite = plan([candidate], [rows.task], 0, track=result.track)
-            ((there, *_), *_) = [suite.cells(each, rows.task) for each in suite.candidates]
+            there, *_ = suite.cells(suite.candidates[0], rows.task)
             errors[cell.key] = _computed(there, cell, rows, partial(_tell, on_progress, i, wanted))
     return errors
 

@@ -4,7 +4,7 @@ import os
 import signal
 
 import pytest
-from distributed import LocalCluster
+from clusters import local_cluster
 
 from pdebench_fm.cli import main
 from pdebench_fm.data import build as building
@@ -39,14 +39,7 @@ def expected(plan, tmp_path):
 
 @pytest.fixture
 def cluster(tmp_path):
-    with LocalCluster(
-        n_workers=2,
-        threads_per_worker=1,
-        processes=True,
-        dashboard_address=None,
-        host="127.0.0.1",
-        local_directory=str(tmp_path / "dask"),
-    ) as running:
+    with local_cluster(tmp_path / "dask") as running:
         yield running
 
 

@@ -6,7 +6,7 @@ import sys
 
 import numpy as np
 import pytest
-from distributed import LocalCluster
+from clusters import local_cluster
 from drums import DRUM
 from torch.utils.data import DataLoader
 
@@ -162,9 +162,7 @@ def test_code_that_raises_in_a_build_is_shown_as_its_own_from_a_worker_too(worke
 
 
 def test_a_dask_worker_that_was_started_without_the_plugin_is_told_of_it(plugin, tmp_path, monkeypatch):
-    with LocalCluster(
-        n_workers=1, threads_per_worker=1, dashboard_address=None, host="127.0.0.1", local_directory=str(tmp_path)
-    ) as cluster:
+    with local_cluster(tmp_path, workers=1) as cluster:
         monkeypatch.chdir(plugin().parent)
         monkeypatch.setenv("PDEFM_PLUGINS", "drum.py")  # relative to this process's folder
         plan = BuildPlan(find_dataset("drum"), ("near",), ROWS, 64)
