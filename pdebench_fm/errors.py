@@ -37,6 +37,14 @@ class UserCodeError(PdefmError):
         self.details = details
 
 
+def words_of(error: BaseException) -> str:
+    """Return the message of any exception in one line, "" for none; one of a user's own may be unable to give it."""
+    try:
+        return " ".join(str(error).split())
+    except Exception:  # noqa: BLE001 (whatever its `__str__` raises)
+        return "(it has no message that can be printed)"
+
+
 def unknown_name(kind: str, name: str, valid: Iterable[str], *, files: bool = False) -> UsageError:
     """Return the error for a `name` that is not among the `valid` ones of this `kind`, nearest names first.
 

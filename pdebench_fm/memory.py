@@ -10,6 +10,8 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from pdebench_fm.errors import words_of
+
 _NO_MEMORY = (
     "not enough memory",
     "can't allocate memory",
@@ -62,7 +64,7 @@ def is_out_of_memory(error: BaseException | None) -> bool:
     """
     while error is not None:
         named = isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"  # the latter is PyTorch's
-        if named or any(words in str(error).lower() for words in _NO_MEMORY):
+        if named or any(words in words_of(error).lower() for words in _NO_MEMORY):
             return True
         error = error.__cause__
     return False

@@ -4,11 +4,9 @@ import unicodedata
 from collections.abc import Iterable, Sequence
 from html import escape
 
-_HIDDEN = {"Cc", "Cs", "Zl", "Zp"}
-"""Control characters, halves of surrogate pairs, and separators that break a line."""
-
-_TURNING = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
-"""Marks that change the direction in which text is shown, so that `exe.txt` can look like `txt.exe`."""
+_HIDDEN = {"Cc", "Cf", "Cs", "Zl", "Zp"}
+"""Control characters; marks of format, which are not seen, or turn the direction of what follows, so that `exe.txt` can
+look like `txt.exe`; halves of surrogate pairs; and separators that break a line."""
 
 
 def is_plain(text: str) -> bool:
@@ -17,7 +15,7 @@ def is_plain(text: str) -> bool:
 
 
 def visible(text: str, keep: str = "") -> str:
-    r"""Return a text with each control character and mark of direction as its escape, such as `\x1b` or `\u202e`.
+    r"""Return a text with each control character and mark of format as its escape, such as `\x1b` or `\u200b`.
 
     Args:
         text: any.
@@ -37,7 +35,7 @@ def in_one_line(text: str) -> str:
 
 
 def _is_hidden(character: str) -> bool:
-    return character in _TURNING or unicodedata.category(character) in _HIDDEN
+    return unicodedata.category(character) in _HIDDEN
 
 
 def html_table(title: str, heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from pdebench_fm.data.batches import Batch
-from pdebench_fm.errors import PdefmError, UsageError
+from pdebench_fm.errors import PdefmError, UsageError, words_of
 from pdebench_fm.evaluation.cell import Cell, Failed, Outcome, Scored
 from pdebench_fm.evaluation.graphs import write_graph
 from pdebench_fm.evaluation.held import HeldTask
@@ -200,7 +200,7 @@ def _starting_module(cell: Cell) -> nn.Module:
 
 
 def _reason(error: BaseException) -> str:
-    text = " ".join(str(error).split())
+    text = words_of(error)
     if is_out_of_memory(error):
         text = f"not enough memory: {text or type(error).__name__}"
     return text if len(text) <= _LONGEST_REASON else text[: _LONGEST_REASON - 1] + "…"

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from pdebench_fm.data.batches import Batch, concatenate
 from pdebench_fm.data.catalogue import TASKS
-from pdebench_fm.errors import PdefmError
+from pdebench_fm.errors import PdefmError, words_of
 from pdebench_fm.evaluation.settings import RunSettings
 from pdebench_fm.extensions.calling import user_code
 from pdebench_fm.models.candidate import Candidate
@@ -149,7 +149,7 @@ def _attempt(name: str, check: Callable[..., SmokeCheck], candidate: Candidate, 
     except PdefmError as error:
         return SmokeCheck(name, "would fail", str(error), "every evaluation of this model ends here", error.details)
     except Exception as error:  # noqa: BLE001 (the whole point is to report what would stop an evaluation)
-        found = f"{type(error).__name__}: {' '.join(str(error).split())}"
+        found = f"{type(error).__name__}: {words_of(error)}"
         return SmokeCheck(name, "would fail", found, "every evaluation of this model ends here")
 
 

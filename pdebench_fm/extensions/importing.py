@@ -10,7 +10,7 @@ from pathlib import Path
 from traceback import StackSummary, TracebackException, extract_tb
 from types import ModuleType
 
-from pdebench_fm.errors import UsageError, UserCodeError
+from pdebench_fm.errors import UsageError, UserCodeError, words_of
 from pdebench_fm.extensions.local_files import (
     beside,
     imported_names,
@@ -133,11 +133,8 @@ def failure(what: str, error: BaseException, plumbing: Collection[str] = ()) -> 
         error: what it raised.
         plumbing: how the file names of further frames begin that are not the user's, beside this package's.
     """
-    try:
-        text = " ".join(str(error).split())
-    except Exception:  # noqa: BLE001 (an exception of the user's own, which cannot even be printed)
-        text = "(it has no message that can be printed)"
-    return UserCodeError(f"{what} raised {type(error).__name__}: {text}", _users_traceback(error, (*_OURS, *plumbing)))
+    said = f"{what} raised {type(error).__name__}: {words_of(error)}"
+    return UserCodeError(said, _users_traceback(error, (*_OURS, *plumbing)))
 
 
 def blame(error: BaseException, files: Collection[str]) -> UserCodeError | None:

@@ -14,6 +14,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
+from pdebench_fm.errors import words_of
 from pdebench_fm.graphs.checks import check_graph
 from pdebench_fm.graphs.interface import COEFFICIENTS, INPUTS, OUTPUT, GraphError
 from pdebench_fm.limits import GRAPH_BYTES, read_limited
@@ -70,7 +71,7 @@ def _answer(answers: BinaryIO, make: Callable[[], bytes]) -> bool:
     except MemoryError:
         failed, content = 1, b"it needs more memory than it is given"
     except Exception as error:  # noqa: BLE001 (whatever the runtime finds wrong with a stranger's graph)
-        text = in_one_line(str(error)) or type(error).__name__
+        text = in_one_line(words_of(error)) or type(error).__name__
         if "bad_alloc" in text or "Failed to allocate memory" in text or "bad allocation" in text:
             text = "it needs more memory than it is given"
         failed, content = 1, text[:_LONGEST].encode()

@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from pdebench_fm.contracts import Contract
+from pdebench_fm.data.catalogue import DATA_VERSION
 from pdebench_fm.errors import PdefmError
 from pdebench_fm.leaderboard.official import is_official
 from pdebench_fm.leaderboard.records import (
@@ -64,6 +65,11 @@ class Claim(Contract):
     samples, `weights` that of the weights and `model` that of the whole model ("" where there is none). `reproduced`
     tells whether a verifier found this score.
     """
+
+    @property
+    def owner(self) -> str:
+        """What tells its model from others: the digest of its weights, or its fingerprint, or else its name."""
+        return self.weights or self.model or "/".join(Path(self.row).parts[1:3])
 
     row: str
     cell: str
@@ -143,6 +149,9 @@ def check_pinned(result: Result) -> None:
     if result.date > datetime.now(UTC) + timedelta(days=1):  # a clock may be in another time zone
         raise PdefmError(f"it is dated {result.date:%Y-%m-%d}, which is still to come")
     model, dataset = result.model, result.dataset
+    own, stated = (version.rpartition(".")[0] for version in (DATA_VERSION, dataset.version))
+    if stated != own:  # a higher last number is new cards for the same data
+        raise PdefmError(f"data of version {dataset.version} are not known here: this package makes {own}.x")
     if result.resolution != find_track(result.track).resolution:
         raise PdefmError(f"resolution is {result.resolution}, and the {result.track} track's is another")
     if "/" in model.model_id and model.weights_sha256 and model.revision and not _COMMIT.fullmatch(model.revision):
@@ -235,8 +244,8 @@ def _key(rerun: Rerun) -> CellKey:
 def check_unlike(rows: Mapping[str, Result], others: Iterable[Claim] = ()) -> dict[str, str]:
     """Return what is wrong with rows whose scores cannot be theirs.
 
-    That is, which have, to the last digit, the scores of other weights, or other scores than a verifier found for the
-    same model.
+    That is, which have, to the last digit, the scores of another model, or other scores than a verifier found for the
+    same model. Where two rows share scores, this package's own model is taken for the first, then one that has weights.
 
     Args:
         rows: by their names.
@@ -249,11 +258,12 @@ def check_unlike(rows: Mapping[str, Result], others: Iterable[Claim] = ()) -> di
         if claim.reproduced and claim.model:
             reproduced.setdefault((claim.cell, claim.model), claim)
     wrong: dict[str, str] = {}
-    for name, result in rows.items():
+    for name, result in sorted(rows.items(), key=lambda row: _standing(row[1])):
         for claim in claims_of(name, result):
             other = first.setdefault((claim.cell, claim.samples_sha256), claim)
-            if other.weights != claim.weights:
-                wrong[name] = f"its scores are, to the last digit, those of {other.row}, which has other weights"
+            if other.owner != claim.owner:
+                what = "has other weights" if other.weights else "is another model"
+                wrong[name] = f"its scores are, to the last digit, those of {other.row}, which {what}"
                 break
             found = reproduced.get((claim.cell, claim.model))
             allowed = FEW_SHOT_TOLERANCE if claim.shots else ZERO_SHOT_TOLERANCE
@@ -264,6 +274,12 @@ def check_unlike(rows: Mapping[str, Result], others: Iterable[Claim] = ()) -> di
                 )
                 break
     return wrong
+
+
+def _standing(result: Result) -> tuple[bool, bool]:
+    """Return what the rows that may be originals sort by, before those that may be copies of them."""
+    model = result.model
+    return not is_official(model), (model.weights_sha256 or model.tensors_sha256) is None
 
 
 def refused(findings: Iterable[Finding]) -> Finding | None:

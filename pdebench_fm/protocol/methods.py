@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from pdebench_fm.errors import PdefmError, UsageError, unknown_name
+from pdebench_fm.errors import PdefmError, UsageError, unknown_name, words_of
 from pdebench_fm.extensions.calling import user_code
 from pdebench_fm.extensions.functions import UserFunction, function_in_file, loaded, offered, split_file_reference
 from pdebench_fm.extensions.replaced import replaced
@@ -120,7 +120,7 @@ class Method:
                     assert self.function is not None  # noqa: S101 (no recipe is called)
                     returned = self.function(module, given, seed)
         except (PdefmError, MemoryError, torch.OutOfMemoryError) as error:
-            text = str(error)
+            text = words_of(error)
             failure = AdaptationError(text if text.startswith(title) else f"{title}: {text or type(error).__name__}")
             failure.details = getattr(error, "details", "")
             raise failure from error

@@ -178,6 +178,10 @@ class WithoutMessage(Exception):
         raise ValueError
 
 
+class MemoryWithoutMessage(MemoryError, WithoutMessage):
+    pass
+
+
 class Exiting(Pointwise):
     def forward(self, *_):
         sys.exit("done")
@@ -308,6 +312,8 @@ ODD = {
     "a stopped iteration": (lambda: Raising(StopIteration("odd"), training=False), "StopIteration: odd"),
     "a warning": (lambda: Raising(DeprecationWarning("odd"), training=True), "DeprecationWarning: odd"),
     "without a message": (lambda: Raising(WithoutMessage(), training=False), "WithoutMessage"),
+    "no memory and no message": (lambda: Raising(MemoryWithoutMessage(), training=False), "memory"),
+    "no memory and no message in training": (lambda: Raising(MemoryWithoutMessage(), training=True), "memory"),
     "raising backward": (RaisingBackward, "ZeroDivisionError"),
     "no deterministic algorithm": (WithoutDeterministicAlgorithm, "deterministic"),
     "drawing in training": (DrawingInTraining, ""),

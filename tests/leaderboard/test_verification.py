@@ -251,6 +251,41 @@ def test_names_that_differ_in_case_alone_and_scores_of_other_weights_are_refused
     assert "are, to the last digit, those of results/acme/solver" in refusal(board)
 
 
+def test_of_two_rows_with_the_same_scores_the_copy_is_refused_whatever_its_name(tmp_path, shipped):
+    def verdicts(*evaluations):
+        found = verify([str(board_of(tmp_path, *evaluations))])
+        shutil.rmtree(tmp_path / "board")
+        return {row.row.split("/")[1]: row.refusal for row in found.rows}
+
+    ours = evaluate("fno-mixed-64k", TASK, track="lite", device="cpu")
+    copy = modelled(ours, model_id="a-copy/solver", revision=None, weights_sha256="ab" * 32)
+    found = verdicts(ours, copy)
+    assert found["pdebench-fm"] == ""
+    assert re.search("those of results/pdebench-fm/fno-mixed-64k/.*, which has other weights$", found["a-copy"])
+
+    nameless = modelled(shipped, model_id="a-copy/solver", revision=None, fingerprint=None)  # a function
+    found = verdicts(shipped, nameless)
+    assert found["pdebench-fm"] == ""
+    assert found["a-copy"].endswith("which is another model")
+    other = modelled(nameless, model_id="b-copy/solver")
+    found = verdicts(nameless, other)
+    assert found["a-copy"] == ""
+    assert found["b-copy"].endswith("which is another model")
+
+
+@pytest.mark.parametrize("version", ["1.9.0", "0.9.0", "2.0.0", "1.1.0"])
+def test_data_that_this_package_does_not_make_are_refused(version):
+    made = make_result()
+    stated = made.model_copy(update={"dataset": made.dataset.model_copy(update={"version": version})})
+    with pytest.raises(PdefmError, match=rf"data of version {version} are not known here: this package makes 1\.0\.x"):
+        check_pinned(stated)
+
+
+def test_new_cards_for_the_same_data_make_no_other_rows():
+    made = make_result()
+    check_pinned(made.model_copy(update={"dataset": made.dataset.model_copy(update={"version": "1.0.7"})}))
+
+
 def test_a_row_is_reproduced_and_badges_follow_from_the_record_alone(tmp_path, scored, shipped, weights):  # noqa: ARG001
     board = board_of(tmp_path, scored, shipped)
     found = verify([str(board)], Depth(recompute=True))

@@ -10,7 +10,7 @@ import torch
 import yaml
 from described import ALICE, make_pretrained, make_record, results_of
 from hub_server import fetch, run_client
-from huggingface_hub import HfApi, eval_result_entries_to_yaml, parse_eval_result_entries
+from huggingface_hub import HfApi, ModelCard, eval_result_entries_to_yaml, parse_eval_result_entries
 from safetensors.torch import load_file, save_file
 
 from pdebench_fm.errors import PdefmError, UsageError
@@ -238,6 +238,13 @@ def no_record(folder):
 
 
 def a_card_with_better_scores(folder):
+    card = ModelCard.load(folder / "README.md")
+    first = card.data.eval_results[0]
+    first.metric_value, first.metric_args["interval"][0] = 0.001, 0.0
+    card.save(folder / "README.md")
+
+
+def a_card_with_a_score_outside_its_interval(folder):
     text = (folder / "README.md").read_text()
     (folder / "README.md").write_text(re.sub(r"value: 0\.\d+", "value: 0.001", text, count=1))
 
@@ -269,6 +276,7 @@ def a_card_of_other_weights(folder):
         (a_card_without_scores, "states no scores: `pdefm zoo card"),
         (a_record_of_another_family, r"config.json says \('mixed', 'tiny'\), training.json \('poisson', 'tiny'\)"),
         (a_card_with_better_scores, r"states 0\.001 for \S+ with \d+ shots, its results give 0\.\d+: `pdefm zoo card"),
+        (a_card_with_a_score_outside_its_interval, "metadata that this package cannot read"),
         (a_card_without_results, "nothing vouches for the scores"),
         (a_card_of_other_weights, "is of other weights than those of the card"),
     ],
