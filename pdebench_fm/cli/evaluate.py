@@ -100,12 +100,10 @@ def evaluate(
     from pdebench_fm.protocol.names import shots_list, split_list
 
     named, wanted, numbers = split_list(model, "model"), split_list(task, "task"), shots_list(shots)
-    _check_own_name(name, named)
     keep_freed_memory()
     written: dict[Path, Path] = {}
 
     def keep(evaluation: "Evaluation") -> None:
-        evaluation = _called(evaluation, name)
         place = _place(evaluation.result)
         written[place] = evaluation.write(out / place)
 
@@ -123,6 +121,7 @@ def evaluate(
             graphs=graphs,
             data=data,
             device=device,
+            name=name,
             training=None if manifest is None else required_manifest(manifest),
             cache=_cell_cache(cache),
             workers=workers,
@@ -131,7 +130,7 @@ def evaluate(
             on_progress=display.show,
             on_evaluation=keep,
         )
-    results = [_called(evaluation, name).result for evaluation in evaluations]
+    results = [evaluation.result for evaluation in evaluations]
     paths = [written[_place(result)] for result in results]
     if as_json:
         typer.echo(json.dumps(_as_json(results, paths), indent=2, ensure_ascii=False))
@@ -165,39 +164,6 @@ def _check_smoke(as_json: bool, name: str | None) -> None:
         raise UsageError("--name is for results, and --smoke gives none: leave one of them out")
 
 
-def _check_own_name(name: str | None, models: "Sequence[str]") -> None:
-    """Raise a `UsageError` unless results can call the one model by this name, if there is one.
-
-    What comes with the package or from the Hub is found by its name, which it therefore keeps.
-    """
-    from pdebench_fm.extensions.functions import split_file_reference
-    from pdebench_fm.models import BASELINES, recipe_names, zoo_names
-    from pdebench_fm.models.candidates import check_name
-
-    if name is None:
-        return
-    check_name(name)
-    if len(models) != 1:
-        raise UsageError(f"--name is that of one model, and here are {len(models)}: evaluate it alone")
-    (model,) = models
-    taken = (*zoo_names(), *recipe_names(), *BASELINES)
-    if model in taken:
-        raise UsageError(f"{model} comes with the package and keeps its name: --name is for a model of yours")
-    if "/" in model and not Path(model).expanduser().exists() and split_file_reference(model, "build") is None:
-        raise UsageError(f"{model} is on the Hub and keeps its name there: --name is for a model of yours")
-    if name.rpartition("/")[2] in taken:
-        raise UsageError(f"{name} is the name of a model of the package: give yours another")
-
-
-def _called(evaluation: "Evaluation", name: str | None) -> "Evaluation":
-    """Return an evaluation whose model has this name, or its own for None."""
-    from pdebench_fm.leaderboard.submission import with_model
-
-    if name is None:
-        return evaluation
-    return with_model(evaluation, evaluation.result.model.model_dump() | {"model_id": name})
-
-
 def _place(result: "Result") -> Path:
     """Return where a result lies in the folder of results: as on a leaderboard, less its `results/`.
 
@@ -205,7 +171,8 @@ def _place(result: "Result") -> Path:
     when it is submitted.
     """
     from pdebench_fm.leaderboard.official import is_official
-    from pdebench_fm.results.paths import HOME_ORGANISATION, row_path
+    from pdebench_fm.naming import HOME_ORGANISATION
+    from pdebench_fm.results.paths import row_path
 
     return Path(*row_path(result, HOME_ORGANISATION if is_official(result.model) else _NOBODYS).parts[1:])
 
@@ -251,11 +218,11 @@ def _submit_hint(results: "Iterable[Result]", path: Path) -> str:
     from pdebench_fm.leaderboard.official import is_official
     from pdebench_fm.leaderboard.submission import check_rankable
 
-    own = False
+    nobodys = False
     try:
         for result in results:
             check_rankable(result)
-            own = own or not is_official(result.model)
+            nobodys = nobodys or not (is_official(result.model) or "/" in result.model.model_id)
     except UsageError:
         return ""
-    return f"\nfor a leaderboard: pdefm submit {path} --to leaderboard/{' --organisation YOURS' if own else ''}"
+    return f"\nfor a leaderboard: pdefm submit {path} --to leaderboard/{' --organisation YOURS' if nobodys else ''}"

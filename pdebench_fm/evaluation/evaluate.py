@@ -9,6 +9,7 @@ from pdebench_fm.data.executors import open_executor
 from pdebench_fm.data.training_manifest import TrainingManifest
 from pdebench_fm.errors import PdefmError, UsageError
 from pdebench_fm.evaluation.cache import CellCache
+from pdebench_fm.evaluation.own_name import check_own_name
 from pdebench_fm.evaluation.progress import SuiteProgress
 from pdebench_fm.evaluation.run import run_suite
 from pdebench_fm.evaluation.runners import ClusterRunner, LocalRunner, Runner
@@ -36,6 +37,7 @@ def evaluate(
     *,
     data: str | None = None,
     device: str = "auto",
+    name: str | None = None,
     training: TrainingManifest | None = None,
     cache: CellCache | None = None,
     on_progress: Callable[[SuiteProgress], None] = lambda _: None,
@@ -51,6 +53,8 @@ def evaluate(
         shots: size of the support set, or a list, range or array of sizes; 0 is zero-shot.
         data: folder or Hub repository that rows of a task given by name are read from, instead of made.
         device: of a model given as a word; see `choose_device`.
+        name: what results call a model of yours, "my-fno" or "organisation/my-fno"; by default what its file, folder or
+            class is called.
         training: which rows the model was trained on, if it does not state that itself: see
             docs/concepts/contamination.md.
         cache: where finished cells are looked for and kept.
@@ -84,6 +88,7 @@ def evaluate(
         shots,
         data=data,
         device=device,
+        name=name,
         training=training,
         cache=cache,
         on_progress=on_progress,
@@ -99,6 +104,7 @@ def evaluate_suite(
     *,
     data: str | None = None,
     device: str | Sequence[str] = "auto",
+    name: str | None = None,
     training: TrainingManifest | None = None,
     cache: CellCache | None = None,
     workers: int | None = None,
@@ -116,6 +122,7 @@ def evaluate_suite(
         shots: size, or sizes, of the support sets.
         data: folder or Hub repository that rows of tasks given by name are read from, instead of made.
         device: of models given as words: one, or several GPUs, "cuda:0,cuda:1" or a list, of which each gets a process.
+        name: what results call a model of yours, where there is no other.
         training: which rows the model was trained on, where there is one model, which does not state that itself.
         cache: where finished cells are looked for and kept: stopped anywhere, the same call goes on where it was.
         workers: processes of this machine that cells are computed in, side by side; by default one for each device,
@@ -143,7 +150,9 @@ def evaluate_suite(
     if again := duplicates(str(model) for model in models if isinstance(model, str | Path)):
         raise UsageError(f"model {again[0]} is named twice: name it once")
     loaded = _tasks(tasks, data)
-    candidates = _candidates(models, places[0])
+    if name is not None:
+        check_own_name(name, models)
+    candidates = [candidate_of(candidate, name) for candidate in _candidates(models, places[0])]
     if training is not None:
         candidates = _trained_on(training, candidates)
     suite = plan(candidates, loaded, shots, **settings)

@@ -7,8 +7,8 @@ from pdebench_fm.errors import PdefmError
 from pdebench_fm.evaluation.cell import Cell, cell_key
 from pdebench_fm.files import sha256_of
 from pdebench_fm.models.candidate import Candidate
-from pdebench_fm.models.candidates import safe_name
 from pdebench_fm.models.graph import SUFFIX
+from pdebench_fm.naming import safe_name
 from pdebench_fm.protocol.tracks import find_track
 from pdebench_fm.results.result import Graph
 

@@ -6,9 +6,6 @@ from collections.abc import Iterable
 from pdebench_fm.contracts import VERSION_PATTERN
 from pdebench_fm.errors import PdefmError, UsageError
 
-HOME_NAMESPACE = "pdebench-fm"
-"""The project's own namespace."""
-
 _NAMESPACE = re.compile(r"(?!.*(--|\.\.))[A-Za-z0-9_]([A-Za-z0-9_.-]{0,94}[A-Za-z0-9_])?")
 _TAG = re.compile(rf"v(?P<version>{VERSION_PATTERN})")
 

@@ -23,12 +23,13 @@ from pdebench_fm.leaderboard.records import (
 )
 from pdebench_fm.leaderboard.submission import check_rankable
 from pdebench_fm.memory import is_out_of_memory
+from pdebench_fm.naming import HOME_ORGANISATION
 from pdebench_fm.physics import draw
 from pdebench_fm.protocol.standard_rows import STANDARD_TEST_ROWS, STANDARD_TRAIN_ROWS, is_standard
 from pdebench_fm.protocol.task import load_task
 from pdebench_fm.protocol.tracks import PROTOCOL_VERSION, find_track
 from pdebench_fm.results.evaluation import read_evaluation
-from pdebench_fm.results.paths import HOME_ORGANISATION, row_path
+from pdebench_fm.results.paths import row_path
 from pdebench_fm.results.result import CellKey, Result
 from pdebench_fm.results.samples import samples_path
 

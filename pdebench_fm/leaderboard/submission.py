@@ -4,7 +4,6 @@ A model of this package's own is the organisation's that made it; every other on
 leaderboard, so that nobody's model can be taken for another's. Nothing is written here: `store` and `on_hub` do that.
 """
 
-import unicodedata
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,11 +14,12 @@ from pydantic import ValidationError
 from pdebench_fm.contracts import first_problem
 from pdebench_fm.errors import PdefmError, UsageError
 from pdebench_fm.leaderboard.official import is_official
+from pdebench_fm.naming import HOME_ORGANISATION, bare_outline, check_folder_names, outline
 from pdebench_fm.protocol.divisions import DIVISIONS
 from pdebench_fm.protocol.tracks import TRACKS
 from pdebench_fm.results.evaluation import Evaluation, read_evaluation
 from pdebench_fm.results.merging import conflicts
-from pdebench_fm.results.paths import HOME_ORGANISATION, check_names, row_path
+from pdebench_fm.results.paths import row_path
 from pdebench_fm.results.result import ModelRecord, Result, find_result_files
 
 MOST_ROWS = 1000
@@ -168,7 +168,7 @@ def named(evaluation: Evaluation, submitter: Submitter) -> Evaluation:
             f"{wanted} is not a model of this package: say whose it is, --organisation NAME (your name on the Hub, or "
             "your organisation's)"
         )
-    check_names(owner, name)
+    check_folder_names(owner, name)
     if owner.lower() == HOME_ORGANISATION and not _is_published(model):
         raise UsageError(
             f"{owner} is the organisation of this package's own models, and {name} is none of them by its digest: "
@@ -220,7 +220,7 @@ def _check_words(result: Result) -> None:
     """Raise a `UsageError` for a word by which tables and filters are chosen, if it can be taken for another one.
 
     Letters of other alphabets look like ASCII ones, and some characters are not seen at all; names of organisations and
-    models have a check of their own (`results.paths.check_names`).
+    models have a check of their own (`naming.check_folder_names`).
     """
     model = result.model
     words = {"method": result.method, "family": model.family, "size": model.size, "revision": model.revision}
@@ -235,10 +235,10 @@ def _check_words(result: Result) -> None:
     from pdebench_fm.protocol.methods import OWN_METHODS
     from pdebench_fm.protocol.recipes import RECIPES
 
-    if not _bare_outline(result.method):
+    if not bare_outline(result.method):
         raise UsageError(f"its method {result.method!r} should have letters or digits")
     for own in (*OWN_METHODS, *RECIPES, *DIVISIONS):
-        if _bare_outline(result.method) == _bare_outline(own) and result.method != own:
+        if bare_outline(result.method) == bare_outline(own) and result.method != own:
             raise UsageError(
                 f"its method {result.method!r} can be taken for this package's {own!r}: give it another name"
             )
@@ -270,24 +270,7 @@ class Spellings:
 
     def _note(self, name: tuple[str, ...]) -> list[tuple[str, ...]]:
         """Return how the organisation and the model were spelled first."""
-        return [self._known.setdefault(tuple(map(_outline, place)), place) for place in (name[:1], name) if place]
-
-
-def _outline(name: str) -> str:
-    """Return what a name looks like at a glance: names with the same outline are easily taken for each other.
-
-    Names have ASCII letters and digits alone (`results.paths.check_names`), so this covers what is confusable there, by
-    Unicode's list (Technical Standard 39): I, l and 1, O and 0, rn and m, vv and w; and separators, - _ and . alike.
-    """
-    outline = unicodedata.normalize("NFKC", name).lower()
-    for looks, like in (("rn", "m"), ("vv", "w"), ("0", "o"), ("1", "l"), ("i", "l"), ("_", "-"), (".", "-")):
-        outline = outline.replace(looks, like)
-    return outline
-
-
-def _bare_outline(name: str) -> str:
-    """Return what a name looks like without blanks and signs, which are easily overlooked."""
-    return "".join(filter(str.isalnum, _outline(name)))
+        return [self._known.setdefault(tuple(map(outline, place)), place) for place in (name[:1], name) if place]
 
 
 def described(result: Result) -> str:

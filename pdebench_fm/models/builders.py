@@ -14,10 +14,11 @@ from pdebench_fm.errors import UsageError
 from pdebench_fm.extensions.calling import user_code
 from pdebench_fm.extensions.functions import function_in_file, loaded, offered
 from pdebench_fm.models.candidate import Candidate, Operator, known_as
-from pdebench_fm.models.candidates import candidate_of, safe_name
+from pdebench_fm.models.candidates import candidate_of
 from pdebench_fm.models.fresh import initialised
 from pdebench_fm.models.identity import Identity, identity_of
 from pdebench_fm.models.operator import NeuralOperator
+from pdebench_fm.naming import safe_name
 from pdebench_fm.surroundings import seeded
 
 PLUGIN_GROUP = "pdebench_fm.models"

@@ -1,7 +1,6 @@
 """From a model in Python (ours, any module, or a plain function) to what the evaluation needs to know of it."""
 
 import hashlib
-import re
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import replace
@@ -23,9 +22,9 @@ from pdebench_fm.models.identity import Identity, identity_of, structure_of
 from pdebench_fm.models.operator import NeuralOperator
 from pdebench_fm.models.sources import RECORD_NAME
 from pdebench_fm.models.weights import WEIGHTS_NAME
+from pdebench_fm.naming import check_model_name, safe_name
 from pdebench_fm.surroundings import seeded, standard
 
-_LONGEST_NAME = 96
 _UNSAVED = "unsaved"
 
 
@@ -61,9 +60,8 @@ def candidate_of(
             twice.
         PdefmError: If the `training.json` beside its weights is damaged.
     """
-    if name is not None:
-        check_name(name)
     candidate = _candidate_of(model, name, device, fingerprint)
+    check_model_name(candidate.name if name is None else name)
     if training is None:
         return candidate
     if candidate.training not in (None, training):
@@ -104,22 +102,6 @@ def _candidate_of(
         fingerprint=fingerprint,
         unknown=None if fingerprint else "it is a function given without a fingerprint",
     )
-
-
-def safe_name(text: str) -> str:
-    """Return `text` with only what a model's name may hold."""
-    name = re.sub(r"[^A-Za-z0-9._]+", "-", text)
-    return re.sub(r"\.{2,}", ".", name)[:_LONGEST_NAME].strip("-._") or "model"
-
-
-def check_name(name: str) -> None:
-    """Raise a `UsageError` unless a result, and a leaderboard's folder, can have this name of a model."""
-    parts = name.split("/")
-    if len(parts) > 2 or any(safe_name(part) != part for part in parts):
-        raise UsageError(
-            f"a model cannot be called {name!r}: use letters, digits and single '-', '_' or '.' between them, "
-            "as in 'my-model' or 'organisation/my-model'"
-        )
 
 
 def as_it_is_now(candidate: Candidate) -> Candidate:

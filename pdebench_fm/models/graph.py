@@ -12,7 +12,7 @@ from pdebench_fm.files import sha256_of
 from pdebench_fm.graphs.interface import GraphError, is_graph_name
 from pdebench_fm.graphs.process import RunningGraph
 from pdebench_fm.models.candidate import Candidate, GraphFile
-from pdebench_fm.models.candidates import safe_name
+from pdebench_fm.naming import safe_name
 
 SUFFIX = ".onnx"
 

@@ -15,9 +15,9 @@ from pdebench_fm.extensions.calling import user_code
 from pdebench_fm.extensions.functions import UserFunction, function_in_file, loaded, offered, split_file_reference
 from pdebench_fm.extensions.replaced import replaced
 from pdebench_fm.models.candidate import Operator
-from pdebench_fm.models.candidates import safe_name
 from pdebench_fm.models.fresh import copied
 from pdebench_fm.models.identity import Identity, identity_of
+from pdebench_fm.naming import safe_name
 from pdebench_fm.protocol.divisions import Division, division_of, passes_for_a_division
 from pdebench_fm.protocol.recipes import (
     L2_SP_TABLE,

@@ -9,9 +9,10 @@ from typing import Literal
 from pdebench_fm.data.build import BuildPlan
 from pdebench_fm.data.catalogue import DATA_VERSION, DATASETS, SPLIT_SIZES
 from pdebench_fm.errors import UsageError
-from pdebench_fm.hub.names import HOME_NAMESPACE, check_namespace, check_version
+from pdebench_fm.hub.names import check_namespace, check_version
 from pdebench_fm.hub.repository import Kind, Repository, hub_client
 from pdebench_fm.models.loading import zoo_names
+from pdebench_fm.naming import HOME_ORGANISATION
 from pdebench_fm.shipped import shipped
 
 Size = Literal["full", "small"]
@@ -88,9 +89,9 @@ class Release:
         check_namespace(self.namespace)
         check_version(self.data_version)
         check_version(self.models_version)
-        if self.size == "small" and self.namespace == HOME_NAMESPACE:
+        if self.size == "small" and self.namespace == HOME_ORGANISATION:
             raise UsageError(
-                f"{HOME_NAMESPACE} is for the benchmark itself, of which a small build is no part: rehearse in a "
+                f"{HOME_ORGANISATION} is for the benchmark itself, of which a small build is no part: rehearse in a "
                 "namespace of your own"
             )
         if self.data_version.rpartition(".")[0] != DATA_VERSION.rpartition(".")[0]:

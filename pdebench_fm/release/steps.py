@@ -23,9 +23,10 @@ from pdebench_fm.leaderboard.fetching import fetch
 from pdebench_fm.leaderboard.publication import publish_board
 from pdebench_fm.leaderboard.site import build_site
 from pdebench_fm.leaderboard.space import publish_site
+from pdebench_fm.naming import HOME_ORGANISATION
 from pdebench_fm.release import undoing
 from pdebench_fm.release.plan import BOARD, Release
-from pdebench_fm.results.paths import HOME_ORGANISATION, ROWS
+from pdebench_fm.results.paths import ROWS
 from pdebench_fm.zoo.publish import publish_model
 
 Progress = Literal["done", "to do", "refused"]

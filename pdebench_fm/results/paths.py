@@ -8,18 +8,14 @@ of the closed division the method before the fingerprint. The fingerprint is tha
 import re
 from pathlib import Path
 
-from pdebench_fm.errors import UsageError
+from pdebench_fm.naming import HOME_ORGANISATION, check_folder_names
 from pdebench_fm.results.merging import fingerprint
 from pdebench_fm.results.result import Result
 
-HOME_ORGANISATION = "pdebench-fm"
 ROWS = "results"
 """The folder of a leaderboard that holds its rows."""
 
 _LONGEST_METHOD = 40
-_SUFFIXES = (".json", ".parquet", ".part", ".git")
-_DEVICES = frozenset({"con", "prn", "aux", "nul", *(f"{port}{i}" for port in ("com", "lpt") for i in range(1, 10))})
-_SAFE_NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,94}[A-Za-z0-9])?")
 
 
 def row_path(result: Result, organisation: str = HOME_ORGANISATION) -> Path:
@@ -32,7 +28,7 @@ def row_path(result: Result, organisation: str = HOME_ORGANISATION) -> Path:
     """
     owner, slash, name = result.model.model_id.rpartition("/")
     owner = owner if slash else organisation
-    check_names(owner, name)
+    check_folder_names(owner, name)
     task = result.task.replace("/", "--")
     parts = (task, result.track, _method_in_names(result), fingerprint(result))
     return Path(ROWS, owner, name, f"{'-'.join(filter(None, parts))}.json")
@@ -46,18 +42,3 @@ def _method_in_names(result: Result) -> str:
     if result.division == "closed":
         return ""
     return re.sub(r"[^A-Za-z0-9.]+|\.{2,}", "-", result.method)[:_LONGEST_METHOD].strip("-.")
-
-
-def check_names(owner: str, name: str) -> None:
-    """Raise a `UsageError` unless an organisation and a model can have folders of these names on a leaderboard."""
-    for kind, text in (("organisation", owner), ("model", name)):
-        if not _SAFE_NAME.fullmatch(text) or ".." in text or "--" in text:
-            raise UsageError(
-                f"{kind} name {text!r} cannot be a folder on the leaderboard: use letters, digits and single "
-                "'-', '_' or '.' between them, as in 'org/name'"
-            )
-        if text.lower().endswith(_SUFFIXES) or text.partition(".")[0].lower() in _DEVICES:
-            raise UsageError(
-                f"{kind} name {text!r} cannot be a folder on the leaderboard: programs take it for something else; "
-                f"it should not end in {' or '.join(_SUFFIXES)}, nor be the name of a device such as 'con'"
-            )

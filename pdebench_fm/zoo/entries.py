@@ -13,7 +13,6 @@ from huggingface_hub.errors import CacheNotFound
 from pdebench_fm.errors import PdefmError, UsageError, unknown_name
 from pdebench_fm.folders import expanded
 from pdebench_fm.hub.failures import HubError
-from pdebench_fm.hub.names import HOME_NAMESPACE
 from pdebench_fm.hub.repository import Repository, hub_client
 from pdebench_fm.limits import CARD_BYTES, CONFIG_BYTES, RECORD_BYTES, read_limited
 from pdebench_fm.models.baselines import BASELINES
@@ -38,6 +37,7 @@ from pdebench_fm.models.sources import (
     source_in,
 )
 from pdebench_fm.models.weights import WEIGHTS_NAME, check_weights
+from pdebench_fm.naming import HOME_ORGANISATION
 from pdebench_fm.zoo.stated_scores import StatedScore, stated_scores
 
 Home = Literal["package", "hub cache", "recipe", "folder"]
@@ -244,7 +244,7 @@ def pull_model(
         UsageError: if the reference cannot be, or there is no such model or revision.
         PdefmError: if what is there is not a model of this package, or the Hub fails.
     """
-    named = split_reference(reference if "/" in reference else f"{HOME_NAMESPACE}/{reference}", revision)
+    named = split_reference(reference if "/" in reference else f"{HOME_ORGANISATION}/{reference}", revision)
     if named is None:
         raise UsageError(f"{reference!r} is neither a Hub id, 'organisation/name', nor the name of a zoo model")
     name, wanted = named[0], named[1] or "main"

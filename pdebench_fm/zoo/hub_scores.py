@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 import yaml
 from huggingface_hub import EvalResultEntry, eval_result_entries_to_yaml
 
-from pdebench_fm.hub.names import HOME_NAMESPACE
+from pdebench_fm.naming import HOME_ORGANISATION
 from pdebench_fm.zoo.stated_scores import StatedScore, error_in_words
 
 FOLDER = ".eval_results"
@@ -52,7 +52,7 @@ def in_words(paths: Iterable[str]) -> str:
 def _entry(score: StatedScore, dataset: str, regime: str) -> EvalResultEntry:
     seeds = f", {score.seeds} seeds" if score.shots else ""
     return EvalResultEntry(
-        dataset_id=f"{HOME_NAMESPACE}/{dataset}",
+        dataset_id=f"{HOME_ORGANISATION}/{dataset}",
         task_id=regime,
         value=-math.log10(score.error),
         notes=(

@@ -12,9 +12,9 @@ from pdebench_fm.data.catalogue import TASKS, find_family
 from pdebench_fm.errors import PdefmError, UsageError
 from pdebench_fm.files import sha256_of
 from pdebench_fm.front_matter import read_card_text
-from pdebench_fm.hub.names import HOME_NAMESPACE
 from pdebench_fm.models.sources import CARD_NAME
 from pdebench_fm.models.weights import WEIGHTS_NAME
+from pdebench_fm.naming import HOME_ORGANISATION
 from pdebench_fm.protocol.tracks import Track
 from pdebench_fm.results.fields import Count, Error, IntervalEnd, Positive, Version
 from pdebench_fm.results.result import Result
@@ -137,7 +137,7 @@ def evaluation_entries(scores: Iterable[StatedScore]) -> list[EvalResult]:
         EvalResult(
             task_type="other",
             task_name=f"solving a partial differential equation, {score.track} track",
-            dataset_type=f"{HOME_NAMESPACE}/{score.task.partition('/')[0]}",
+            dataset_type=f"{HOME_ORGANISATION}/{score.task.partition('/')[0]}",
             dataset_name=score.task,
             dataset_config=score.task.partition("/")[2],
             dataset_split="test",

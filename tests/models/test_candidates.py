@@ -1,6 +1,7 @@
 """Any model as a candidate: its name, fingerprint, fresh starts, and what a changed one is called."""
 
 import copy
+from dataclasses import replace
 
 import pytest
 import torch
@@ -8,8 +9,8 @@ from torch import nn
 
 from pdebench_fm.errors import UsageError
 from pdebench_fm.models import HomogeneousNormaliser, ModelConfig, NeuralOperator, candidate_of, load_model
-from pdebench_fm.models.candidates import safe_name
 from pdebench_fm.models.identity import identity_of
+from pdebench_fm.naming import safe_name
 
 SOURCE, COEFFICIENTS = torch.randn(2, 16, 16), torch.rand(2, 6)
 
@@ -152,13 +153,18 @@ def test_complex_parameters_count_twice():
     assert candidate_of(model).parameters == 6
 
 
-@pytest.mark.parametrize("name", ["a b", "", "a--b", "a/b/c", "../x", "a..b", "ü", "x" * 97, "-a"])
+@pytest.mark.parametrize(
+    "name", ["a b", "", "a--b", "a/b/c", "../x", "a..b", "ü", "x" * 97, "-a", "nul", "me/com1", "a.parquet"]
+)
 def test_a_name_that_no_result_can_have_is_refused(name):
     with pytest.raises(UsageError, match="cannot be called"):
         candidate_of(Scaled(), name)
 
 
-@pytest.mark.parametrize("text", ["My Model!", "…", "a--b", "x" * 200, "a...b", "_private_"])
+@pytest.mark.parametrize(
+    "text",
+    ["My Model!", "…", "a--b", "x" * 200, "a...b", "_private_", "con", "AUX.v1", "lpt1", "a.json", "A.GIT", "." * 9],
+)
 def test_derived_names_are_always_usable(text):
     candidate_of(Scaled(), safe_name(text))
 
@@ -173,3 +179,10 @@ def test_a_candidate_is_passed_through_or_renamed():
     candidate = candidate_of(Scaled())
     assert candidate_of(candidate) is candidate
     assert candidate_of(candidate, "other").name == "other"
+
+
+def test_a_model_of_the_hub_that_no_folder_can_be_called_like_is_refused_before_it_is_run(model_folder):
+    model = load_model(model_folder)
+    model.source = replace(model.source, model_id="org/con", revision="a" * 40)
+    with pytest.raises(UsageError, match="a model cannot be called 'org/con': programs take it for something else"):
+        candidate_of(model)

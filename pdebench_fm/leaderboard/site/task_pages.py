@@ -15,9 +15,9 @@ from pdebench_fm.leaderboard.site.markdown import as_html
 from pdebench_fm.leaderboard.site.material import Material
 from pdebench_fm.leaderboard.site.page import Page, page
 from pdebench_fm.leaderboard.site.pictures import Pictures
+from pdebench_fm.naming import HOME_ORGANISATION
 from pdebench_fm.protocol.standard_rows import STANDARD_TEST_ROWS
 from pdebench_fm.protocol.tracks import Track
-from pdebench_fm.results.paths import HOME_ORGANISATION
 from pdebench_fm.results.remarks import start_in_words
 
 TASKS_PAGE = PurePosixPath("tasks", "index.html")
