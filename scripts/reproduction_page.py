@@ -14,5 +14,7 @@ ROOT = Path(__file__).parent.parent
 if __name__ == "__main__":
     folder = Path(sys.argv[1]) if len(sys.argv) > 1 else ROOT / "reproduction"
     target = Path(sys.argv[2]) if len(sys.argv) > 2 else ROOT / "docs" / "reproduction" / "paper.md"
+    if not folder.is_dir():
+        sys.exit(f"there is no folder {folder}: name that of the studies")
     write_atomically(target, page(folder, target.parent))
     print(target)

@@ -124,7 +124,7 @@ def _tell(study: "Study", verdicts: "Verdicts", out: Path) -> None:
         console.print(table)
     for line in verdicts.left_out:
         say(f"note: left out: {line}", to=aside)
-    if study.scale == "smoke":
+    if study.is_tiny:
         say("smoke: tiny models, rows and trainings; the verdicts above have no scientific meaning", to=aside)
     say("figure, data and verdicts in ", (out / study.name, "bold"))
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, Field, FiniteFloat, PositiveFloat, StringConstraints, model_validator
+from pydantic import Field, model_validator
 
 from pdebench_fm.contracts import Contract
 from pdebench_fm.errors import UsageError
@@ -21,19 +21,7 @@ from pdebench_fm.studies.measures import (
     smallest_step,
 )
 from pdebench_fm.studies.runs import RunKey, RunRow, Table
-from pdebench_fm.text import is_plain
-
-
-def _shown(text: str) -> str:
-    if not is_plain(text):
-        raise ValueError("it should have no control characters or marks of direction")
-    return text
-
-
-Words = Annotated[str, StringConstraints(min_length=1, max_length=1000, strip_whitespace=True), AfterValidator(_shown)]
-"""A text of a study, which figures and tables show."""
-_Shots = Annotated[int, Field(ge=0, le=2**20)]
-
+from pdebench_fm.studies.values import Number, PositiveNumber, Shots, Words
 
 Estimator = Callable[[Table], Estimate]
 Refuse = Callable[[str], UsageError]
@@ -48,7 +36,7 @@ class Where(Contract):
     model: Words | None = None
     task: Words | None = None
     start: Start | None = None
-    shots: _Shots | None = None
+    shots: Shots | None = None
     method: Words | None = None
     track: Words | None = None
 
@@ -124,10 +112,10 @@ class BaseClaim(Contract):
 
     says: Words
     each: Annotated[tuple[Where, ...], Field(max_length=100)] = ()
-    shots: tuple[_Shots, ...] | Literal["every"] = ()
-    above: FiniteFloat | None = None
-    below: FiniteFloat | None = None
-    paper: FiniteFloat | None = None
+    shots: tuple[Shots, ...] | Literal["every"] = ()
+    above: Number | None = None
+    below: Number | None = None
+    paper: Number | None = None
 
     @model_validator(mode="after")
     def _has_one_bound(self) -> Self:
@@ -135,7 +123,17 @@ class BaseClaim(Contract):
             raise ValueError("a claim has one bound: give either above or below")
         if self.paper is not None and self.above is None and self.below is None:
             raise ValueError("what the paper finds needs a bound: give above or below")
+        if self.is_positive:
+            for name in ("above", "below", "paper"):
+                value = getattr(self, name)
+                if value is not None and value <= 0:
+                    raise ValueError(f"its measure is above 0, so {name}: {value:g} says nothing")
         return self
+
+    @property
+    def is_positive(self) -> bool:
+        """Whether its measure is above 0 whatever the runs come to."""
+        return True
 
     @property
     def subject(self) -> Where:
@@ -187,7 +185,7 @@ class ExamplesClaim(BaseClaim):
 
     measure: Literal["examples"]
     curve: Where = Where()
-    error: PositiveFloat
+    error: PositiveNumber
 
     @property
     def subject(self) -> Where:
@@ -206,6 +204,11 @@ class SlopeClaim(_AboutRun):
     measure: Literal["slope"]
     models: Annotated[tuple[Words, ...], Field(min_length=2)]
     against: Literal["parameters", "steps"]
+
+    @property
+    def is_positive(self) -> bool:
+        """Not an exponent."""
+        return False
 
     def plan(self, filling: Filling, given: Where) -> Plan:
         """Return the runs and the measure."""
@@ -227,6 +230,11 @@ class GainSlopeClaim(_AboutRun):
     measure: Literal["gain-slope"]
     curve: Where = Where()
     models: Annotated[tuple[Words, ...], Field(min_length=2)]
+
+    @property
+    def is_positive(self) -> bool:
+        """Not an exponent."""
+        return False
 
     def plan(self, filling: Filling, given: Where) -> Plan:
         """Return the runs and the measure."""
@@ -265,7 +273,7 @@ class LargestRatioClaim(_AboutRun):
     measure: Literal["largest-ratio"]
     to: Where = Where()
     over: Annotated[tuple[Where, ...], Field(min_length=1, max_length=200)]
-    over_shots: tuple[_Shots, ...] | Literal["every"] = ()
+    over_shots: tuple[Shots, ...] | Literal["every"] = ()
 
     def plan(self, filling: Filling, given: Where) -> Plan:
         """Return the runs and the measure."""

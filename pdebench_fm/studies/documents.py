@@ -114,9 +114,12 @@ class _Reader:
         if isinstance(node, yaml.MappingNode):
             return self._mapping(node, place)
         try:
-            return _CONSTRUCTOR.construct_object(node)
+            value = _CONSTRUCTOR.construct_object(node)
         except (ConstructorError, ValueError) as error:
             raise self._error(node, f"a value that is neither word nor number ({in_one_line(str(error))})") from error
+        if not _is_as_written(node.value, value):
+            raise self._error(node, f"YAML reads {node.value} as {value!r}: write that, or a word in quotes")
+        return value
 
     def _mapping(self, node: yaml.MappingNode, place: Place) -> dict[str, Any]:
         found: dict[str, Any] = {}
@@ -133,6 +136,18 @@ class _Reader:
 
     def _error(self, node: yaml.Node, message: str) -> UsageError:
         return UsageError(f"{self.path}, line {node.start_mark.line + 1}: {message}")
+
+
+def _is_as_written(text: str, value: object) -> bool:
+    """Tell whether a value is what its text says to somebody who does not know that 1:30 is 90, 010 is 8, and no false.
+
+    Those are numbers and truth values of YAML 1.1.
+    """
+    if isinstance(value, bool):
+        return text.lower() == str(value).lower()
+    if isinstance(value, int):
+        return text.removeprefix("+") == str(value)
+    return not isinstance(value, float) or ":" not in text
 
 
 def _laid_over(base: Any, changes: Any, place: Place, source: Place, lines: dict[Place, int]) -> Any:

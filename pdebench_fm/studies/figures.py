@@ -33,8 +33,9 @@ from pdebench_fm.protocol.tracks import find_track
 from pdebench_fm.results.remarks import start_in_words
 from pdebench_fm.results.result import ModelRecord, Summary
 from pdebench_fm.studies.drawn import Bin, ShownField
+from pdebench_fm.studies.picture import Side
 from pdebench_fm.studies.runs import RunRow
-from pdebench_fm.studies.study import Side, Study
+from pdebench_fm.studies.study import Study
 
 _UNKNOWN_DATE = datetime(2000, 1, 1, tzinfo=UTC)  # of a run in a table: nothing is chosen by it here
 _MARGIN = 1.6
@@ -60,21 +61,13 @@ def figure_of(
     title = picture.title
     if picture.kind == "fields":
         return _fields_picture(study, title, fields)
-    shown = [
-        row
-        for row in rows
-        if (picture.kind == "resolutions" or row.track == study.file.track)  # two tracks are never drawn as one
-        and (not picture.shots or row.shots in picture.shots)
-        and (not picture.starts or row.start in picture.starts)
-        and (not picture.methods or row.method in picture.methods)
-        and row.error > 0
-    ]
+    shown = [row for row in rows if row.error > 0 and picture.shows(row.key, study.file.track)]
     if not shown:
         raise PdefmError(f"study {study.name}: no run has a score that its figure could show")
     chart = _chart(study, shown)
     if picture.histogram:
         chart = replace(chart, rows=(*_histogram_rows(chart, bins), *chart.rows))
-    caption = (_SMOKE if study.scale == "smoke" else "") + chart.caption
+    caption = (_SMOKE if study.is_tiny else "") + chart.caption
     return replace(chart, title=title, caption=caption)
 
 
@@ -183,11 +176,11 @@ def _ratios(study: Study, rows: Sequence[RunRow]) -> Chart:
     """Return a chart of ratios of errors against shots, a line for each model, with the level of no difference."""
     picture = study.file.picture
     above, below = picture.of or Side(), picture.to or Side()
-    others = {_rest(row, above, below): row for row in rows if _is(row, below)}
+    others = {above.others(row.key, below): row for row in rows if below.has(row.key)}
     pairs = [
-        (row, others[_rest(row, above, below)])
+        (row, others[above.others(row.key, below)])
         for row in rows
-        if _is(row, above) and _rest(row, above, below) in others
+        if above.has(row.key) and above.others(row.key, below) in others
     ]
     if not pairs:
         raise PdefmError(f"study {study.name}: no two runs make a ratio that its figure could show")
@@ -213,18 +206,6 @@ def _ratios(study: Study, rows: Sequence[RunRow]) -> Chart:
     words = f"{_side_words(above)} / {_side_words(below)}"
     caption = f"{_about(rows)}. Error of {words}: above 1 it is worse. {_intervals(study, rows)}"
     return _grid(panels, x, lambda series: replace(error_axis(series), label="ratio of errors"), caption)
-
-
-def _is(row: RunRow, side: Side) -> bool:
-    return all(getattr(row, name) == value for name, value in side.model_dump().items() if value is not None)
-
-
-def _rest(row: RunRow, above: Side, below: Side) -> tuple[object, ...]:
-    """Return what two runs of a ratio have in common."""
-    differing = {
-        name for name in Side.model_fields if getattr(above, name) is not None or getattr(below, name) is not None
-    }
-    return tuple(value for name, value in row.key._asdict().items() if name not in differing)
 
 
 def _side_words(side: Side) -> str:

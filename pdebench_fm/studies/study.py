@@ -7,7 +7,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, get_args
 
-from pydantic import AfterValidator, Field, PositiveInt, StringConstraints, ValidationError
+from pydantic import AfterValidator, Field, ValidationError
 
 from pdebench_fm.contracts import Contract
 from pdebench_fm.data.catalogue import find_task
@@ -16,17 +16,15 @@ from pdebench_fm.extensions.plugins import load_plugins
 from pdebench_fm.protocol.methods import method_of
 from pdebench_fm.protocol.recipes import PROTOCOL_RECIPE, RECIPES
 from pdebench_fm.protocol.tracks import SEEDS, Start, find_track
-from pdebench_fm.studies.claims import Claim, Question, Words, questions_of
+from pdebench_fm.studies.claims import Claim, Question, questions_of
 from pdebench_fm.studies.documents import Document, Place, read_document
+from pdebench_fm.studies.picture import Picture, lacking
 from pdebench_fm.studies.runs import RunKey
+from pdebench_fm.studies.values import Name, Number, Seeds, Share, Shots, Words, each_once
 from pdebench_fm.training.config import PretrainConfig
 
 Scale = Literal["smoke", "cpu", "gpu", "paper"]
 SCALES: Final[tuple[Scale, ...]] = get_args(Scale)
-
-
-Name = Annotated[str, StringConstraints(pattern="^[a-z0-9]+([.-][a-z0-9]+)*$", max_length=60)]
-Shots = Annotated[int, Field(ge=0, le=2**20)]
 
 
 def _known_track(name: str) -> str:
@@ -65,46 +63,13 @@ class EvaluationBlock(Contract):
         track, seeds: those of the study by default.
     """
 
-    models: Annotated[tuple[Name, ...], Field(min_length=1, max_length=100)]
-    tasks: Annotated[tuple[Words, ...], Field(min_length=1, max_length=100)]
-    shots: Annotated[tuple[Shots, ...], Field(min_length=1, max_length=20)]
+    models: Annotated[tuple[Name, ...], Field(min_length=1, max_length=100), AfterValidator(each_once)]
+    tasks: Annotated[tuple[Words, ...], Field(min_length=1, max_length=100), AfterValidator(each_once)]
+    shots: Annotated[tuple[Shots, ...], Field(min_length=1, max_length=20), AfterValidator(each_once)]
     scratch: bool = False
     method: Words = PROTOCOL_RECIPE
     track: TrackName | None = None
-    seeds: Annotated[PositiveInt, Field(le=100)] | None = None
-
-
-PictureKind = Literal["shots", "sizes", "regimes", "resolutions", "steps", "ratios", "fields"]
-
-
-class Side(Contract):
-    """Which runs are above, or below, the line of a ratio."""
-
-    start: Start | None = None
-    method: Words | None = None
-    model: Name | None = None
-
-
-class Picture(Contract):
-    """What a study's figure shows of its runs.
-
-    Attributes:
-        kind: errors against shots, model sizes, regimes, the grid's points, or steps of pretraining; ratios of errors;
-            or the fields themselves.
-        title: above it.
-        histogram: whether the physics that was pretrained on and that is scored is drawn above.
-        shots, starts, methods: only these.
-        of, to: for ratios, the runs above and below the line.
-    """
-
-    kind: PictureKind
-    title: Words
-    histogram: bool = False
-    shots: tuple[Shots, ...] = ()
-    starts: tuple[Start, ...] = ()
-    methods: tuple[Words, ...] = ()
-    of: Side | None = None
-    to: Side | None = None
+    seeds: Seeds | None = None
 
 
 class Fields(Contract):
@@ -117,8 +82,8 @@ class Fields(Contract):
     """
 
     task: Words
-    sparsities: tuple[float, ...] = ()
-    parameters: tuple[float, ...] = ()
+    sparsities: tuple[Share, ...] = ()
+    parameters: tuple[Number, ...] = ()
 
 
 class StudyFile(Contract):
@@ -144,7 +109,7 @@ class StudyFile(Contract):
     source: Words
     plugins: tuple[Words, ...] = ()
     track: TrackName = "lite"
-    seeds: Annotated[PositiveInt, Field(le=100)] = SEEDS
+    seeds: Seeds = SEEDS
     models: dict[Name, ModelSource] = Field(default_factory=dict)
     evaluations: dict[Name, EvaluationBlock] = Field(default_factory=dict)
     fields: tuple[Fields, ...] = ()
@@ -186,6 +151,11 @@ class Study:
     def seeds_of(self, block: EvaluationBlock) -> int:
         """Return the number of seeds of an evaluation."""
         return block.seeds or self.file.seeds
+
+    @property
+    def is_tiny(self) -> bool:
+        """Whether it only shows that it runs, by what its file says for the scale `smoke`."""
+        return self.scale == "smoke" and self.scale in self.document.values.get("scales", {})
 
     def label_of(self, model: str) -> str:
         """Return what figures call a model."""
@@ -297,14 +267,29 @@ def _check(study: Study) -> None:
             raise document.error(("models", name), f"model {name} should say what to open, or how to pretrain it")
     for name, block in file.evaluations.items():
         _check_block(study, name, block)
+    _check_fields(document, file)
+    if file.picture.kind != "fields":
+        _check_picture(document, file)
+
+
+def _check_fields(document: Document, file: StudyFile) -> None:
+    kind = file.picture.kind
+    if kind == "fields" and not file.fields:
+        raise document.error(("picture",), "a picture of fields needs fields")
+    if kind != "fields" and file.fields:
+        raise document.error(("fields",), f"fields are for a picture of fields, and this one is of {kind}")
     for i, shown in enumerate(file.fields):
         _check_name(document, ("fields", i, "task"), shown.task)
-    if not file.evaluations and file.picture.kind != "fields":
+        if not shown.sparsities and not shown.parameters:
+            raise document.error(("fields", i), "it should say which sparsities or parameters are shown")
+
+
+def _check_picture(document: Document, file: StudyFile) -> None:
+    if not file.evaluations:
         raise document.error((), f"a picture of {file.picture.kind} needs evaluations")
-    if file.picture.kind == "fields" and not file.fields:
-        raise document.error(("picture",), "a picture of fields needs fields")
-    if file.picture.kind == "ratios" and not (file.picture.of and file.picture.to):
-        raise document.error(("picture",), "a picture of ratios needs of and to")
+    if found := lacking(file.picture, set(runs_of(file, file.evaluations.values())), file.track):
+        place, words = found
+        raise document.error(("picture", *place), words)
 
 
 def _check_block(study: Study, name: str, block: EvaluationBlock) -> None:
@@ -313,6 +298,11 @@ def _check_block(study: Study, name: str, block: EvaluationBlock) -> None:
     for i, model in enumerate(block.models):
         if model not in file.models:
             raise document.error((*place, "models", i), str(unknown_name("model of this study", model, file.models)))
+    sources = [file.models[model].model_copy(update={"label": None}) for model in block.models]
+    for i, source in enumerate(sources):
+        if source in sources[:i]:
+            first, second = block.models[sources.index(source)], block.models[i]
+            raise document.error((*place, "models", i), f"{first} and {second} are one model: name it once")
     for i, task in enumerate(block.tasks):
         _check_name(document, (*place, "tasks", i), task)
     try:

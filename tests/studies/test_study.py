@@ -93,8 +93,45 @@ def test_shots_go_to_8192_where_the_figure_needs_them():
         ("source: a test", "source: a test\nplugins: [nowhere.py]", 5, "no plug-in at"),
         ("    scratch: true", "    scratch: true\n    method: nothing", 15, "unknown adaptation 'nothing'"),
         ("study: tiny", "study: Tiny Study", 1, "study"),
-        ("title: A tiny study", 'title: "a\\e[31mred"', 2, "control characters or marks of direction"),
-        ("says: It helps.", 'says: "It \\u202ehelps."', 21, "control characters or marks of direction"),
+        ("seeds: 2", "seeds: true", 6, "seeds: input should be a valid integer"),
+        ("seeds: 2", "seeds: 1:30", 6, "YAML reads 1:30 as 90: write that, or a word in quotes"),
+        ("seeds: 2", "seeds: 010", 6, "YAML reads 010 as 8"),
+        ("seeds: 2", "seeds: 1_0", 6, "YAML reads 1_0 as 10"),
+        ("question: Does it run?", "question: no", 3, "YAML reads no as False"),
+        ("    above: 1\n", "    above: 1:30.5\n", 33, r"YAML reads 1:30\.5 as 90\.5"),
+        ("    below: 1\n", "    below: -1\n", 20, "its measure is above 0, so below: -1 says nothing"),
+        ("    below: 1\n", "    below: true\n", 27, "valid number"),
+        ("    paper: 10\n", "    paper: 0\n", 28, "its measure is above 0, so paper: 0 says nothing"),
+        ("models: [tiny]", "models: [tiny, tiny]", 11, "tiny is there twice: name it once"),
+        (
+            "{open: MODEL}\nevaluations:\n  main:\n    models: [tiny]",
+            "{open: MODEL}\n  two: {open: MODEL, label: x}\nevaluations:\n  main:\n    models: [tiny, two]",
+            12,
+            "tiny and two are one model: name it once",
+        ),
+        ("shots: [0, 4, 8]", "shots: [0, 4, 8, 4]", 13, "4 is there twice"),
+        ("[poisson-ood/medium, helmholtz", "[helmholtz/in-domain, helmholtz", 12, "helmholtz/in-domain is there twice"),
+        ("kind: shots", "kind: shots\n  shots: [4, 16]", 17, "no run of the study has shots 16: they have 0, 4, 8"),
+        ("kind: shots", "kind: shots\n  starts: [scratched]", 17, "starts"),
+        ("kind: shots", "kind: shots\n  methods: [symmetric]", 17, "no run of the study has method symmetric: .* v1"),
+        ("kind: shots", "kind: shots\n  shots: [0]\n  starts: [scratch]", 15, "no run of the study is left for it"),
+        ("kind: shots", "kind: shots\n  of: {start: pretrained}", 15, "of and to are for ratios"),
+        ("kind: shots", "kind: ratios", 15, "a picture of ratios needs of and to"),
+        (
+            "kind: shots",
+            "kind: ratios\n  of: {start: scratch}\n  to: {method: symmetric}",
+            15,
+            "no two runs of the study make a ratio of of and to",
+        ),
+        (
+            "picture:",
+            "fields: [{task: poisson/pretrain, sparsities: [0.3]}]\npicture:",
+            15,
+            "fields are for a picture of fields",
+        ),
+        ("kind: shots", "kind: fields", 15, "a picture of fields needs fields"),
+        ("title: A tiny study", 'title: "a\\e[31mred"', 2, "control characters or marks of format"),
+        ("says: It helps.", 'says: "It \\u202ehelps."', 21, "control characters or marks of format"),
     ],
 )
 def test_what_is_wrong_is_told_with_its_line(tiny_file, old, new, line, words):
@@ -120,3 +157,27 @@ def test_a_scale_changes_what_it_names_alone(tiny_file):
     assert "scales" not in cpu.as_run()
     with pytest.raises(UsageError, match="did you mean 'cpu'"):
         load_study(path, "cpuu")
+
+
+@pytest.mark.parametrize(
+    ("shown", "words"),
+    [
+        ("{task: poisson/pretrain}", "line 6: it should say which sparsities or parameters are shown"),
+        ("{task: poisson/pretrain, sparsities: [1.5]}", "line 6: .*less than or equal to 1"),
+        ("{task: poisson/pretrain, sparsities: [true]}", "line 6: .*valid number"),
+        ("{task: poisson/pretrain, parameters: [.nan]}", "line 6: .*finite"),
+        ("{task: poisson/nowhere, parameters: [2]}", "line 6: "),
+    ],
+)
+def test_fields_that_cannot_be_shown_are_refused_with_their_line(tmp_path, shown, words):
+    path = tmp_path / "mine.yaml"
+    head = "study: mine\ntitle: Mine\nquestion: What?\nsource: a test\n"
+    path.write_text(f"{head}fields:\n  - {shown}\npicture: {{kind: fields, title: Mine}}\n")
+    with pytest.raises(UsageError, match=words):
+        load_study(path, "smoke")
+
+
+def test_only_what_a_file_says_for_smoke_is_tiny(tiny_file):
+    assert not load_study(tiny_file(), "smoke").is_tiny
+    assert not load_study(tiny_file(), "cpu").is_tiny
+    assert load_study(tiny_file(("scales:", "scales:\n  smoke: {seeds: 1}")), "smoke").is_tiny
