@@ -225,4 +225,4 @@ def _submit_hint(results: "Iterable[Result]", path: Path) -> str:
             nobodys = nobodys or not (is_official(result.model) or "/" in result.model.model_id)
     except UsageError:
         return ""
-    return f"\nfor a leaderboard: pdefm submit {path} --to leaderboard/{' --organisation YOURS' if nobodys else ''}"
+    return f"\nfor a leaderboard: pdefm submit {path} --to board/{' --organisation YOURS' if nobodys else ''}"

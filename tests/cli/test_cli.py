@@ -136,7 +136,7 @@ def test_the_way_to_a_leaderboard_asks_for_an_organisation_for_models_of_ones_ow
     models = f"zero,{model_folder}" if own else "zero"
     main([*EVAL, "--model", models, "--task", "poisson-ood/hard", "--out", str(tmp_path / "results")])
     said = capsys.readouterr().out
-    assert "--to leaderboard/" in said
+    assert "--to board/" in said
     assert ("--organisation YOURS" in said) == own
     lie = sorted(path.relative_to(tmp_path / "results").parts[:2] for path in (tmp_path / "results").rglob("*.json"))
     assert lie == [*([("local", model_folder.name)] if own else []), ("pdebench-fm", "zero")]
