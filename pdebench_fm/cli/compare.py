@@ -7,19 +7,28 @@ import typer
 from rich.table import Table
 
 from pdebench_fm.cli.console import console, say, short, with_spread
+from pdebench_fm.errors import UsageError
 
 if TYPE_CHECKING:
     from pdebench_fm.results.compare import Comparison, Difference
 
+_NAMED = 4  # files that a message names
+
 
 def compare(
-    first: Annotated[Path, typer.Argument(help="A result file; its .samples.parquet lies beside it.")],
-    second: Annotated[Path, typer.Argument(help="Another, of the same task, track and rows.")],
+    results: Annotated[
+        list[Path],
+        typer.Argument(help="Two result files of one task, track and rows; their .samples.parquet lie beside them."),
+    ],
 ) -> None:
     """Compare two models on one task, paired by test sample, with an interval for new test samples and seeds."""
     from pdebench_fm.results.compare import compare as compare_results
     from pdebench_fm.results.remarks import rows_remark
 
+    if len(results) != 2:
+        given = ", ".join(path.name for path in results[:_NAMED]) + (", …" if len(results) > _NAMED else "")
+        raise UsageError(f"two results are compared, one of each model, and here are {len(results)}: {given}")
+    first, second = results
     comparison = compare_results(first, second)
     names = comparison.first.model.model_id, comparison.second.model.model_id
     if names[0] == names[1]:

@@ -14,6 +14,9 @@ def plot(
     out: Annotated[Path, typer.Option(help="The picture: a .png, .svg, .pdf or .html file.")],
     task: Annotated[str | None, typer.Option(help="Only these: helmholtz-ood/medium, helmholtz-ood; a,b.")] = None,
     model: Annotated[str | None, typer.Option(help="Only these models, as the results name them; a,b.")] = None,
+    method: Annotated[
+        str | None, typer.Option(help="Only by these ways of adapting, as the results name them: v1, symmetric; a,b.")
+    ] = None,
     track: Annotated[str | None, typer.Option(help="full or lite; needed where there are results of both.")] = None,
     shots: Annotated[str | None, typer.Option(help="Only these, such as 0,32.")] = None,
     start: Annotated[str | None, typer.Option(help="Only pretrained or scratch.")] = None,
@@ -29,6 +32,7 @@ def plot(
     selection = Selection(
         tasks=tuple(split_list(task, "task")) if task is not None else (),
         models=tuple(split_list(model, "model")) if model is not None else (),
+        methods=tuple(split_list(method, "method")) if method is not None else (),
         track=track,
         shots=tuple(shots_list(shots)) if shots is not None else (),
         start=start,

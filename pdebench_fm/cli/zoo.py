@@ -36,7 +36,7 @@ def list_models(
         str | None,
         typer.Option(
             help="Instead, the errors that the models' cards state on this task, such as helmholtz-ood/medium, lowest "
-            "first.",
+            "with most shots first.",
             autocompletion=one_task,
         ),
     ] = None,

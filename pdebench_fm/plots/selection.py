@@ -1,6 +1,6 @@
 """Which results a picture is made of: read from files, filtered, and never of two tracks at once."""
 
-from collections.abc import Container, Iterable, Sequence
+from collections.abc import Collection, Container, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +22,7 @@ class Selection:
     Attributes:
         tasks: names as `task_names` takes them: tasks, datasets, "all".
         models: ids as results carry them.
+        methods: ways of adapting, as results name them: "v1", "symmetric".
         track: may be left open where all results are of one.
         shots: sizes of support sets.
         start: "pretrained" or "scratch".
@@ -29,6 +30,7 @@ class Selection:
 
     tasks: tuple[str, ...] = ()
     models: tuple[str, ...] = ()
+    methods: tuple[str, ...] = ()
     track: str | None = None
     shots: tuple[int, ...] = ()
     start: str | None = None
@@ -68,15 +70,14 @@ def find_results(paths: Iterable[Path], selection: Selection, notes: list[str]) 
     if not found:
         raise UsageError("nothing to draw: name result files or folders of them")
     where = ", ".join(str(place) for place in places)
-    for model in selection.models:
-        known = sorted({each.result.model.model_id for each in found})
-        if model not in known:
-            raise UsageError(f"{where}: {unknown_name('model', model, known)}")
+    _check_known("model", selection.models, {each.result.model.model_id for each in found}, where)
+    _check_known("method", selection.methods, {each.result.method for each in found}, where)
     wanted = [
         each
         for each in found
         if (not tasks or each.result.task in tasks)
         and (not selection.models or each.result.model.model_id in selection.models)
+        and (not selection.methods or each.result.method in selection.methods)
     ]
     if not wanted:
         raise UsageError(f"no results of {_described(selection)} in {where}: there are those of {_tasks_of(found)}")
@@ -90,6 +91,12 @@ def find_results(paths: Iterable[Path], selection: Selection, notes: list[str]) 
     if not of_track:
         raise UsageError(f"no results of the {selection.track} track in {where}: they are of the {tracks[0]} track")
     return of_track
+
+
+def _check_known(kind: str, wanted: Iterable[str], known: Collection[str], where: str) -> None:
+    for name in wanted:
+        if name not in known:
+            raise UsageError(f"{where}: {unknown_name(kind, name, sorted(known))}")
 
 
 def _readable(files: Sequence[Path], named: Container[Path], notes: list[str]) -> list[Found]:
@@ -125,7 +132,8 @@ def _readable(files: Sequence[Path], named: Container[Path], notes: list[str]) -
 
 def _described(selection: Selection) -> str:
     models, tasks = ", ".join(selection.models), ", ".join(selection.tasks)
-    return " on ".join(part for part in (models, tasks) if part)
+    methods = f"by {', '.join(selection.methods)}" if selection.methods else ""
+    return " ".join(filter(None, (" on ".join(filter(None, (models, tasks))), methods)))
 
 
 def _tasks_of(found: Sequence[Found]) -> str:

@@ -45,6 +45,8 @@ EVAL = ["eval", "--track", "lite"]
         (["eval", "--model", "{model}", "--task", "poisson", "--recipe", "papper"], 2, "did you mean 'paper'"),
         (["eval", "--model", "{model}", "--task", "poisson", "--scheduler", "x://y"], 1, "no Dask scheduler"),
         (["compare", "{tmp}/a.json", "{tmp}/b.json"], 2, "no result file"),
+        (["compare", "a.json", "b.json", "c.json"], 2, "two results are compared, one of each model, and here are 3"),
+        (["compare", "a.json"], 2, "two results are compared, one of each model, and here are 1: a.json"),
         (["eval", "--modle", "x", "--task", "poisson-ood/hard"], 2, "--modle"),
         (["pretrain", "--family", "mixt", "--size", "64k", "--steps", "1", "--out", "{tmp}/x"], 2, "'mixed'"),
         (["pretrain", "--family", "mixed", "--size", "64K", "--steps", "1", "--out", "{tmp}/x"], 2, "'64k'"),

@@ -145,6 +145,17 @@ def test_models_of_one_name_are_told_apart(keep):
     ]
 
 
+def test_results_of_one_method_are_chosen_among_several(keep, tmp_path, capsys):
+    own = {"method": "symmetric", "division": "open", "method_fingerprint": DIGEST}
+    folder = keep(make_result(), make_result(**own), make_result("poisson-ood/hard"))
+    assert read_scores([folder], Selection(methods=("v1",))).names == ["fno-poisson-1m"]
+    chosen = read_scores([folder], Selection(methods=("symmetric",), tasks=("poisson",)))
+    assert chosen.names == ["fno-poisson-1m, method symmetric"]
+    words = ["--kind", "shots", "--task", "poisson-ood/hard", "--method", "symmetric", "--out", str(tmp_path / "a.png")]
+    assert main(["plot", str(folder), *words]) == 2
+    assert "no results of poisson-ood/hard by symmetric in" in capsys.readouterr().err
+
+
 def test_tasks_stand_in_the_catalogues_order_and_names_of_datasets_stand_for_all_their_regimes(keep):
     tasks = ["helmholtz-ood/mild", "poisson-ood/hard", "poisson/pretrain", "poisson-ood/mild", "poisson/in-domain"]
     folder = keep(*(make_result(task) for task in tasks))
@@ -169,6 +180,7 @@ MISTAKES = {
     "an unknown kind": (["--kind", "shot"], "did you mean 'shots'"),
     "an unknown suffix": (["--out", "a.jpg"], "must end in one of .png, .svg, .pdf, .html"),
     "an unknown model": (["--model", "fno-poison-1m"], "did you mean 'fno-poisson-1m'"),
+    "an unknown method": (["--method", "symetric"], "unknown method 'symetric': valid names: v1"),
     "an unknown task": (["--task", "poisson-odd"], "did you mean 'poisson-ood'"),
     "a task without results": (["--task", "poisson-ood"], "no results of poisson-ood in"),
     "an unknown track": (["--track", "ful"], "did you mean 'full'"),
