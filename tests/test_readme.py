@@ -23,9 +23,9 @@ def test_linked_files_exist():
         assert (ROOT / target).exists(), target
 
 
-def zero_shot(name, task):
+def stated(name, task, shots=0):
     """A shipped model's error on a task, as its card states it."""
-    (error,) = [s.error for s in stated_scores(zoo_directory() / name) if (s.task, s.shots) == (task, 0)]
+    (error,) = [s.error for s in stated_scores(zoo_directory() / name) if (s.task, s.shots) == (task, shots)]
     return error
 
 
@@ -36,10 +36,31 @@ def test_the_readmes_table_of_models_is_what_their_cards_state():
     }
     regimes = ("{}/pretrain", "{}/in-domain", "{}-ood/mild", "{}-ood/medium", "{}-ood/hard")
     assert rows == {
-        (name, system): [short(zero_shot(name, regime.format(system))) for regime in regimes]
+        (name, system): [short(stated(name, regime.format(system))) for regime in regimes]
         for name in zoo_names()
         for system in FAMILIES[read_config(zoo_directory() / name).family]
     }
+
+
+def test_what_is_said_of_examples_is_what_the_card_states():
+    found = re.search(r"After 32 examples the errors of `(\S+)` are (\S+) on `(\S+)` and (\S+)\s+on `(\S+)`", README)
+    name, *errors = found.groups()
+    for error, task in (errors[:2], errors[2:]):
+        assert error == short(stated(name, task, 32))
+
+
+def test_the_targets_page_states_what_the_cards_do():
+    text = (ROOT / "docs" / "reproduction" / "targets.md").read_text(encoding="utf-8")
+    zero_shot, _, adapted = text.partition("\nAfter 32 shots")
+    regimes = ("{}/in-domain", "{}-ood/mild", "{}-ood/medium", "{}-ood/hard")
+    rows = re.findall(r"^\| `(fno-\S+)` \| (\S+) \| [^|]+ \| ([^|]+) \|", zero_shot, re.MULTILINE)
+    assert len(rows) == 6
+    for name, system, reached in rows:
+        assert reached.split(" / ") == [short(stated(name, regime.format(system))) for regime in regimes]
+    rows = re.findall(r"^\| `(fno-\S+)` \| (\S+) \| [^|]+ \| ([^|,]+),", adapted, re.MULTILINE)
+    assert len(rows) == 3
+    for name, system, reached in rows:
+        assert reached.split(" / ") == [short(stated(name, regime.format(system), 32)) for regime in regimes[2:]]
 
 
 def test_the_table_of_trainings_is_what_cards_and_records_state():
@@ -53,7 +74,7 @@ def test_the_table_of_trainings_is_what_cards_and_records_state():
         assert (samples, hours) == (f"{record.samples:,}", f"{record.hours:.2f}")
         errors = dict(zip(FAMILIES["mixed"], (cell.split(" ")[0] for cell in cells.split(" | ")), strict=True))
         assert {system: error for system, error in errors.items() if error != "—"} == {
-            system: f"{zero_shot(name, f'{system}/pretrain'):.4f}" for system in FAMILIES[record.config.family]
+            system: f"{stated(name, f'{system}/pretrain'):.4f}" for system in FAMILIES[record.config.family]
         }
 
 
