@@ -89,6 +89,7 @@ scales:
   smoke: {track: n16-rows16, seeds: 1}
 ```
 
+Networks are trained from scratch beside the models only where an evaluation says `scratch: true`.
 A scale lays its changes over the rest, key by key; null takes a key away. `plugins: [my_systems.py]` registers
 systems of yours. A mistake in the file (an unknown key, task or model, a claim about runs that there are none of) is
 told with its line before anything is computed. Pictures are of kind `shots`, `sizes`, `regimes`, `resolutions`,
