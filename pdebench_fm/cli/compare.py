@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from pdebench_fm.results.compare import Comparison, Difference
 
 _NAMED = 4  # files that a message names
+_TENTH = 0.1
 
 
 def compare(
@@ -21,7 +22,8 @@ def compare(
         typer.Argument(help="Two result files of one task, track and rows; their .samples.parquet lie beside them."),
     ],
 ) -> None:
-    """Compare two models on one task, paired by test sample, with an interval for new test samples and seeds."""
+    """Compare two models, or two ways of adapting one, on a task: paired by test sample, with 95 % intervals."""
+    from pdebench_fm.results.compare import adaptation_in_words
     from pdebench_fm.results.compare import compare as compare_results
     from pdebench_fm.results.remarks import rows_remark
 
@@ -31,6 +33,9 @@ def compare(
     first, second = results
     comparison = compare_results(first, second)
     names = comparison.first.model.model_id, comparison.second.model.model_id
+    ways = [adaptation_in_words(each) for each in (comparison.first, comparison.second)]
+    if ways[0] != ways[1]:  # which takes one model
+        names = f"{names[0]} by {ways[0]}", f"{names[1]} by {ways[1]}"
     if names[0] == names[1]:
         names = f"{names[0]} (first)", f"{names[1]} (second)"
     # names may be as long as a Hub id: they are no headings of columns
@@ -61,9 +66,15 @@ def _verdict(difference: "Difference", names: tuple[str, str]) -> str:
     covered = _covered(difference, names)
     if difference.better is None:
         return f"they can't be told apart: the interval of their difference holds 0{covered}"
-    better, errors = names[difference.better - 1], (difference.first, difference.second)
-    share = 1.0 - min(errors) / max(errors)
-    return f"{better} is better: its error is {share:.1%} lower{covered}"
+    better, worse = names[difference.better - 1], max(difference.first, difference.second)
+    shares = sorted(abs(each) / worse for each in (difference.low, difference.mean, difference.high))
+    least, share, most = map(_percent, shares)
+    return f"{better} is better: its error is lower by {share} % of the other's ({least} to {most} %){covered}"
+
+
+def _percent(share: float) -> str:
+    """Return a share in per cent, with no more digits than its interval lets one know."""
+    return f"{100 * share:.0f}" if share >= _TENTH else f"{100 * share:.2g}"
 
 
 def _covered(difference: "Difference", names: tuple[str, str]) -> str:

@@ -205,7 +205,7 @@ PAPER_SYSTEMS = (
         title="Poisson",
         equation="−∇·(K ∇u) = f",
         parameter_symbol="e",
-        parameter_name="diffusion eigenvalue",
+        parameter_name="anisotropy",
         regimes={
             "pretrain": Range(1.0, 5.0),
             "in-domain": Range(1.0, 2.5),

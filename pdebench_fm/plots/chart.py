@@ -13,6 +13,8 @@ PREDICTING_ZERO = 1.0
 
 PREDICTING_ZERO_WORDS = "predicting zero"
 _LADDERS = ((1.0, 2.0, 5.0), (1.0, 3.0), (1.0,))
+_FINER_STEPS = (1.0, 0.5, 0.2, 0.1, 0.05)  # for less than a decade, of which the first ladder has a step or two
+_FEWEST_TICKS = 3
 _MOST_TICKS = 7
 _MOST_DECADES = 12
 _MARGIN = 1.25  # between the outermost value and the end of a logarithmic axis
@@ -155,8 +157,19 @@ def logarithmic_ticks(low: float, high: float) -> tuple[tuple[float, str], ...]:
         values = [step * 10.0**decade for decade in decades for step in steps]
         ticks = tuple((value, f"{value:.6g}") for value in values if low <= value <= high)
         if len(ticks) <= _MOST_TICKS:
-            return ticks
+            return ticks if len(ticks) >= _FEWEST_TICKS else _ticks_within_a_decade(low, high) or ticks
     return ticks if len(ticks) <= _MOST_DECADES else ticks[:: -(-len(ticks) // _MOST_TICKS)]
+
+
+def _ticks_within_a_decade(low: float, high: float) -> tuple[tuple[float, str], ...]:
+    """Return round numbers between two that are close to each other, three at least; none if they are too close."""
+    unit = 10.0 ** math.floor(math.log10(high))
+    for step in (unit * each for each in _FINER_STEPS):
+        first, last = math.ceil(low / step), math.floor(high / step)
+        if last - first + 1 >= _FEWEST_TICKS:
+            every = -(-(last - first + 1) // _MOST_TICKS)
+            return tuple((i * step, f"{i * step:.6g}") for i in range(first, last + 1, every) if i)
+    return ()
 
 
 def shots_words(shots: int) -> str:

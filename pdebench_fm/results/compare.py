@@ -14,7 +14,7 @@ from pdebench_fm.results.samples import errors_of
 
 @dataclass(frozen=True)
 class Difference:
-    """Two models in one setting: the paired difference of their errors.
+    """Two models, or one adapted in two ways, in one setting: the paired difference of their errors.
 
     Attributes:
         start, shots: of both.
@@ -55,12 +55,13 @@ class Comparison:
 def compare(first: Path | str, second: Path | str) -> Comparison:
     """Compare two result files of one task, sample by sample.
 
-    For each start and number of shots that both have. The interval of the mean difference is for new test samples, by
+    They are of two models that were adapted alike, or of one model that was adapted in two ways. For each start and
+    number of shots that both have. The interval of the mean difference is for new test samples, by
     which the two are paired, and for new seeds, which are taken as independent (`results.intervals`).
 
     Raises:
-        UsageError: if a file is missing, or the two are of different tasks, tracks, methods or rows, or share no
-            setting.
+        UsageError: if a file is missing, or the two are of different tasks, tracks or rows, or of different
+            models and methods at once, or share no setting.
         PdefmError: if a file is damaged, or the per-sample scores beside a result are not its own.
     """
     evaluations = read_evaluation(first), read_evaluation(second)
@@ -80,19 +81,29 @@ def compare(first: Path | str, second: Path | str) -> Comparison:
 
 
 def _check_comparable(a: Result, b: Result) -> None:
-    """Refuse results that were not scored on the same rows, or whose models were adapted in different ways."""
+    """Refuse results that were scored on other rows, or that differ both in their model and in its adaptation."""
+    methods = [(each.division, each.method, each.method_fingerprint) for each in (a, b)]
+    if methods[0] != methods[1] and (a.model.fingerprint is None or a.model.fingerprint != b.model.fingerprint):
+        ways = " and ".join(adaptation_in_words(each) for each in (a, b))
+        raise UsageError(
+            f"the results are of different models, and of different ways of adapting them ({ways}): compare two models "
+            "adapted alike, or one model adapted in two ways"
+        )
     for what, one, other in (
         ("tasks", a.task, b.task),
         ("tracks", a.track, b.track),
-        ("divisions", a.division, b.division),
-        ("methods of adaptation", a.method, b.method),
-        ("versions of that method", *((each.method_fingerprint or "unknown")[:12] for each in (a, b))),
         ("dataset versions", a.dataset.version, b.dataset.version),
         ("numbers of test rows", a.test_rows, b.test_rows),
         ("test rows (recipe digests)", a.dataset.recipe_digest[:12], b.dataset.recipe_digest[:12]),
     ):
         if one != other:
             raise UsageError(f"the results are of different {what}, {one} and {other}: they cannot be paired")
+
+
+def adaptation_in_words(result: Result) -> str:
+    """Return how a result's model was adapted: the method, its division, and the beginning of its fingerprint."""
+    version = f", version {result.method_fingerprint[:8]}" if result.method_fingerprint else ""
+    return f"{result.method} ({result.division}{version})"
 
 
 def _difference(evaluations: tuple[Evaluation, Evaluation], runs: tuple[Run, Run]) -> Difference:

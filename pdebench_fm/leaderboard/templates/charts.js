@@ -62,7 +62,7 @@
     return { points: points.filter((each) => kept.has(each.label)), words };
   };
 
-  const error = { type: "log", label: "relative L² error", tickFormat: (value) => (/^[125](\.0*)?e/.test(value.toExponential()) ? number(value, 1) : ""), grid: true };
+  const error = { type: "log", label: "relative ℓ² error", tickFormat: (value) => (/^[125](\.0*)?e/.test(value.toExponential()) ? number(value, 1) : ""), grid: true };
   const title = (each) => `${each.label}\n${each.words}: ${number(each.error)} (${number(each.low)}–${number(each.high)})`;
   const lines = (points, x, extra = {}) => [
     Plot.areaY(points, { x, y1: "low", y2: "high", z: "label", fill: "label", fillOpacity: 0.14, ...extra }),
