@@ -8,6 +8,7 @@ from sphinx.application import Sphinx
 
 _CODE = re.compile(r"(``[^`]+``|`[^`\n]+`)")
 _STRING = re.compile(r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*\"""")
+_COLON = "\ue000"  # stands for one, a character of private use
 _LONGEST_VALUE = 100  # characters, of a constant's value
 
 
@@ -15,7 +16,8 @@ def setup(app: Sphinx) -> dict[str, Any]:
     """Register the extension."""
     # before napoleon, which makes lists and fields of the sections
     app.connect("autodoc-process-docstring", _escape, priority=100)
-    app.connect("autodoc-process-docstring", _keep_colons, priority=101)
+    app.connect("autodoc-process-docstring", _hide_colons, priority=101)
+    app.connect("autodoc-process-docstring", _show_colons, priority=900)  # after napoleon
     app.connect("autodoc-process-signature", _shorten)
     app.connect("object-description-transform", _without_long_value)
     return {"parallel_read_safe": True, "version": "1"}
@@ -36,10 +38,15 @@ def _escape(app: Sphinx, what: str, name: str, thing: Any, options: Any, lines: 
             )
 
 
-def _keep_colons(app: Sphinx, what: str, name: str, thing: Any, options: Any, lines: list[str]) -> None:  # noqa: ARG001
+def _hide_colons(app: Sphinx, what: str, name: str, thing: Any, options: Any, lines: list[str]) -> None:  # noqa: ARG001
     """Keep napoleon from taking the words before a colon for a type, as it does in a first line of these."""
-    if what in ("attribute", "data", "property"):
-        lines.insert(0, "")
+    if what in ("attribute", "data", "property") and lines:
+        lines[0] = lines[0].replace(":", _COLON)
+
+
+def _show_colons(app: Sphinx, what: str, name: str, thing: Any, options: Any, lines: list[str]) -> None:  # noqa: ARG001
+    """Put back the colons that were hidden."""
+    lines[:] = [line.replace(_COLON, ":") for line in lines]
 
 
 def _shorten(
@@ -72,7 +79,7 @@ def readable(signature: str) -> str:
 
     text = _STRING.sub(keep, signature)
     text = re.sub(r"<[^<>]*>", "...", text)
-    while found := re.search(r"(?:~?typing\.)?\bAnnotated\[", text):
+    while found := re.search(r"(?:~?[\w.]+\.)?\bAnnotated\[", text):
         depth, comma, end = 1, None, found.end()
         while depth:
             character = text[end]

@@ -7,6 +7,7 @@ import pytest
 from docutils import nodes
 from snippets import ROOT
 from sphinx import addnodes
+from sphinx.ext.napoleon import Config, _process_docstring
 
 
 @pytest.fixture(scope="module")
@@ -21,6 +22,7 @@ def extension():
         ("(a: tuple[~typing.Annotated[float, A(x=(1, 2))], ...])", "(a: tuple[float, ...])"),
         ("(a: Annotated[dict[str, Annotated[int, Ge(ge=0)]], Size(max=3)])", "(a: dict[str, int])"),
         ("(s: ~typing.Annotated[str, C(pattern='^[a-z]]$, <b>')] = 'a, [<c>')", "(s: str = 'a, [<c>')"),
+        ("(d: ~pydantic.types.Annotated[~pydantic.types.AwareDatetime, Zone()])", "(d: ~pydantic.types.AwareDatetime)"),
         ("(f: int = <factory>, g: int = <function law at 0x7f>)", "(f: int = ..., g: int = ...)"),
     ],
 )
@@ -28,11 +30,15 @@ def test_a_signature_says_types_and_not_their_validators(extension, written, rea
     assert extension["readable"](written) == read
 
 
-@pytest.mark.parametrize(("kind", "kept"), [("data", True), ("attribute", True), ("property", True), ("class", False)])
-def test_words_before_a_colon_are_no_type(extension, kind, kept):
-    lines = ["Every baseline by name: `zero` and others."]
-    extension["_keep_colons"](None, kind, "name", None, None, lines)
-    assert lines == [""] * kept + ["Every baseline by name: `zero` and others."]
+@pytest.mark.parametrize("kind", ["data", "attribute", "property", "class"])
+def test_words_before_a_colon_are_no_type(extension, kind):
+    written = ["Every baseline by name: `zero` and others."]
+    lines = written.copy()
+    extension["_hide_colons"](None, kind, "name", None, None, lines)
+    _process_docstring(SimpleNamespace(config=Config()), kind, "name", None, None, lines)
+    extension["_show_colons"](None, kind, "name", None, None, lines)
+    assert "\n".join(lines).split("\n\n")[0] == written[0]
+    assert not any(":type" in line for line in lines)
 
 
 @pytest.mark.parametrize(("value", "shown"), [("'1.0.0'", True), ("{" + "'task': Task(), " * 40 + "}", False)])
