@@ -58,7 +58,7 @@ def imported_rooms(path: Path) -> set[str]:
 def says(room: str) -> str:
     """The first sentence of a room's docstring."""
     docstring = ast.get_docstring(ast.parse((PACKAGE / room / "__init__.py").read_text(encoding="utf-8"))) or ""
-    return " ".join(docstring.split("\n\n")[0].split())
+    return " ".join(docstring.split("\n\n")[0].split()).replace("`", "")
 
 
 def drawing() -> str:

@@ -94,7 +94,7 @@ def dataset_page(dataset: Dataset) -> str:
     part = "pretraining and in-domain regimes" if inside else "regimes out of distribution"
     law = _unbroken(law_table(system, dataset.regimes))
     ranges = _table(
-        ("regime", f"{system.parameter_symbol} is drawn from", "role", "in the pretraining range"),
+        ("regime", f"{system.parameter_symbol} is drawn from", "role", "in the range of `pretrain`"),
         (
             (f"`{name}`", _unbroken(as_text(system.law_of(name))), REGIMES[name].role, REGIMES[name].overlap)
             for name in dataset.regimes
@@ -104,7 +104,7 @@ def dataset_page(dataset: Dataset) -> str:
         f"Samples whose solution is too large are drawn again ({as_text(system.condition)}): a value next to a "
         f"resonance is rarer than the others. Counted over the published test splits:\n\n{law}\n\n"
         if law
-        else f"Within a regime {system.parameter_symbol} is uniform: no sample is refused.\n\n"
+        else "U(a, b) is the uniform distribution between a and b: no sample is refused.\n\n"
     )
     tasks = [f"{dataset.name}/{regime}" for regime in dataset.regimes]
     scores = _table(
