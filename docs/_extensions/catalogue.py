@@ -27,7 +27,7 @@ from pdebench_fm.models.sources import read_config
 from pdebench_fm.physics import REGIMES, SampleKey, draw, sample
 from pdebench_fm.templates import as_text
 from pdebench_fm.training.record import read_training_record
-from pdebench_fm.zoo.stated_scores import StatedScore, error_in_words, stated_scores
+from pdebench_fm.zoo.stated_scores import CARD_SHOTS, StatedScore, error_in_words, stated_scores
 
 DRAWN = 2048
 """Rows of a test split whose parameters are drawn for a histogram."""
@@ -107,14 +107,7 @@ def dataset_page(dataset: Dataset) -> str:
         else "U(a, b) is the uniform distribution between a and b: no sample is refused.\n\n"
     )
     tasks = [f"{dataset.name}/{regime}" for regime in dataset.regimes]
-    scores = _table(
-        ("model", *(f"`{regime}`" for regime in dataset.regimes)),
-        (
-            (f"[`{name}`](../models/{name}.md)", *(cell or "—" for cell in cells))
-            for name in zoo_names()
-            if any(cells := [_score(stated_scores(zoo_directory() / name), task, 0) for task in tasks])
-        ),
-    )
+    zero_shot, adapted = (_scores_table(dataset, tasks, shots) for shots in CARD_SHOTS)
     first = next((task for task in tasks if task in TASKS), tasks[0])
     return f"""# {dataset.name}
 
@@ -140,9 +133,15 @@ The first three rows of each regime's train split: source f and solution u, each
 
 ## How the shipped models do
 
-Zero-shot relative ℓ² error on the lite track, from the models' cards; 1 is as bad as predicting zero.
+Zero-shot relative ℓ² errors on the lite track, from the models' cards; 1 is as bad as predicting zero.
+In brackets are 95 % intervals.
 
-{scores}
+{zero_shot}
+
+After {CARD_SHOTS[1]} shots, by the closed division's recipe, means over three seeds. The best model
+without examples need not be the best with them:
+
+{adapted}
 
 ## Use it
 
@@ -151,6 +150,17 @@ Tasks: {", ".join(f"`{task}`" for task in tasks if task in TASKS)}.
 `pdefm data show {first} --index 3 --out row.png` draws one, and `pdefm data build {dataset.name}` writes them as
 Parquet files: [build, check and read datasets](../../how-to/read-datasets.md).
 """
+
+
+def _scores_table(dataset: Dataset, tasks: Sequence[str], shots: int) -> str:
+    """Return the errors that the shipped models' cards state on a dataset's tasks after some shots, with intervals."""
+    rows = []
+    for name in zoo_names():
+        of = {(s.task, s.shots): s for s in stated_scores(zoo_directory() / name)}
+        cells = [_unbroken(error_in_words(of[task, shots])) if (task, shots) in of else "—" for task in tasks]
+        if any(cell != "—" for cell in cells):
+            rows.append((f"[`{name}`](../models/{name}.md)", *cells))
+    return _table(("model", *(f"`{regime}`" for regime in dataset.regimes)), rows)
 
 
 def parameters_figure(dataset: Dataset) -> Figure:
@@ -352,11 +362,6 @@ def _task_of(system: str) -> str:
 
 def _error(scores: Sequence[StatedScore], task: str, shots: int) -> float | None:
     return next((score.error for score in scores if (score.task, score.shots) == (task, shots)), None)
-
-
-def _score(scores: Sequence[StatedScore], task: str, shots: int) -> str:
-    error = _error(scores, task, shots)
-    return "" if error is None else short(error)
 
 
 def _join(systems: Sequence[str]) -> str:
