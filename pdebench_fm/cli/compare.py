@@ -25,7 +25,7 @@ def compare(
     """Compare two models, or two ways of adapting one, on a task: paired by test sample, with 95 % intervals."""
     from pdebench_fm.results.compare import adaptation_in_words
     from pdebench_fm.results.compare import compare as compare_results
-    from pdebench_fm.results.remarks import rows_remark
+    from pdebench_fm.results.remarks import standard_rows_line
 
     if len(results) != 2:
         given = ", ".join(path.name for path in results[:_NAMED]) + (", …" if len(results) > _NAMED else "")
@@ -40,8 +40,8 @@ def compare(
         names = f"{names[0]} (first)", f"{names[1]} (second)"
     # names may be as long as a Hub id: they are no headings of columns
     title = f"relative ℓ² error on {comparison.first.task} ({comparison.first.track})\nA: {names[0]}\nB: {names[1]}"
-    remarks = dict.fromkeys(filter(None, map(rows_remark, (comparison.first, comparison.second))))
-    caption = "\n".join(f"not the {comparison.first.track} track's standard rows: {remark}" for remark in remarks)
+    remarks = dict.fromkeys(filter(None, map(standard_rows_line, (comparison.first, comparison.second))))
+    caption = "\n".join(remarks)
     table = Table(title=title, title_justify="left", caption=caption or None, caption_justify="left")
     for column in ("start", "shots", "A", "B", "A − B", "95 % interval"):
         table.add_column(column, justify="left" if column == "start" else "right", overflow="fold")

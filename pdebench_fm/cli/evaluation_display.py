@@ -202,7 +202,7 @@ def _of_method(result: "Result") -> str:
 
 def _caption(results: Sequence["Result"]) -> str:
     """Return what the numbers in brackets are, and which results are not on the standard rows of their track."""
-    from pdebench_fm.results.remarks import is_of_one_seed, rows_remark
+    from pdebench_fm.results.remarks import is_of_one_seed, standard_rows_line
 
     of_seeds = any(len(run.seeds) > 1 for result in results for run in result.runs)
     lines = [f"in brackets: 95 % intervals, for new test samples{' and new seeds' if of_seeds else ''}"]
@@ -217,13 +217,10 @@ def _caption(results: Sequence["Result"]) -> str:
         lines.append("an error of 1 is that of predicting zero: scores of 1 or more (dim) are no better than that")
     remarks: dict[str, list[str]] = {}
     for result in results:
-        if remark := rows_remark(result):
+        if remark := standard_rows_line(result):
             remarks.setdefault(remark, []).append(result.task)
     lines += _of_training(results)
-    lines += [
-        f"not the {results[0].track} track's standard rows: {remark}{_where(tasks, results)}"
-        for remark, tasks in remarks.items()
-    ]
+    lines += [f"{remark}{_where(tasks, results)}" for remark, tasks in remarks.items()]
     return "\n".join(lines)
 
 

@@ -24,6 +24,14 @@ def rows_remark(result: Result) -> str:
     return f"other test rows than the standard ones of data version {data.version} (recipe digest)"
 
 
+def standard_rows_line(result: Result) -> str:
+    """Return the same as a line below a table, with the track in it."""
+    remark = rows_remark(result)
+    if not remark or result.track not in STANDARD_TEST_ROWS:
+        return f"not ranked: {result.track} is no track of the leaderboard" if remark else ""
+    return f"not the {result.track} track's standard rows: {remark}"
+
+
 def test_rows_remark(result: Result) -> str:
     """Return that a model has seen rows that it is scored on, which makes its score worthless; "" if it has not."""
     seen = result.contamination.test_rows_seen
