@@ -25,6 +25,8 @@ def safe_name(text: str) -> str:
 
 def check_model_name(name: str) -> None:
     """Raise a `UsageError` unless a result can call a model this, `name` or `organisation/name`."""
+    if not isinstance(name, str):
+        raise UsageError(f"a model's name is text, not {name!r}")
     parts = name.split("/")
     if len(parts) > 2 or any(safe_name(part) != part for part in parts):
         raise UsageError(

@@ -36,6 +36,27 @@ def zoo_models(incomplete: str) -> list[str]:
     return [name for name in (*zoo_names(), *recipe_names()) if name.startswith(incomplete)]
 
 
+def study_words(incomplete: str) -> list[str]:
+    """Return the words for studies that come with the package and complete a word."""
+    from pdebench_fm.studies.study import GROUPS, shipped_studies
+
+    return [name for name in (*shipped_studies(), *GROUPS) if name.startswith(incomplete)]
+
+
+def pictures(incomplete: str) -> list[str]:
+    """Return the kinds of pictures of results that complete a word."""
+    from pdebench_fm.plots.draw import KINDS
+
+    return [name for name in KINDS if name.startswith(incomplete)]
+
+
+def starts(incomplete: str) -> list[str]:
+    """Return the starts of runs that complete a word."""
+    from pdebench_fm.plots.selection import STARTS
+
+    return [name for name in STARTS if name.startswith(incomplete)]
+
+
 def _completed(incomplete: str, names: list[str]) -> list[str]:
     before, comma, last = incomplete.rpartition(",")
     taken = before.split(",")

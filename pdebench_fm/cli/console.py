@@ -8,7 +8,7 @@ import io
 import os
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 
 from rich.console import Console, ConsoleOptions, ConsoleRenderable, RenderableType, RenderHook, RenderResult
@@ -29,6 +29,7 @@ __all__ = [
     "say",
     "short",
     "speak_in_the_first_process_only",
+    "stdout_kept_clear",
     "waiting",
     "with_spread",
     "write_any_text",
@@ -125,6 +126,28 @@ def _nearest(error: UnicodeError) -> tuple[str, int]:
     if not isinstance(error, UnicodeEncodeError):
         raise error
     return "".join(_PLAIN.get(character, "?") for character in error.object[error.start : error.end]), error.end
+
+
+@contextmanager
+def stdout_kept_clear() -> Iterator[None]:
+    """Send to stderr what is printed meanwhile, by a user's code and by other processes too: stdout is for a program."""
+    with redirect_stdout(sys.stderr), _descriptor_redirected(1, 2):
+        yield
+
+
+@contextmanager
+def _descriptor_redirected(number: int, to: int) -> Iterator[None]:
+    try:
+        kept = os.dup(number)
+        os.dup2(to, number)
+    except OSError:  # one of them is closed
+        yield
+        return
+    try:
+        yield
+    finally:
+        os.dup2(kept, number)
+        os.close(kept)
 
 
 @contextmanager

@@ -1,13 +1,14 @@
 """`pdefm eval`: the standard zero/few-shot evaluation of models on tasks, as a table and result files."""
 
 import json
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from pdebench_fm.cli.completion import models, tasks
-from pdebench_fm.cli.console import aside, console, say
+from pdebench_fm.cli.console import aside, console, say, stdout_kept_clear
 from pdebench_fm.cli.evaluation_display import EvaluationDisplay, overall_errors, single_table, suite_table
 from pdebench_fm.cli.smoke import smoke as run_smoke
 from pdebench_fm.errors import PdefmError, UsageError
@@ -107,7 +108,7 @@ def evaluate(
         place = _place(evaluation.result)
         written[place] = evaluation.write(out / place)
 
-    with EvaluationDisplay() as display:
+    with stdout_kept_clear() if as_json else nullcontext(), EvaluationDisplay() as display:
         evaluations = evaluate_suite(
             named,
             wanted,

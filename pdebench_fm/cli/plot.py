@@ -5,12 +5,18 @@ from typing import Annotated
 
 import typer
 
+from pdebench_fm.cli.completion import pictures, starts
 from pdebench_fm.cli.console import aside, say
 
 
 def plot(
     results: Annotated[list[Path], typer.Argument(help="Result files, or folders of them.")],
-    kind: Annotated[str, typer.Option(help="shots, sizes or regimes: errors against these; fields: predictions.")],
+    kind: Annotated[
+        str,
+        typer.Option(
+            help="shots, sizes or regimes: errors against these; fields: predictions.", autocompletion=pictures
+        ),
+    ],
     out: Annotated[Path, typer.Option(help="The picture: a .png, .svg, .pdf or .html file.")],
     task: Annotated[str | None, typer.Option(help="Only these: helmholtz-ood/medium, helmholtz-ood; a,b.")] = None,
     model: Annotated[str | None, typer.Option(help="Only these models, as the results name them; a,b.")] = None,
@@ -19,7 +25,7 @@ def plot(
     ] = None,
     track: Annotated[str | None, typer.Option(help="full or lite; needed where there are results of both.")] = None,
     shots: Annotated[str | None, typer.Option(help="Only these, such as 0,32.")] = None,
-    start: Annotated[str | None, typer.Option(help="Only pretrained or scratch.")] = None,
+    start: Annotated[str | None, typer.Option(help="Only pretrained or scratch.", autocompletion=starts)] = None,
     reference: Annotated[
         str | None, typer.Option(help="For fields: what to open the model from, as --model of `pdefm eval`.")
     ] = None,

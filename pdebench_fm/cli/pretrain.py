@@ -78,7 +78,7 @@ def pretrain(
     try:
         config = PretrainConfig(
             family=family,
-            shares=() if shares is None else tuple(shares.split(",")),
+            shares=() if shares is None else _shares(shares),
             size=size,
             steps=1 if steps is None else steps,
             batch_size=batch_size,
@@ -131,3 +131,11 @@ def pretrain(
         (folder, "bold"),
         f"; evaluate it with pdefm eval --model {folder} --task {find_family(config.family)[0]}",
     )
+
+
+def _shares(text: str) -> tuple[int, ...]:
+    """Return whole numbers from a list with commas."""
+    parts = [part.strip() for part in text.split(",")]
+    if wrong := [part for part in parts if not (part.isascii() and part.isdecimal())]:
+        raise UsageError(f"--shares: {wrong[0]!r} is no whole number: give such as 1,3,1")
+    return tuple(map(int, parts))

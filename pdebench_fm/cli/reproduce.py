@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 from rich.table import Table
 
+from pdebench_fm.cli.completion import study_words
 from pdebench_fm.cli.console import aside, console, duration, progress_bar, say, short
 from pdebench_fm.cli.evaluation_display import EvaluationDisplay
 from pdebench_fm.errors import InterruptedRunError, UsageError
@@ -24,7 +25,10 @@ if TYPE_CHECKING:
 def reproduce(
     study: Annotated[
         str,
-        typer.Argument(help="fig2, fig3, fig4, fig5, mixed, anchor, a beyond-… study, beyond, all, or your own .yaml."),
+        typer.Argument(
+            help="fig2, fig3, fig4, fig5, mixed, anchor, a beyond-… study, beyond, all, or your own .yaml.",
+            autocompletion=study_words,
+        ),
     ],
     scale: Annotated[
         Literal["smoke", "cpu", "gpu", "paper"],

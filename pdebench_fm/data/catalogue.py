@@ -192,6 +192,8 @@ def find_task(name: str) -> Task:
 
     A pretraining distribution (`poisson/pretrain`, …) can be evaluated on too, though no leaderboard ranks it.
     """
+    if not isinstance(name, str):
+        raise UsageError(f"a task is given by its name, such as 'poisson/in-domain', not {name!r}")
     tasks = _ALL_TASKS if name in _ALL_TASKS else _tasks_of(known_datasets(name.partition("/")[0]))
     if name not in tasks:
         raise unknown_to_the_catalogue("task", name, tasks)

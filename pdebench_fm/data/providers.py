@@ -1,5 +1,6 @@
 """Where a split's rows come from: made on the spot from the sampling function, or read from a stored dataset."""
 
+import operator
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypedDict
@@ -42,19 +43,30 @@ class MapStyle(Dataset[Row]):
 
         Raises:
             IndexError: if there is no such row.
+            TypeError: for anything but a whole number, such as a slice.
         """
         return self.__getitems__([index])[0]
 
     def __getitems__(self, indices: Sequence[int]) -> list[Row]:
         """Return several rows at once, as PyTorch's loaders ask for them."""
-        size = self.size
-        if wrong := [index for index in indices if not -size <= index < size]:
+        size, places = self.size, list(map(_whole, indices))
+        if wrong := [place for place in places if not -size <= place < size]:
             raise IndexError(f"row {wrong[0]} of {size}")
-        batch = self.batch([int(index) % size for index in indices])
+        batch = self.batch([place % size for place in places])
         return [
             Row(source=batch.source[i], coefficients=batch.coefficients[i], solution=batch.solution[i])
             for i in range(len(batch))
         ]
+
+
+def _whole(index: object) -> int:
+    """Return an index of Python's, NumPy's or PyTorch's; True, 1.0 and slices are none."""
+    try:
+        if not isinstance(index, bool):
+            return operator.index(index)  # type: ignore[arg-type]  # which is what it finds out
+    except TypeError:
+        pass
+    raise TypeError(f"a row is asked for by its number, not {index!r}: batch(range(8)) gives several")
 
 
 class SplitRows(Protocol):

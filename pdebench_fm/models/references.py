@@ -83,6 +83,8 @@ def load_model(
 def _without_files(reference: str | Path, place: torch.device) -> Candidate | None:
     """Return the model of a user's function or a baseline; None for a reference that means files of weights."""
     text = str(reference)
+    if not isinstance(reference, str | Path) or not text.strip():
+        raise UsageError(f"a model is given by a name, a path or a Hub id, not {reference!r}")
     try:
         Path(text).exists()
     except OSError as error:  # too long, or not for this user to look at

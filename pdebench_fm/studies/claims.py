@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from pdebench_fm.contracts import Contract
 from pdebench_fm.errors import UsageError
@@ -21,7 +21,7 @@ from pdebench_fm.studies.measures import (
     smallest_step,
 )
 from pdebench_fm.studies.runs import RunKey, RunRow, Table
-from pdebench_fm.studies.values import Number, PositiveNumber, Shots, Words
+from pdebench_fm.studies.values import Name, Number, PositiveNumber, Shots, Words, each_once
 
 Estimator = Callable[[Table], Estimate]
 Refuse = Callable[[str], UsageError]
@@ -39,6 +39,10 @@ class Where(Contract):
     shots: Shots | None = None
     method: Words | None = None
     track: Words | None = None
+
+    def __str__(self) -> str:
+        """Return what it says, as a file does."""
+        return ", ".join(f"{name} {value}" for name, value in self.model_dump().items() if value is not None)
 
 
 @dataclass(frozen=True)
@@ -79,6 +83,17 @@ class Filling:
             raise self.refuse("a gain in examples needs shots above 0")
         return key
 
+    def two(self, of: Where, to: Where, *wheres: Where) -> tuple[RunKey, RunKey]:
+        """Return two runs that are compared."""
+        first, second = self.key(of, *wheres), self.key(to, *wheres)
+        self.refuse_itself(first, [second])
+        return first, second
+
+    def refuse_itself(self, key: RunKey, others: Collection[RunKey]) -> None:
+        """Raise the error for a run that is compared with itself."""
+        if key in others:
+            raise self.refuse(f"it compares {key} with itself")
+
     def curve(self, *wheres: Where) -> tuple[RunKey, ...]:
         """Return the study's runs with every number of shots above 0."""
         wanted = self.key(Where(shots=0), *wheres)
@@ -111,8 +126,8 @@ class BaseClaim(Contract):
     """
 
     says: Words
-    each: Annotated[tuple[Where, ...], Field(max_length=100)] = ()
-    shots: tuple[Shots, ...] | Literal["every"] = ()
+    each: Annotated[tuple[Where, ...], Field(max_length=100), AfterValidator(each_once)] = ()
+    shots: Annotated[tuple[Shots, ...], AfterValidator(each_once)] | Literal["every"] = ()
     above: Number | None = None
     below: Number | None = None
     paper: Number | None = None
@@ -128,12 +143,20 @@ class BaseClaim(Contract):
                 value = getattr(self, name)
                 if value is not None and value <= 0:
                     raise ValueError(f"its measure is above 0, so {name}: {value:g} says nothing")
+        for name, bound, sign in (("above", self.above, 1), ("below", self.below, -1)):
+            if bound is not None and self.paper is not None and (self.paper - bound) * sign < 0:
+                raise ValueError(f"what the paper finds, {self.paper:g}, is not {name} {bound:g}")
         return self
 
     @property
     def is_positive(self) -> bool:
         """Whether its measure is above 0 whatever the runs come to."""
         return True
+
+    @property
+    def is_about_steps(self) -> bool:
+        """Whether its measure follows from how long models were pretrained."""
+        return False
 
     @property
     def subject(self) -> Where:
@@ -164,7 +187,7 @@ class RatioClaim(_AboutRun):
 
     def plan(self, filling: Filling, given: Where) -> Plan:
         """Return the runs and the measure."""
-        of, to = filling.key(self.of, given), filling.key(self.to, given)
+        of, to = filling.two(self.of, self.to, given)
         return (of, to), partial(bootstrapped, needs=(of, to), measure=lambda errors: errors[of] / errors[to])
 
 
@@ -177,6 +200,7 @@ class GainClaim(_AboutRun):
     def plan(self, filling: Filling, given: Where) -> Plan:
         """Return the runs and the measure."""
         of, curve = filling.adapted(self.of, given), filling.curve(self.curve, given)
+        filling.refuse_itself(of, curve)
         return (of, *curve), partial(bootstrapped, needs=(of, *curve), measure=lambda errors: gain(errors, of, curve))
 
 
@@ -202,8 +226,13 @@ class SlopeClaim(_AboutRun):
     """The exponent of the power law by which the error follows the size, or the pretraining, of models."""
 
     measure: Literal["slope"]
-    models: Annotated[tuple[Words, ...], Field(min_length=2)]
+    models: Annotated[tuple[Name, ...], Field(min_length=2), AfterValidator(each_once)]
     against: Literal["parameters", "steps"]
+
+    @property
+    def is_about_steps(self) -> bool:
+        """Of steps alone."""
+        return self.against == "steps"
 
     @property
     def is_positive(self) -> bool:
@@ -229,7 +258,7 @@ class GainSlopeClaim(_AboutRun):
 
     measure: Literal["gain-slope"]
     curve: Where = Where()
-    models: Annotated[tuple[Words, ...], Field(min_length=2)]
+    models: Annotated[tuple[Name, ...], Field(min_length=2), AfterValidator(each_once)]
 
     @property
     def is_positive(self) -> bool:
@@ -240,6 +269,8 @@ class GainSlopeClaim(_AboutRun):
         """Return the runs and the measure."""
         ofs = tuple(filling.adapted(Where(model=model), self.of, given) for model in self.models)
         curves = [filling.curve(Where(model=model), self.curve, given) for model in self.models]
+        for of, curve in zip(ofs, curves, strict=True):
+            filling.refuse_itself(of, curve)
         needs = (*ofs, *(key for curve in curves for key in curve))
 
         def within(errors: Mapping[RunKey, float], key: RunKey, curve: Sequence[RunKey]) -> float:
@@ -259,7 +290,7 @@ class SmallestStepClaim(_AboutRun):
     """The smallest ratio of the errors on two tasks that follow each other."""
 
     measure: Literal["smallest-step"]
-    tasks: Annotated[tuple[Words, ...], Field(min_length=2)]
+    tasks: Annotated[tuple[Words, ...], Field(min_length=2), AfterValidator(each_once)]
 
     def plan(self, filling: Filling, given: Where) -> Plan:
         """Return the runs and the measure."""
@@ -272,8 +303,8 @@ class LargestRatioClaim(_AboutRun):
 
     measure: Literal["largest-ratio"]
     to: Where = Where()
-    over: Annotated[tuple[Where, ...], Field(min_length=1, max_length=200)]
-    over_shots: tuple[Shots, ...] | Literal["every"] = ()
+    over: Annotated[tuple[Where, ...], Field(min_length=1, max_length=200), AfterValidator(each_once)]
+    over_shots: Annotated[tuple[Shots, ...], AfterValidator(each_once)] | Literal["every"] = ()
 
     def plan(self, filling: Filling, given: Where) -> Plan:
         """Return the runs and the measure."""
@@ -281,7 +312,7 @@ class LargestRatioClaim(_AboutRun):
         for over in self.over:
             for number in filling.numbers(self.over_shots, self.of, over, given):
                 this = over if number is None else over.model_copy(update={"shots": number})
-                pairs.append((filling.key(self.of, this, given), filling.key(self.to, this, given)))
+                pairs.append(filling.two(self.of, self.to, this, given))
         return tuple(key for pair in pairs for key in pair), partial(largest_ratio, pairs=pairs)
 
 
@@ -289,7 +320,12 @@ class OptimumClaim(_AboutRun):
     """The pretraining steps after which the error is smallest."""
 
     measure: Literal["optimum"]
-    models: Annotated[tuple[Words, ...], Field(min_length=2)]
+    models: Annotated[tuple[Name, ...], Field(min_length=2), AfterValidator(each_once)]
+
+    @property
+    def is_about_steps(self) -> bool:
+        """It is."""
+        return True
 
     def plan(self, filling: Filling, given: Where) -> Plan:
         """Return the runs and the measure."""
@@ -378,6 +414,9 @@ def questions_of(
             for key in needs:
                 if key not in runs:
                     raise refuse(f"claim {question.name} refers to {key}, which the study does not run")
+            for said, value in given.model_dump(exclude_none=True).items():
+                if all(getattr(key, said) != value for key in needs):
+                    raise refuse(f"{said} {value} of its each or shots is that of no run: of, to or curve say another")
             yield question
 
 

@@ -70,7 +70,8 @@ def costs_of(study: Study, pretrained: Path, *, timed: bool = True) -> list[Cost
         timed: whether a forward pass of each model is timed here.
     """
     parts = []
-    for name, source in study.file.models.items():
+    for name in dict.fromkeys(model for block in study.file.evaluations.values() for model in block.models):
+        source = study.file.models[name]
         if source.pretrain is not None and found(source, pretrained) is None:
             config = source.pretrain
             coarse, steps = config.coarse_steps, config.steps

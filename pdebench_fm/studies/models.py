@@ -5,9 +5,19 @@ from collections.abc import Callable
 from pathlib import Path
 
 from pdebench_fm.errors import PdefmError, UsageError, unknown_name
+from pdebench_fm.extensions.functions import split_file_reference
+from pdebench_fm.folders import expanded
 from pdebench_fm.models.baselines import BASELINES
-from pdebench_fm.models.builders import plugins
-from pdebench_fm.models.loading import recipe_names, zoo_directory, zoo_names
+from pdebench_fm.models.builders import DEFAULT_FUNCTION, plugins
+from pdebench_fm.models.graph import is_graph
+from pdebench_fm.models.loading import (
+    not_shipped,
+    recipe_names,
+    resolve,
+    split_reference,
+    zoo_directory,
+    zoo_names,
+)
 from pdebench_fm.models.sources import CONFIG_NAME
 from pdebench_fm.studies.study import ModelSource, Study
 from pdebench_fm.training.config import PretrainConfig
@@ -51,11 +61,39 @@ def check_models(study: Study, pretrained: Path) -> None:
                 f"{word} comes without weights, and there is none in {pretrained}: train it as `pdefm zoo show {word}` "
                 "says and name its folder's parent by --pretrained, or let the study say how to pretrain it",
             )
-        known = [*zoo_names(), *BASELINES, *plugins()]
-        if word is not None and word not in known and not _is_there(word) and "/" not in word and ":" not in word:
+        if word is not None:
+            with study.document.telling(("models", name, "open")):
+                _check_there(word, pretrained)
+        if name in _measured_by_steps(study) and pretraining_steps(source, word or "") is None:
             raise study.document.error(
-                ("models", name, "open"), f"{unknown_name('model', word, known)} (nor is there one in {pretrained})"
+                ("models", name),
+                f"how many steps {name} was pretrained for is not known, and the study's picture or a claim needs it",
             )
+
+
+def _measured_by_steps(study: Study) -> set[str]:
+    """Return the models whose errors a study holds against the steps of their pretraining."""
+    needs = [key.model for question in study.questions if question.claim.is_about_steps for key in question.needs]
+    if study.file.picture.kind == "steps":
+        needs += [model for block in study.file.evaluations.values() for model in block.models]
+    return set(needs)
+
+
+def _check_there(word: str, pretrained: Path) -> None:
+    """Raise an error for a word that opens nothing here, and is no id on the Hub."""
+    known = [*zoo_names(), *BASELINES, *plugins()]
+    file = split_file_reference(word, DEFAULT_FUNCTION)
+    if word in known:
+        return
+    if file is not None or is_graph(Path(word)):
+        path = expanded(word) if file is None else file[0]
+        if not path.is_file():
+            raise UsageError(f"no file {path}")
+    elif Path(word).exists() or (("/" in word or "\\" in word) and split_reference(word) is None):
+        resolve(word)
+    elif "/" not in word:
+        wrong = not_shipped(word) or unknown_name("model", word, known)
+        raise UsageError(f"{wrong} (nor is there one in {pretrained})")
 
 
 def trained(config: PretrainConfig, pretrained: Path, device: str, on_training: OnTraining) -> Path:
@@ -85,8 +123,8 @@ def trained(config: PretrainConfig, pretrained: Path, device: str, on_training: 
 
 
 def pretraining_steps(source: ModelSource, word: str) -> int | None:
-    """Return the steps of a model's pretraining, if its folder says so, or the study does."""
-    if source.pretrain is not None and source.open is None:
+    """Return the steps of a model's pretraining, if its folder says so, or the study does; `word` is "" before that."""
+    if source.pretrain is not None and (source.open is None or not word):
         return source.pretrain.steps
     for folder in (Path(word), zoo_directory() / word):
         try:

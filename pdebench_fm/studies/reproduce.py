@@ -157,7 +157,8 @@ def read_verdicts(folder: Path) -> Verdicts:
 def _computed(study: Study, places: Places, watching: Watching) -> tuple[list[RunRow], list[LeftOut]]:
     """Return all runs of a study, once its models are there."""
     words = {}
-    for name, source in study.file.models.items():
+    for name in dict.fromkeys(model for block in study.file.evaluations.values() for model in block.models):
+        source = study.file.models[name]
         word = found(source, places.pretrained)
         if word is None:
             assert source.pretrain is not None  # noqa: S101 (a study's model is opened or trained)

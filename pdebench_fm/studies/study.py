@@ -1,5 +1,6 @@
 """What a study is: models, the evaluations that they go through, one picture, and the claims that it decides."""
 
+import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
@@ -11,20 +12,25 @@ from pydantic import AfterValidator, Field, ValidationError
 
 from pdebench_fm.contracts import Contract
 from pdebench_fm.data.catalogue import find_task
-from pdebench_fm.errors import PdefmError, UsageError, unknown_name
+from pdebench_fm.errors import PdefmError, UsageError, UserCodeError, unknown_name
 from pdebench_fm.extensions.plugins import load_plugins
+from pdebench_fm.folders import expanded
+from pdebench_fm.naming import safe_name
 from pdebench_fm.protocol.methods import method_of
 from pdebench_fm.protocol.recipes import PROTOCOL_RECIPE, RECIPES
-from pdebench_fm.protocol.tracks import SEEDS, Start, find_track
-from pdebench_fm.studies.claims import Claim, Question, questions_of
+from pdebench_fm.protocol.task import load_task
+from pdebench_fm.protocol.tracks import SEEDS, Start, check_shots, find_track
+from pdebench_fm.studies.claims import MEASURES, Claim, Question, questions_of
 from pdebench_fm.studies.documents import Document, Place, read_document
 from pdebench_fm.studies.picture import Picture, lacking
 from pdebench_fm.studies.runs import RunKey
 from pdebench_fm.studies.values import Name, Number, Seeds, Share, Shots, Words, each_once
-from pdebench_fm.training.config import PretrainConfig
+from pdebench_fm.training.config import PretrainConfig, check_config
 
 Scale = Literal["smoke", "cpu", "gpu", "paper"]
 SCALES: Final[tuple[Scale, ...]] = get_args(Scale)
+GROUPS: Final = ("all", "beyond")
+"""Words for several of the studies that come with the package."""
 
 
 def _known_track(name: str) -> str:
@@ -182,18 +188,17 @@ def study_paths(word: str) -> list[Path]:
         UsageError: if it is none of these.
     """
     shipped = shipped_studies()
-    groups = {"all": list(shipped), "beyond": [name for name in shipped if name.startswith("beyond-")]}
-    if word in groups:
-        return [shipped[name] for name in groups[word]]
+    if word in GROUPS:
+        return [path for name, path in shipped.items() if word == "all" or name.startswith("beyond-")]
     if word in shipped:
         return [shipped[word]]
     if word.endswith((".yaml", ".yml")) or "/" in word:
-        return [Path(word)]
-    raise UsageError(f"{unknown_name('study', word, [*shipped, *groups])} (a file of yours ends in .yaml)")
+        return [expanded(word)]
+    raise UsageError(f"{unknown_name('study', word, [*shipped, *GROUPS])} (a file of yours ends in .yaml)")
 
 
 def load_study(path: Path, scale: str) -> Study:
-    """Read a study at one scale and check all that can be checked before anything is computed.
+    """Read a study at one scale and check all that can be checked before anything is computed, at every scale.
 
     Raises:
         UsageError: for an unknown scale, or a file that says something that cannot be: the message has file and line.
@@ -209,13 +214,23 @@ def load_study(path: Path, scale: str) -> Study:
             raise base.error(("scales", name), str(unknown_name("scale", name, SCALES)))
         if not isinstance(changes, dict):
             raise base.error(("scales", name), "a scale should be a mapping of keys to what it changes")
-    document = base.changed_by(("scales", scale)) if scale in scales else base
+        if "scales" in changes:
+            raise base.error(("scales", name, "scales"), "a scale has no scales of its own")
+    study = _at_scale(base, SCALES[SCALES.index(scale)])
+    for other in SCALES:
+        if other in scales and other != scale:  # told now, not when a smaller scale has shown that all runs
+            _at_scale(base, other)
+    return study
+
+
+def _at_scale(base: Document, scale: Scale) -> Study:
+    document = base.changed_by(("scales", scale)) if scale in base.values.get("scales", {}) else base
     values = {key: value for key, value in document.values.items() if key != "scales"}
     try:
         file = StudyFile.model_validate(values)
     except ValidationError as error:
         raise _explained(document, error) from error
-    study = Study(file, SCALES[SCALES.index(scale)], document, ())
+    study = Study(file, scale, document, ())
     _check(study)
     return replace(study, questions=tuple(_questions(document, file)))
 
@@ -236,15 +251,47 @@ def _runs(file: StudyFile, block: EvaluationBlock) -> Iterator[RunKey]:
 
 def _explained(document: Document, error: ValidationError) -> UsageError:
     """Return pydantic's first error with its line, and with the keys that would be right for one that isn't."""
-    first = error.errors(include_url=False)[0]
+    first, *others = error.errors(include_url=False)
     place: Place = first["loc"]
-    where = ".".join(str(step) for step in place if not isinstance(step, int)) or "the file"
     kind, message = first["type"], first["msg"].removeprefix("Value error, ")
-    if kind == "extra_forbidden":
-        return document.error(place, f"unknown key {place[-1]!r} in {'.'.join(map(str, place[:-1])) or 'the file'}")
-    if kind == "missing":
-        return document.error(place[:-1], f"{place[-1]!r} is missing in {'.'.join(map(str, place[:-1])) or 'the file'}")
-    return document.error(place, f"{where}: {message[0].lower()}{message[1:]}")
+    if kind in ("extra_forbidden", "missing"):
+        what = f"unknown key {place[-1]!r}" if kind == "extra_forbidden" else f"{place[-1]!r} is missing"
+        return document.error(place, f"{what} in {_in_words(document, place[:-1])}")
+    if kind == "union_tag_not_found":
+        message = f"it does not say its measure: {', '.join(MEASURES)}"
+    elif kind == "union_tag_invalid":
+        message = str(unknown_name("measure", str(first["ctx"]["tag"]), MEASURES))
+    message = _KINDS.get(kind, message)
+    if kind in ("int_type", "float_type") and (number := _number_of(first["input"])):
+        message += f", not {first['input']!r}, which YAML takes for words: write {number}"
+    for other in others:
+        if other["type"] == "literal_error" and document.known(other["loc"]) == document.known(place):
+            message += f", or {other['ctx']['expected']}"  # the other thing that it can be
+    return document.error(place, f"{_in_words(document, place)}: {message[0].lower()}{message[1:]}")
+
+
+_KINDS: Final = {
+    "tuple_type": "it should be a list",
+    "dict_type": "it should be a mapping of keys to values",
+    "model_type": "it should be a mapping of keys to values",
+}
+"""What is wrong where pydantic speaks of kinds of Python's."""
+
+
+def _in_words(document: Document, place: Place) -> str:
+    return ".".join(str(step) for step in document.known(place) if not isinstance(step, int)) or "the file"
+
+
+def _number_of(value: object) -> str:
+    """Return the number that a word such as 1e3 is meant as, as YAML takes it for one; "" for none."""
+    try:
+        number = float(value) if isinstance(value, str) else math.nan
+    except ValueError:
+        return ""
+    if not math.isfinite(number):
+        return ""
+    text = str(int(number)) if number.is_integer() and abs(number) < 1e15 else repr(number)
+    return text if "." in text or "e" not in text else text.replace("e", ".0e")
 
 
 def _questions(document: Document, file: StudyFile) -> Iterator[Question]:
@@ -257,19 +304,53 @@ def _questions(document: Document, file: StudyFile) -> Iterator[Question]:
 def _check(study: Study) -> None:
     """Check that everything is there that a study names: plug-ins, models, tasks, methods, cells of claims."""
     file, document = study.file, study.document
+    _check_study_name(document, file.study)
     for i, plugin in enumerate(file.plugins):
         path = study.folder / plugin
         if not path.is_file():
             raise document.error(("plugins", i), f"no plug-in at {path}")
-    load_plugins([str((study.folder / plugin).absolute()) for plugin in file.plugins])
+        _load_plugin(document, i, path)
     for name, source in file.models.items():
         if source.open is None and source.pretrain is None:
             raise document.error(("models", name), f"model {name} should say what to open, or how to pretrain it")
+        if source.pretrain is not None:
+            with document.telling(("models", name, "pretrain")):
+                check_config(source.pretrain)
     for name, block in file.evaluations.items():
         _check_block(study, name, block)
+    _check_seeds(study)
     _check_fields(document, file)
     if file.picture.kind != "fields":
         _check_picture(document, file)
+
+
+def _check_study_name(document: Document, name: str) -> None:
+    shipped = shipped_studies()
+    if name in shipped and document.path.resolve() != shipped[name].resolve():
+        raise document.error(("study",), f"{name} is a study that comes with the package: give yours another name")
+    if name in GROUPS or safe_name(name) != name:
+        raise document.error(("study",), f"a study cannot be called {name}, which means something else: rename it")
+
+
+def _load_plugin(document: Document, i: int, path: Path) -> None:
+    try:
+        load_plugins([str(path.absolute())])
+    except UserCodeError as error:
+        told = document.error(("plugins", i), str(error))
+        raise UserCodeError(str(told), error.details) from error
+    except PdefmError as error:
+        raise document.error(("plugins", i), str(error)) from error
+
+
+def _check_seeds(study: Study) -> None:
+    """Check that no run is asked for twice with different numbers of seeds, of which one would be left out."""
+    seeds: dict[RunKey, int] = {}
+    for name, block in study.file.evaluations.items():
+        for key in runs_of(study.file, [block]):
+            if key.shots and seeds.setdefault(key, study.seeds_of(block)) != study.seeds_of(block):
+                raise study.document.error(
+                    ("evaluations", name), f"{key} is in another evaluation too, with {seeds[key]} seeds: name it once"
+                )
 
 
 def _check_fields(document: Document, file: StudyFile) -> None:
@@ -279,7 +360,8 @@ def _check_fields(document: Document, file: StudyFile) -> None:
     if kind != "fields" and file.fields:
         raise document.error(("fields",), f"fields are for a picture of fields, and this one is of {kind}")
     for i, shown in enumerate(file.fields):
-        _check_name(document, ("fields", i, "task"), shown.task)
+        with document.telling(("fields", i, "task")):
+            find_task(shown.task)
         if not shown.sparsities and not shown.parameters:
             raise document.error(("fields", i), "it should say which sparsities or parameters are shown")
 
@@ -287,6 +369,11 @@ def _check_fields(document: Document, file: StudyFile) -> None:
 def _check_picture(document: Document, file: StudyFile) -> None:
     if not file.evaluations:
         raise document.error((), f"a picture of {file.picture.kind} needs evaluations")
+    if file.picture.histogram and file.picture.kind == "regimes":
+        raise document.error(
+            ("picture", "histogram"),
+            "a histogram is drawn above the panels of single tasks, which a picture of regimes does not have",
+        )
     if found := lacking(file.picture, set(runs_of(file, file.evaluations.values())), file.track):
         place, words = found
         raise document.error(("picture", *place), words)
@@ -304,16 +391,11 @@ def _check_block(study: Study, name: str, block: EvaluationBlock) -> None:
             first, second = block.models[sources.index(source)], block.models[i]
             raise document.error((*place, "models", i), f"{first} and {second} are one model: name it once")
     for i, task in enumerate(block.tasks):
-        _check_name(document, (*place, "tasks", i), task)
-    try:
+        with document.telling((*place, "tasks", i)):
+            rows = load_task(task).train.size
+        for j, shots in enumerate(block.shots):
+            with document.telling((*place, "shots", j)):
+                check_shots(shots, rows)
+    with document.telling((*place, "method")):
         is_recipe = block.method in RECIPES
         method_of(block.method if is_recipe else None, None if is_recipe else block.method)
-    except PdefmError as error:
-        raise document.error((*place, "method"), str(error)) from error
-
-
-def _check_name(document: Document, place: Place, task: str) -> None:
-    try:
-        find_task(task)
-    except PdefmError as error:
-        raise document.error(place, str(error)) from error

@@ -7,7 +7,9 @@ from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, S
 from pdebench_fm.contracts import VERSION_PATTERN
 from pdebench_fm.data.batches import Mixture
 from pdebench_fm.data.catalogue import DATA_VERSION, find_family, find_system
+from pdebench_fm.errors import UsageError, unknown_name
 from pdebench_fm.models.config import Diffusivity, Frame
+from pdebench_fm.models.sizes import SIZES, Size
 from pdebench_fm.physics import SELECTION, SampleKey
 from pdebench_fm.training.schedule import warmup_cosine
 
@@ -39,30 +41,30 @@ class PretrainConfig(BaseModel):
         data_version: of the sampling.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     family: str
-    shares: tuple[PositiveInt, ...] = ()
+    shares: Annotated[tuple[PositiveInt, ...], Field(strict=False)] = ()
     size: Annotated[str, StringConstraints(max_length=40, pattern="^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$")]
-    steps: PositiveInt
-    batch_size: PositiveInt = 16
+    steps: Annotated[PositiveInt, Field(lt=2**31)]
+    batch_size: Annotated[PositiveInt, Field(le=2**20)] = 16
     normaliser: Literal["homogeneous-rms", "diffusion-normalised"] = "homogeneous-rms"
     frame: Frame = "given"
     diffusivity: Diffusivity = "geometric"
     velocity_share: float = Field(default=0.0, ge=0.0, allow_inf_nan=False)
     omega_share: float = Field(default=0.0, ge=0.0, allow_inf_nan=False)
-    learning_rate: PositiveFloat = 1e-2
+    learning_rate: Annotated[PositiveFloat, Field(allow_inf_nan=False)] = 1e-2
     decay_share: float = Field(default=1.0, gt=0.0, le=1.0)
     weight_decay: float = Field(default=0.0, ge=0.0, allow_inf_nan=False)
     warmup_steps: PositiveInt = 200
     ema_decay: float = Field(default=0.998, ge=0.0, lt=1.0)
-    gradient_clip: PositiveFloat = 1.0
-    gain: PositiveFloat = 0.5
+    gradient_clip: Annotated[PositiveFloat, Field(allow_inf_nan=False)] = 1.0
+    gain: Annotated[PositiveFloat, Field(allow_inf_nan=False)] = 0.5
     resolution: PositiveInt = 64
     coarse_resolution: PositiveInt = 32
     coarse_share: float = Field(default=0.0, ge=0.0, lt=1.0)
     precision: Literal["float32", "bfloat16"] = "float32"
-    seed: int = 0
+    seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
     data_version: Annotated[str, StringConstraints(max_length=40, pattern=f"^{VERSION_PATTERN}$")] = DATA_VERSION
 
     def mixture(self, split: str, resolution: int | None = None) -> Mixture:
@@ -98,3 +100,29 @@ class PretrainConfig(BaseModel):
     def model_name(self) -> str:
         """The zoo's name for this family and size."""
         return f"fno-{self.family}-{self.size}"
+
+
+def check_config(config: PretrainConfig) -> None:
+    """Raise a `UsageError` unless there is such a family and size, and fields that such a model can be trained on."""
+    if config.size not in SIZES:
+        raise unknown_name("size", config.size, SIZES)
+    systems = find_family(config.family)
+    if config.shares and len(config.shares) != len(systems):
+        raise UsageError(
+            f"{len(config.shares)} shares for {len(systems)} systems: give one each of {', '.join(systems)}"
+        )
+    if config.data_version != DATA_VERSION:
+        raise UsageError(f"this package makes data of version {DATA_VERSION}, not {config.data_version}")
+    for resolution in {config.resolution, config.coarse_resolution if config.coarse_share else config.resolution}:
+        _check_resolution(resolution, SIZES[config.size])
+
+
+def _check_resolution(resolution: int, size: Size) -> None:
+    """Raise a `UsageError` unless there are fields on a grid that can carry the size's modes."""
+    if resolution % 64 and 64 % resolution:
+        raise UsageError(f"there are no fields of {resolution} points a side: choose 16, 32, or a multiple of 64")
+    if resolution < 2 * size.modes:
+        raise UsageError(
+            f"{resolution} points a side cannot carry the {size.modes} modes of size {size.name}: "
+            f"it needs at least {2 * size.modes} (for the coarse grid: --coarse-resolution, or --coarse-share 0)"
+        )

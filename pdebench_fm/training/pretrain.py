@@ -12,17 +12,16 @@ from pydantic import ValidationError
 from torch import Tensor
 
 from pdebench_fm.data.batches import Mixture
-from pdebench_fm.data.catalogue import find_family
 from pdebench_fm.data.training_manifest import TrainingManifest
-from pdebench_fm.errors import PdefmError, UsageError, unknown_name
+from pdebench_fm.errors import PdefmError, UsageError
 from pdebench_fm.models.config import DiffusionNormaliser, HomogeneousNormaliser, ModelConfig, Normaliser
 from pdebench_fm.models.frames import coefficients_in, frame_of
 from pdebench_fm.models.normalisers import operator_size, relative_terms
 from pdebench_fm.models.operator import NeuralOperator
-from pdebench_fm.models.sizes import SIZES, Size
+from pdebench_fm.models.sizes import SIZES
 from pdebench_fm.models.weights import TensorSpec, specs_of
 from pdebench_fm.training.checkpoint import Checkpoint, LogEntry, RunState
-from pdebench_fm.training.config import PretrainConfig
+from pdebench_fm.training.config import PretrainConfig, check_config
 from pdebench_fm.training.loss import relative_l2
 from pdebench_fm.training.seen import SCALE_SAMPLES, SELECTION_SAMPLES, VALIDATION_SAMPLES, manifest_of
 
@@ -91,16 +90,8 @@ def coefficient_scales(coefficients: Tensor) -> tuple[float, ...]:
 
 def initial_model(config: PretrainConfig) -> NeuralOperator:
     """Return the untrained model of a run: seeded weights, scales measured on the stream's first samples."""
-    if config.size not in SIZES:
-        raise unknown_name("size", config.size, SIZES)
+    check_config(config)
     size = SIZES[config.size]
-    systems = find_family(config.family)
-    if config.shares and len(config.shares) != len(systems):
-        raise UsageError(
-            f"{len(config.shares)} shares for {len(systems)} systems: give one each of {', '.join(systems)}"
-        )
-    for resolution in {config.resolution, config.coarse_resolution if config.coarse_share else config.resolution}:
-        _check_resolution(resolution, size)
     model_config = ModelConfig(
         width=size.width,
         modes=size.modes,
@@ -112,17 +103,6 @@ def initial_model(config: PretrainConfig) -> NeuralOperator:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
         return NeuralOperator(model_config, gain=config.gain)
-
-
-def _check_resolution(resolution: int, size: Size) -> None:
-    """Raise a `UsageError` unless there are fields on a grid that can carry the size's modes."""
-    if resolution % 64 and 64 % resolution:
-        raise UsageError(f"there are no fields of {resolution} points a side: choose 16, 32, or a multiple of 64")
-    if resolution < 2 * size.modes:
-        raise UsageError(
-            f"{resolution} points a side cannot carry the {size.modes} modes of size {size.name}: "
-            f"it needs at least {2 * size.modes} (for the coarse grid: --coarse-resolution, or --coarse-share 0)"
-        )
 
 
 class Pretraining:

@@ -56,9 +56,16 @@ def test_what_was_changed_has_the_line_of_the_change(document):
         ("a: &x [1]\nb: *x\n", r"line 2: aliases"),
         ("a: [1\nb: 2\n", r"line 2: not YAML"),
         ("1: a\n", r"line 1: a key should be a word, not 1"),
-        ("a: !!python/object:os.system {}\nb: !!python/name:os.system ''\n", r"neither word nor number"),
-        ("- a\n", "holds no study"),
-        ("", "holds no study"),
+        ("a: 1\nb: !!python/object:os.system {}\n", r"line 2: tags"),
+        ("a: !mine [1]\n", r"line 1: tags"),
+        ("a: !!binary YWJj\n", r"line 1: tags"),
+        ("a: 1\n<<: {b: 2}\n", r"line 2: a value that is neither word nor number"),
+        ("a: 1\nb: \x07\n", r"line 2: not YAML: a control character, U\+0007"),
+        ("a: 1\n\tb: 2\n", r"line 2: not YAML: found character '\\t'"),
+        ("a: 1\n---\nb: 2\n", r"line 2: not YAML"),
+        ("- a\n", "line 1: this is no study"),
+        ("", "line 1: this is no study"),
+        ("# nothing\n", "line 1: this is no study"),
         ("a: " + "[" * 40 + "]" * 40, "nested more than 32"),
     ],
 )
@@ -73,6 +80,6 @@ def test_what_is_no_study_is_refused_in_one_line(tmp_path, text, words):
 def test_a_missing_file_and_one_that_is_not_text_are_refused(tmp_path):
     with pytest.raises(UsageError, match="no study at"):
         read_document(tmp_path / "none.yaml")
-    (tmp_path / "x.yaml").write_bytes(b"\xff\xfe")
-    with pytest.raises(UsageError, match="UTF-8"):
+    (tmp_path / "x.yaml").write_bytes("a: 1\nb: Gauß\n".encode("latin-1"))
+    with pytest.raises(UsageError, match="line 2: not UTF-8"):
         read_document(tmp_path / "x.yaml")

@@ -9,6 +9,7 @@ from safetensors.torch import load_file
 
 from pdebench_fm.cli import main
 from pdebench_fm.errors import UsageError
+from pdebench_fm.studies.estimate import costs_of
 from pdebench_fm.studies.models import check_models, found, pretraining_steps, run_folder, trained
 from pdebench_fm.studies.reproduce import reproduce
 from pdebench_fm.studies.runs import read_runs
@@ -71,12 +72,34 @@ def test_what_lies_in_the_folder_of_models_goes_before_all_else(tmp_path, model_
     [
         ("fno-mixed-16m", "line 8: fno-mixed-16m comes without weights"),
         ("fno-poisson-128k", "line 8: unknown model 'fno-poisson-128k': did you mean 'fno-poisson-"),
+        ("fno-poisson-16m", "line 8: fno-poisson-16m is a size that does not come with the package"),
+        ("./nowhere", "line 8: no directory ./nowhere"),
+        ("a/b/c", "line 8: no directory a/b/c"),
+        ("nowhere.py:build", "line 8: no file nowhere.py"),
+        ("nowhere.onnx", "line 8: no file nowhere.onnx"),
+        ("..", "line 8: .. is not a model"),
     ],
 )
 def test_a_model_that_is_nowhere_is_told_with_its_line(tiny_file, tmp_path, name, words):
     study = load_study(tiny_file(("MODEL", name)), "smoke")
     with pytest.raises(UsageError, match=words):
         check_models(study, tmp_path)
+
+
+def test_what_needs_the_steps_of_a_pretraining_is_not_run_without_them(tiny_file, tmp_path):
+    study = load_study(tiny_file(("kind: shots", "kind: steps")), "smoke")
+    with pytest.raises(UsageError, match="line 8: how many steps tiny was pretrained for is not known"):
+        check_models(study, tmp_path)
+    study = load_study(tiny_file(("kind: shots", "kind: steps"), ("MODEL", "fno-poisson-64k")), "smoke")
+    check_models(study, tmp_path)
+
+
+def test_a_model_that_is_not_evaluated_is_not_trained(tiny_file, tmp_path, places, quick_recipes):  # noqa: ARG001
+    unused = "tiny: {open: MODEL}\n  unused: {pretrain: {family: poisson, size: 64k, steps: 100000}}"
+    study = load_study(tiny_file(("tiny: {open: MODEL}", unused), ("[0, 4, 8]", "[0, 4]")), "smoke")
+    assert [cost.what for cost in costs_of(study, places.pretrained, timed=False)] == ["evaluate main"]
+    reproduce(study, tmp_path / "out", places)
+    assert not places.pretrained.exists()
 
 
 def test_without_the_extra_for_training_it_is_said_what_to_install(tiny_file, tmp_path, monkeypatch, capsys):

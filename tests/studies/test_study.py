@@ -2,7 +2,7 @@
 
 import pytest
 
-from pdebench_fm.errors import UsageError
+from pdebench_fm.errors import UsageError, UserCodeError
 from pdebench_fm.studies.study import SCALES, load_study, runs_of, shipped_studies, study_paths
 
 SHIPPED = shipped_studies()
@@ -132,6 +132,39 @@ def test_shots_go_to_8192_where_the_figure_needs_them():
         ("kind: shots", "kind: fields", 15, "a picture of fields needs fields"),
         ("title: A tiny study", 'title: "a\\e[31mred"', 2, "control characters or marks of format"),
         ("says: It helps.", 'says: "It \\u202ehelps."', 21, "control characters or marks of format"),
+        ("study: tiny", "study: fig3", 1, "fig3 is a study that comes with the package"),
+        ("study: tiny", "study: all", 1, "cannot be called all"),
+        ("study: tiny", "study: aux", 1, "cannot be called aux"),
+        ("study: tiny", "study: mine.json", 1, r"cannot be called mine\.json"),
+        ("seeds: 2", "seeds: 1e1", 6, "not '1e1', which YAML takes for words: write 10$"),
+        ("    below: 1\n", "    below: 1e-9\n", 27, "which YAML takes for words: write 1.0e-09$"),
+        ("    below: 1\n", "    below: 1_0.5\n", 27, r"YAML reads 1_0\.5 as 10\.5"),
+        ("shots: every", "shots: evry", 24, r"claims\.helps\.shots: it should be a list, or 'every'"),
+        ("shots: every", "shots: [4, 4]", 24, "4 is there twice"),
+        ("helmholtz/in-domain}]", "poisson-ood/medium}]", 23, "task poisson-ood/medium is there twice"),
+        ("to: {start: scratch}", "to: {start: pretrained}", 20, "it compares tiny on .*, 4 shots with itself"),
+        ("medium, start: scratch}", "medium}", 28, "it compares tiny on .*, 4 shots with itself"),
+        (
+            "of: {start: pretrained}\n    to: {start: scratch}",
+            "of: {task: poisson-ood/medium}\n    to: {task: poisson-ood/medium, start: scratch}",
+            20,
+            "task helmholtz/in-domain of its each or shots is that of no run",
+        ),
+        ("    measure: gain\n", "", 28, "does not say its measure: ratio, gain, "),
+        ("measure: gain", "measure: gian", 28, "did you mean 'gain'"),
+        ("    paper: 10\n", "    paper: 0.5\n", 28, "what the paper finds, 0.5, is not above 1"),
+        ("models:\n  tiny: {open: MODEL}", "models:\n  tiny: 5", 8, "tiny: it should be a mapping of keys to values"),
+        ("shots: [0, 4, 8]", "shots: [0, 4, 8, 40000]", 13, "ask for at most 32768"),
+        (
+            "picture:",
+            "  more:\n    models: [tiny]\n    tasks: [poisson-ood/medium]\n    shots: [4]\n    seeds: 1\npicture:",
+            15,
+            "4 shots is in another evaluation too, with 2 seeds",
+        ),
+        ("kind: shots", "kind: regimes", 18, "a histogram is drawn above the panels of single tasks"),
+        ("  cpu: {seeds: 1}", "  cpu: {claims: {help: null}}", 36, "null takes a key away, .*did you mean 'helps'"),
+        ("  cpu: {seeds: 1}", "  cpu: {scales: {}}", 36, "no scales of its own"),
+        ("  cpu: {seeds: 1}", "  paper: {track: lighter}", 36, "unknown track"),
     ],
 )
 def test_what_is_wrong_is_told_with_its_line(tiny_file, old, new, line, words):
@@ -143,9 +176,61 @@ def test_what_is_wrong_is_told_with_its_line(tiny_file, old, new, line, words):
 
 def test_a_mistake_in_a_scale_has_the_line_of_the_scale(tiny_file):
     path = tiny_file(("cpu: {seeds: 1}", "cpu: {seeds: 1, trakc: lite}"))
-    with pytest.raises(UsageError, match="line 36: unknown key 'trakc'"):
-        load_study(path, "cpu")
-    assert load_study(path, "smoke").file.seeds == 2
+    for scale in SCALES:  # at whichever scale it is run first
+        with pytest.raises(UsageError, match="line 36: unknown key 'trakc'"):
+            load_study(path, scale)
+
+
+PRETRAINED = "family: poisson, size: 64k, steps: 5"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ("family: poisson", "family: poison", "unknown family 'poison'"),
+        ("size: 64k", "size: 65k", "did you mean '64k'"),
+        ("steps: 5", "steps: '5'", "steps: .*integer, not '5', which YAML takes for words: write 5$"),
+        ("steps: 5", "steps: true", "steps: .*integer"),
+        ("steps: 5", "steps: 5.0", "steps: .*integer"),
+        ("steps: 5", "steps: 99999999999999999999", "steps: .*less than"),
+        ("steps: 5", "steps: 5, learning_rate: .inf", "learning_rate: .*finite"),
+        ("steps: 5", "steps: 5, resolution: 7", "no fields of 7 points a side"),
+        ("steps: 5", "steps: 5, resolution: 512, coarse_share: 0.5, coarse_resolution: 24", "no fields of 24 points"),
+        ("size: 64k", "size: 256m, resolution: 32", "cannot carry the 32 modes of size 256m"),
+        ("steps: 5", "steps: 5, shares: [1, 2]", "2 shares for 1 systems"),
+        ("steps: 5", "steps: 5, seed: -1", "seed: .*greater than or equal to 0"),
+        ("steps: 5", "steps: 5, data_version: 9.9.9", "data of version 1.0.0, not 9.9.9"),
+    ],
+)
+def test_a_pretraining_that_cannot_be_is_told_with_its_line(tiny_file, old, new, words):
+    assert old in PRETRAINED
+    path = tiny_file(("open: MODEL", f"pretrain: {{{PRETRAINED.replace(old, new)}}}"))
+    with pytest.raises(UsageError, match=words) as refused:
+        load_study(path, "smoke")
+    assert "tiny.yaml, line 8: " in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("code", "words"),
+    [("import nowhere_to_be_found\n", "No module named"), ("raise SystemExit('no')\n", "SystemExit: no")],
+)
+def test_a_plug_in_that_fails_is_told_with_the_line_that_names_it(tiny_file, tmp_path, code, words):
+    (tmp_path / "failing.py").write_text(code)
+    path = tiny_file(("source: a test", "source: a test\nplugins: [failing.py]"))
+    with pytest.raises(UserCodeError, match=words) as refused:
+        load_study(path, "smoke")
+    assert "tiny.yaml, line 5: " in str(refused.value)
+
+
+@pytest.mark.parametrize("change", [lambda text: text.replace("\n", "\r\n"), lambda text: "\ufeff" + text])
+def test_files_of_other_systems_say_the_same(tiny_file, change):
+    path = tiny_file()
+    wanted = load_study(path, "smoke").file
+    path.write_bytes(change(path.read_text()).encode())
+    assert load_study(path, "smoke").file == wanted
+    path.write_bytes(path.read_bytes().replace(b"seeds: 2", b"seedz: 2"))
+    with pytest.raises(UsageError, match="line 6: unknown key 'seedz'"):
+        load_study(path, "smoke")
 
 
 def test_a_scale_changes_what_it_names_alone(tiny_file):
