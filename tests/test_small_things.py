@@ -2,6 +2,7 @@
 
 import sys
 
+import numpy as np
 import pytest
 import torch
 from factories import make_evaluation, make_model, make_result, make_run
@@ -110,6 +111,11 @@ def assert_map_style(rows):
     for index in (rows.size, -rows.size - 1):
         with pytest.raises(IndexError):
             rows[index]
+    for index in (slice(0, 2), 1.0, True, "0", None, [0]):
+        with pytest.raises(TypeError, match="a row is asked for by its number"):
+            rows[index]
+    for index in (np.int64(1), torch.tensor(1)):
+        assert torch.equal(rows[index]["source"], all_rows.source[1])
     order = [3, 0, 2, 1]
     (batch,) = DataLoader(rows, batch_size=4, sampler=order)
     for name, value in batch.items():
@@ -119,6 +125,16 @@ def assert_map_style(rows):
 
 def test_rows_that_are_made_are_a_map_style_dataset(small_task):
     assert_map_style(small_task().test)
+
+
+@pytest.mark.parametrize("name", [None, 5, ["poisson/in-domain"]])
+def test_what_is_no_name_is_told_in_a_line(name):
+    with pytest.raises(UsageError, match="a task is given by its name"):
+        pf.load_task(name)
+    with pytest.raises(UsageError, match="a model is given by a name"):
+        pf.load_model(name)
+    with pytest.raises(UsageError, match="a model's name is text"):
+        pf.evaluate(lambda source, _: source, "poisson/in-domain", name=name or b"mine")
 
 
 def test_all_test_rows_of_a_task_can_be_asked_for_by_index():

@@ -130,7 +130,7 @@ def _nearest(error: UnicodeError) -> tuple[str, int]:
 
 @contextmanager
 def stdout_kept_clear() -> Iterator[None]:
-    """Send to stderr what is printed meanwhile, by a user's code and by other processes too: stdout is for a program."""
+    """Send to stderr what is printed meanwhile, by a user's code and other processes too: stdout is a program's."""
     with redirect_stdout(sys.stderr), _descriptor_redirected(1, 2):
         yield
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from pdebench_fm.cli.console import say, waiting
+from pdebench_fm.errors import PdefmError
 
 if TYPE_CHECKING:
     from pdebench_fm.release import Step
@@ -40,26 +41,27 @@ def release(
     from huggingface_hub.utils import disable_progress_bars
 
     from pdebench_fm.data.catalogue import DATA_VERSION
-    from pdebench_fm.release import Release, carry_out, release_steps
+    from pdebench_fm.folders import expanded
+    from pdebench_fm.release import Release, carry_out, check_start, release_steps
     from pdebench_fm.release.plan import MODELS_VERSION
 
     disable_progress_bars()  # of the client: they would break up this command's own line
     with waiting("looking at what is there") as update:
-        steps = release_steps(
-            Release(
-                namespace,
-                out,
-                size,
-                data_version or DATA_VERSION,
-                models_version or MODELS_VERSION,
-                workers=workers,
-                private=private,
-                pictures=pictures,
-                on_note=update,
-            )
+        wanted = Release(
+            namespace,
+            expanded(out),
+            size,
+            data_version or DATA_VERSION,
+            models_version or MODELS_VERSION,
+            workers=workers,
+            private=private,
+            pictures=pictures,
+            on_note=update,
         )
+        check_start(wanted)
+        steps = release_steps(wanted)
         if dry_run:
-            _say_plan(steps)
+            say_plan(steps)
             return
         for carried in carry_out(steps):
             found = carried.state.progress == "done"
@@ -67,9 +69,17 @@ def release(
             say((carried.step.name, "bold"), ": ", label, f": {carried.outcome}")
 
 
-def _say_plan(steps: "list[Step]") -> None:
-    """Print each step with its state, what it would do, and the command that takes it back."""
+def say_plan(steps: "list[Step]") -> None:
+    """Print each step with its state, what it would do, and the command that takes it back.
+
+    Raises:
+        PdefmError: if a step cannot be done, after all were listed.
+    """
+    refused = []
     for step in steps:
         state = step.state()
+        refused += [step.name] if state.progress == "refused" else []
         say((step.name, "bold"), ": ", (state.progress, _STYLES[state.progress]), f": {state.detail}")
         say(f"    undo: {step.undo()}")
+    if refused:
+        raise PdefmError(f"the release would stop at {refused[0]!r}")

@@ -102,7 +102,7 @@ def read_scores(paths: Iterable[Path], selection: Selection) -> Scores:
         for run in _sound_runs(result, selection, notes)
     ]
     if not entries:
-        why = f"{len(notes)} left out, the first: {notes[0]}" if notes else "no run has that start and number of shots"
+        why = f"{len(notes)} left out, the first: {notes[0]}" if notes else _runs_there(found)
         raise UsageError(f"nothing to draw: {why}")
     notes += _missing(found, names, selection)
     return Scores(tuple(sorted(entries, key=_order)), _about([each.result for each in found]), tuple(notes))
@@ -283,3 +283,10 @@ def _model_order(score: Score) -> tuple[object, ...]:
 
 def _order(score: Score) -> tuple[object, ...]:
     return *task_order(score.task), *_model_order(score), score.start, score.shots
+
+
+def _runs_there(found: Iterable[Found]) -> str:
+    """Return which runs there are, for somebody who asked for others."""
+    there = sorted({(run.start, run.shots) for each in found for run in each.result.runs})
+    known = ", ".join(f"{start} with {shots} shots" if shots else "zero-shot" for start, shots in there)
+    return f"no run has that start and number of shots: there are {known}"

@@ -18,7 +18,8 @@ from pdebench_fm.data.publishing.finished import finished_build
 from pdebench_fm.data.publishing.publication import published_data
 from pdebench_fm.data.publishing.publish import PublishProgress, publish
 from pdebench_fm.data.verification.verify import verify
-from pdebench_fm.errors import PdefmError
+from pdebench_fm.errors import PdefmError, UsageError
+from pdebench_fm.hub.pull_requests import own_account
 from pdebench_fm.leaderboard.fetching import fetch
 from pdebench_fm.leaderboard.publication import publish_board
 from pdebench_fm.leaderboard.site import build_site
@@ -79,6 +80,23 @@ class Carried:
     step: Step
     state: State
     outcome: str
+
+
+def check_start(release: Release) -> None:
+    """Check what would else stop a release after hours: the folder, the network, and whose token it is.
+
+    Raises:
+        UsageError: if there can be no such folder, or the token may not write to the namespace.
+        PdefmError: if the Hub cannot be asked.
+    """
+    taken = next((path for path in (release.out, *release.out.parents) if path.exists()), None)
+    if taken is not None and not taken.is_dir():
+        raise UsageError(f"{taken} is a file: choose another folder for --out")
+    repository = release.repository(BOARD, "dataset")
+    account = own_account(repository)
+    if release.namespace not in account.namespaces:
+        places = ", ".join(account.namespaces)
+        raise UsageError(f"the token is {account.name}'s, who publishes under {places}, not under {release.namespace}")
 
 
 def release_steps(release: Release) -> list[Step]:

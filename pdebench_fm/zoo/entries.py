@@ -191,6 +191,10 @@ def find_entry(reference: str, revision: str | None = None) -> ZooEntry:
         UsageError: if there is no such model here.
         PdefmError: if it is here, but not what it should be.
     """
+    if not reference.strip():
+        raise UsageError("a model is given by a name, a folder or a Hub id")
+    if expanded(reference).is_file():
+        raise UsageError(f"{reference} is a file: a card is that of a folder, a zoo name or a Hub id")
     if reference not in zoo_names() and expanded(reference).is_dir():
         return _Place(reference, "folder", expanded(reference)).entry()
     named = split_reference(reference, revision)
@@ -199,6 +203,10 @@ def find_entry(reference: str, revision: str | None = None) -> ZooEntry:
         entries = {entry.name: entry for entry in zoo_entries(unusable) if entry.home != "hub cache"}
         _refuse_unusable(reference, unusable)
         if reference not in entries:
+            if "/" in reference:
+                raise UsageError(
+                    f"no folder {reference}: a model is a zoo name, a folder, or a Hub id 'organisation/name'"
+                )
             raise not_shipped(reference) or unknown_name("model", reference, entries)
         return entries[reference]
     name, wanted = named

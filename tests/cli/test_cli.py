@@ -300,3 +300,35 @@ def test_a_card_is_made_from_result_files(tmp_path, capsys):
     assert "scores are missing" in capsys.readouterr().err
     assert main(["zoo", "card", str(folder), str(tmp_path / "results")]) == 0
     assert "never saw advection-diffusion" in (folder / "README.md").read_text(encoding="utf-8")
+
+
+PRINTING = """
+import os
+import torch
+
+
+class Printing(torch.nn.Module):
+    def forward(self, source, coefficients):
+        print("from Python")
+        os.write(1, b"from below")
+        return source
+
+
+def build():
+    print("while building")
+    return Printing()
+"""
+
+
+@pytest.mark.parametrize("workers", [(), ("--workers", "2")])
+def test_json_is_alone_on_stdout_whatever_a_model_prints(tmp_path, capfd, monkeypatch, workers):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine.py").write_text(PRINTING)
+    words = ["eval", "--model", "mine.py", "--task", "poisson", "--track", "n16-rows4", "--no-scratch", *workers]
+    assert main([*words, "--json"]) == 0
+    told = capfd.readouterr()
+    (scores,) = json.loads(told.out)["results"]
+    assert scores["model"] == "mine"
+    assert "while building" in told.err
+    print("afterwards")
+    assert capfd.readouterr().out == "afterwards\n"

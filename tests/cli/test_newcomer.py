@@ -172,6 +172,10 @@ def test_tab_offers_tasks_and_models_also_after_a_comma():
     assert completion.models("fno-mixed") == ["fno-mixed-1m", "fno-mixed-64k"]
     assert completion.models("zero,o") == ["zero,oracle"]
     assert "fno-mixed-16m" in completion.zoo_models("fno-mixed")
+    assert completion.study_words("fig") == ["fig2", "fig3", "fig4", "fig5"]
+    assert completion.study_words("a") == ["anchor", "all"]
+    assert completion.pictures("s") == ["shots", "sizes"]
+    assert completion.starts("s") == ["scratch"]
 
 
 @pytest.mark.parametrize(

@@ -185,7 +185,10 @@ MISTAKES = {
     "a task without results": (["--task", "poisson-ood"], "no results of poisson-ood in"),
     "an unknown track": (["--track", "ful"], "did you mean 'full'"),
     "an unknown start": (["--start", "scrach"], "did you mean 'scratch'"),
-    "shots that none has": (["--shots", "7"], "nothing to draw: no run has that start and number of shots"),
+    "shots that none has": (
+        ["--shots", "7"],
+        "no run has that start and number of shots: there are zero-shot, pretrained with 8 shots",
+    ),
     "shots that are none": (["--shots", "few"], "whole numbers"),
     "a reference for a chart": (["--reference", "x"], "is for pictures of fields"),
 }

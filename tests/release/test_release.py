@@ -13,6 +13,7 @@ from hub_server import client_environment, run_client
 from huggingface_hub import HfApi
 
 from pdebench_fm.cli import main
+from pdebench_fm.cli.release import say_plan
 from pdebench_fm.data.catalogue import DATASETS
 from pdebench_fm.errors import PdefmError, UsageError
 from pdebench_fm.leaderboard.store import load
@@ -262,6 +263,49 @@ def test_another_size_under_the_same_tag_is_refused(settings, tmp_path):
     assert "has v1.0.0 with other rows than a full release has" in step.state().detail
     with pytest.raises(PdefmError, match="stopped at 'build poisson'"):
         list(carry_out([step]))
+
+
+@pytest.mark.parametrize(
+    ("namespace", "out", "message"),
+    [
+        ("nobodys-lab", "out", "the token is alice's, who publishes under alice, pde-lab, "),
+        (LAB, "file", "file is a file: choose another folder for --out"),
+        (LAB, "file/below", "file is a file: choose another folder for --out"),
+    ],
+)
+def test_what_would_stop_a_release_after_hours_is_told_first(
+    hub, tmp_path, monkeypatch, capsys, namespace, out, message
+):
+    monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", hub.url)
+    monkeypatch.setenv("HF_TOKEN", ALICE)
+    (tmp_path / "file").touch()
+    words = ["release", "--namespace", namespace, "--out", str(tmp_path / out), "--size", "small"]
+    for command in (words, [*words, "--dry-run"]):
+        assert main(command) == 2
+        told = capsys.readouterr()
+        assert message in told.err
+        assert not told.out
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_dry_run_without_a_hub_says_that_alone(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", "http://127.0.0.1:9")
+    monkeypatch.setattr("time.sleep", lambda _seconds: None)
+    monkeypatch.setenv("HF_TOKEN", ALICE)
+    assert main(["release", "--namespace", LAB, "--out", str(tmp_path / "out"), "--dry-run"]) == 1
+    told = capsys.readouterr()
+    assert "the Hub cannot be reached" in told.err
+    assert not told.out
+
+
+def test_a_dry_run_that_finds_what_cannot_be_fails_after_its_list(settings, tmp_path, capsys):
+    carried(settings(datasets=("poisson",), models=()))
+    other = settings(size="full", datasets=("poisson",), models=(), out=tmp_path / "other")
+    with pytest.raises(PdefmError, match="the release would stop at 'build poisson'"):
+        say_plan(release_steps(other))
+    told = capsys.readouterr().out
+    assert "build poisson: refused: " in told
+    assert "publish the Space: to do" in told
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from pdebench_fm.hub.repository import ATTEMPTS
 from pdebench_fm.models import parameter_count, recipe_names, zoo_names
 from pdebench_fm.models.sources import read_config
 from pdebench_fm.zoo.card import write_model_card
-from pdebench_fm.zoo.entries import cached_models, find_entry, pull_model, zoo_entries
+from pdebench_fm.zoo.entries import cached_models, find_card, find_entry, pull_model, zoo_entries
 from pdebench_fm.zoo.publish import publish_model
 
 NAME = "pdebench-fm/fno-mixed-tiny"
@@ -250,3 +250,19 @@ def test_an_evaluation_names_every_model_that_cannot_be_opened(tmp_path, capsys)
     assert "'layers'" in said
     assert "not a complete safetensors file" in said
     assert not (tmp_path / "o").exists()
+
+
+@pytest.mark.parametrize(
+    ("reference", "words"),
+    [
+        ("", "a model is given by a name"),
+        ("./nowhere", "no folder ./nowhere"),
+        ("a/b/c", "no folder a/b/c"),
+        ("file", "file is a file"),
+    ],
+)
+def test_what_has_no_card_is_told_as_what_it_is(tmp_path, monkeypatch, reference, words):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "file").touch()
+    with pytest.raises(UsageError, match=words):
+        find_card(reference)
