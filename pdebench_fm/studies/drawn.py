@@ -2,6 +2,7 @@
 
 import csv
 import io
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -123,7 +124,7 @@ def read_fields(path: Path) -> list[ShownField]:
     fields: dict[tuple[str, str, str], list[list[float]]] = {}
     try:
         for line in _lines(path, FIELD_COLUMNS):
-            fields.setdefault((line[0], line[1], line[2]), []).append([float(value) for value in line[4:]])
+            fields.setdefault((line[0], line[1], line[2]), []).append([_finite(value) for value in line[4:]])
         return [ShownField(*named, np.array(values)) for named, values in fields.items()]
     except (ValueError, IndexError) as error:
         raise PdefmError(f"{path} does not hold fields: {error}") from error
@@ -133,11 +134,19 @@ def read_histogram(path: Path) -> list[Bin]:
     """Read what `histogram_text` gives, likewise."""
     try:
         return [
-            Bin(task, what, float(low), float(high), float(share))
+            Bin(task, what, _finite(low), _finite(high), _finite(share))
             for task, what, low, high, share in _lines(path, HISTOGRAM_COLUMNS)
         ]
     except ValueError as error:
         raise PdefmError(f"{path} does not hold a histogram: {error}") from error
+
+
+def _finite(text: str) -> float:
+    """Return a number that can be drawn; a `ValueError` for any other text."""
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(f"{text} is no finite number")
+    return value
 
 
 def _lines(path: Path, columns: Sequence[str]) -> list[list[str]]:

@@ -53,6 +53,8 @@ def check_models(study: Study, pretrained: Path) -> None:
         UsageError: for a model of a recipe without weights that nobody has put into `pretrained`, with the line that
             names it.
     """
+    if pretrained.exists() and not pretrained.is_dir():
+        raise UsageError(f"{pretrained} is a file: --pretrained takes the folder of models")
     for name, source in study.file.models.items():
         word = found(source, pretrained)
         if word is not None and word in recipe_names() and word not in zoo_names():

@@ -34,6 +34,7 @@ from pdebench_fm.studies.models import OnTraining, check_models, found, pretrain
 from pdebench_fm.studies.runs import LeftOut, RunRow, read_runs, rows_of, runs_text, table_of
 from pdebench_fm.studies.study import EvaluationBlock, Study
 from pdebench_fm.studies.verdicts import Verdicts, verdicts_of, verdicts_table
+from pdebench_fm.text import in_one_line
 
 STUDY_NAME: Final = "study.yaml"
 RUNS_NAME: Final = "data.csv"
@@ -125,8 +126,8 @@ def check_folder(study: Study, folder: Path) -> None:
         return
     try:
         held: Any = yaml.safe_load(read_limited(folder / STUDY_NAME, RECORD_BYTES))
-    except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
-        raise PdefmError(f"cannot read {folder / STUDY_NAME}: {error}") from error
+    except (OSError, yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
+        raise PdefmError(f"cannot read {folder / STUDY_NAME}: {in_one_line(str(error))}") from error
     held = held if isinstance(held, dict) else {}
     for key, wanted in (("study", study.name), ("scale", study.scale)):
         if held.get(key) != wanted:
@@ -228,6 +229,9 @@ def _draw(study: Study, folder: Path) -> None:
     rows = read_runs(folder / RUNS_NAME)
     fields = read_fields(folder / FIELDS_NAME) if picture.kind == "fields" else []
     bins = read_histogram(folder / HISTOGRAM_NAME) if picture.histogram else []
+    missing = {row.task for row in rows} - {each.task for each in bins} if picture.histogram else set()
+    if missing:
+        raise PdefmError(f"{folder / HISTOGRAM_NAME} has nothing of {min(missing)}: run the study")
     figure = figure_of(study, rows, fields, bins)
     for name in FIGURE_NAMES:
         save(figure, folder / name)

@@ -192,7 +192,7 @@ def study_paths(word: str) -> list[Path]:
         return [path for name, path in shipped.items() if word == "all" or name.startswith("beyond-")]
     if word in shipped:
         return [shipped[word]]
-    if word.endswith((".yaml", ".yml")) or "/" in word:
+    if word.lower().endswith((".yaml", ".yml")) or "/" in word:
         return [expanded(word)]
     raise UsageError(f"{unknown_name('study', word, [*shipped, *GROUPS])} (a file of yours ends in .yaml)")
 

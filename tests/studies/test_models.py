@@ -86,6 +86,12 @@ def test_a_model_that_is_nowhere_is_told_with_its_line(tiny_file, tmp_path, name
         check_models(study, tmp_path)
 
 
+def test_a_file_is_no_folder_of_models(tiny_file):
+    path = tiny_file()
+    with pytest.raises(UsageError, match="is a file: --pretrained takes the folder"):
+        check_models(load_study(path, "smoke"), path)
+
+
 def test_what_needs_the_steps_of_a_pretraining_is_not_run_without_them(tiny_file, tmp_path):
     study = load_study(tiny_file(("kind: shots", "kind: steps")), "smoke")
     with pytest.raises(UsageError, match="line 8: how many steps tiny was pretrained for is not known"):

@@ -182,6 +182,31 @@ def test_what_was_not_run_or_was_edited_is_not_redrawn(tiny, places, tmp_path):
         redraw(tiny, tmp_path / "out")
 
 
+def test_a_damaged_folder_is_told_in_a_line(tiny_file, places, tmp_path):
+    alone = tiny_file(("[0, 4, 8]", "[0]"), ("    scratch: true\n", ""))
+    alone.write_text(alone.read_text().partition("claims:")[0])
+    study = load_study(alone, "smoke")
+    reproduce(study, tmp_path / "out", places)
+    damages = {
+        "histogram.csv": {
+            "has nothing of helmholtz/in-domain": lambda text: text.replace("helmholtz/in-domain", "helmholtz/nowhere"),
+            "has nothing of": lambda text: text.splitlines()[0] + "\n",
+            "inf is no finite number": lambda text: text + "poisson-ood/medium,this task,1.0,2.0,inf\n",
+        },
+        "study.yaml": {"cannot read": lambda _: "[" * 5000},
+    }
+    for name, changes in damages.items():
+        path = tmp_path / "out" / "tiny" / name
+        whole = path.read_text()
+        for words, change in changes.items():
+            path.write_text(change(whole))
+            with pytest.raises(PdefmError, match=words) as refused:
+                redraw(study, tmp_path / "out")
+            assert "\n" not in str(refused.value)
+        path.write_text(whole)
+    redraw(study, tmp_path / "out")
+
+
 def test_the_folder_of_another_study_or_scale_is_refused(tiny, places, tmp_path, counted):
     folder = tmp_path / "out" / "tiny"
     folder.mkdir(parents=True)
