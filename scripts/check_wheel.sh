@@ -61,5 +61,25 @@ run pdefm leaderboard build --from board/ --out own-site/ --no-pictures
 run pdefm eval --model "$examples/my_model.py" --smoke
 run pdefm data build poisson --regime in-domain --train 4 --validation 4 --test 4 --resolution 64 --out data/
 run pdefm data verify data/poisson
+
+page=docs/get-started.md # from nothing to a verified row on a board of one's own
+echo "== $page, as it is pasted"
+python - "$root" "$page" >"$work/pasted.sh" <<'PYTHON'
+import sys
+from pathlib import Path
+
+root, page = map(Path, sys.argv[1:])
+sys.path.insert(0, str(root / "tests"))
+from snippets import snippets_of
+
+for snippet in snippets_of(root / page):
+    if snippet.is_run:
+        print(snippet.code if snippet.language == "bash" else f"python - <<'PASTED'\n{snippet.code}PASTED")
+PYTHON
+mkdir pasted
+(cd pasted && bash -e -o pipefail "$work/pasted.sh") >"$work/output" 2>&1 || { cat "$work/output" && exit 1; }
+grep --quiet "^passed results/pdebench-fm/fno-mixed-64k/poisson-ood--medium-lite" "$work/output"
+test -s pasted/site/index.html
+
 test -s shots.svg -a -s own-site/index.html -a -s data/poisson/README.md
 echo "the wheel works"
