@@ -60,7 +60,7 @@ def _shown(text: str, info: ValidationInfo) -> str:
     """Refuse text of a file that cannot be shown as it is; what this package says itself is made so."""
     if info.mode == "json":
         if not is_plain(text):
-            raise ValueError(f"should have no control characters or marks of direction, not {text!a:.80}")
+            raise ValueError(f"should have no control characters or marks of format, not {text!a:.80}")
         if not unicodedata.is_normalized("NFC", text):
             raise ValueError(f"should be in Unicode's normal form NFC, not {text!a:.80}")
         return text

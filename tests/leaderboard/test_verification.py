@@ -221,6 +221,13 @@ def test_seeds_that_were_chosen_among_many_are_refused(seeds):
         check_standard(made.model_copy(update={"runs": (run.model_copy(update={"seeds": seeds}),)}))
 
 
+def test_support_sets_of_another_train_split_are_refused():
+    made = make_result(runs=[make_run((0.1,), shots=8)])
+    other = made.model_copy(update={"dataset": made.dataset.model_copy(update={"train_rows": 100})})
+    with pytest.raises(PdefmError, match="its support sets are from a train split of 100 rows: the standard one has"):
+        check_standard(other)
+
+
 def test_seeds_that_failed_leave_no_gap():
     failed = {"start": "pretrained", "shots": 8, "seed": 1, "reason": "diverged"}
     check_standard(make_result(runs=[make_run((0.1,))], failures=[failed]))
