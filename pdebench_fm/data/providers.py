@@ -1,6 +1,5 @@
 """Where a split's rows come from: made on the spot from the sampling function, or read from a stored dataset."""
 
-import operator
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypedDict
@@ -12,6 +11,7 @@ from torch.utils.data import Dataset
 from pdebench_fm.data.batches import Batch, batch_of
 from pdebench_fm.data.catalogue import SPLIT_SIZES
 from pdebench_fm.physics import REFERENCE_RESOLUTION, SampleKey, sample
+from pdebench_fm.whole_numbers import as_whole_number
 
 
 class Row(TypedDict):
@@ -60,13 +60,10 @@ class MapStyle(Dataset[Row]):
 
 
 def _whole(index: object) -> int:
-    """Return an index of Python's, NumPy's or PyTorch's; True, 1.0 and slices are none."""
-    try:
-        if not isinstance(index, bool):
-            return operator.index(index)  # type: ignore[arg-type]  # which is what it finds out
-    except TypeError:
-        pass
-    raise TypeError(f"a row is asked for by its number, not {index!r}: batch(range(8)) gives several")
+    number = as_whole_number(index)
+    if number is None:
+        raise TypeError(f"a row is asked for by its number, not {index!r}: batch(range(8)) gives several")
+    return number
 
 
 class SplitRows(Protocol):

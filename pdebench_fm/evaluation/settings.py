@@ -1,6 +1,5 @@
 """How an evaluation is run, in one object: what every model and task of it has in common, checked once."""
 
-import operator
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ from pdebench_fm.folders import expanded
 from pdebench_fm.protocol.methods import PROTOCOL_METHOD, AdaptFunction, Method, method_of
 from pdebench_fm.protocol.tracks import SEEDS, Track, find_track
 from pdebench_fm.results.fields import MOST_CELLS
+from pdebench_fm.whole_numbers import as_whole_number
 
 
 class SettingWords(TypedDict, total=False):
@@ -108,12 +108,10 @@ def whole_number(name: str, value: object) -> int:
     Raises:
         UsageError: for anything else; True, 1.0 and "1" are none.
     """
-    try:
-        if not str(getattr(value, "dtype", type(value).__name__)).endswith("bool"):
-            return operator.index(value)  # type: ignore[arg-type]  # which is what it finds out
-    except (TypeError, ValueError, RuntimeError):
-        pass
-    raise UsageError(f"{name} must be a whole number, not {value!r}")
+    number = as_whole_number(value)
+    if number is None:
+        raise UsageError(f"{name} must be a whole number, not {value!r}")
+    return number
 
 
 def _folder(name: str, value: object) -> Path | None:
