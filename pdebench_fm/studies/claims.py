@@ -20,7 +20,8 @@ from pdebench_fm.studies.measures import (
     slope,
     smallest_step,
 )
-from pdebench_fm.studies.runs import RunKey, RunRow, Table
+from pdebench_fm.studies.runs import RunKey, RunRow
+from pdebench_fm.studies.table import Table
 from pdebench_fm.studies.values import Name, Number, PositiveNumber, Shots, Words, each_once
 
 Estimator = Callable[[Table], Estimate]

@@ -33,9 +33,11 @@ from pdebench_fm.protocol.tracks import find_track
 from pdebench_fm.results.remarks import start_in_words
 from pdebench_fm.results.result import ModelRecord, Summary
 from pdebench_fm.studies.drawn import Bin, ShownField
+from pdebench_fm.studies.measures import log_ratio
 from pdebench_fm.studies.picture import Side
-from pdebench_fm.studies.runs import RunRow
+from pdebench_fm.studies.runs import NORMAL_QUANTILE, RunRow
 from pdebench_fm.studies.study import Study
+from pdebench_fm.studies.table import Table
 
 _UNKNOWN_DATE = datetime(2000, 1, 1, tzinfo=UTC)  # of a run in a table: nothing is chosen by it here
 _MARGIN = 1.6
@@ -43,14 +45,12 @@ _SERIES_COLOURS = 8
 _SMOKE = "Smoke: tiny trainings and few samples, of no scientific meaning. "
 
 
-def figure_of(
-    study: Study, rows: Sequence[RunRow], fields: Sequence[ShownField], bins: Sequence[Bin]
-) -> Chart | FieldsPicture:
+def figure_of(study: Study, table: Table, fields: Sequence[ShownField], bins: Sequence[Bin]) -> Chart | FieldsPicture:
     """Return a study's figure.
 
     Args:
         study: whose picture it is.
-        rows: of `data.csv`.
+        table: of `data.csv` and `rows.csv`.
         fields: of `fields.csv`, for a picture of fields.
         bins: of `histogram.csv`, if the picture has one.
 
@@ -61,17 +61,17 @@ def figure_of(
     title = picture.title
     if picture.kind == "fields":
         return _fields_picture(study, title, fields)
-    shown = [row for row in rows if row.error > 0 and picture.shows(row.key, study.file.track)]
+    shown = [row for row in table.values() if row.error > 0 and picture.shows(row.key, study.file.track)]
     if not shown:
         raise PdefmError(f"study {study.name}: no run has a score that its figure could show")
-    chart = _chart(study, shown)
+    chart = _chart(study, shown, table)
     if picture.histogram:
         chart = replace(chart, rows=(*_histogram_rows(chart, bins), *chart.rows))
     caption = (_SMOKE if study.is_tiny else "") + chart.caption
     return replace(chart, title=title, caption=caption)
 
 
-def _chart(study: Study, rows: Sequence[RunRow]) -> Chart:
+def _chart(study: Study, rows: Sequence[RunRow], table: Table) -> Chart:
     match study.file.picture.kind:
         case "shots":
             return shots_chart(_scores(study, rows))
@@ -84,7 +84,7 @@ def _chart(study: Study, rows: Sequence[RunRow]) -> Chart:
         case "steps":
             return _lines(study, rows, "pretraining steps", lambda row: float(row.pretraining_steps or 1))
         case _:
-            return _ratios(study, rows)
+            return _ratios(study, rows, table)
 
 
 def _scores(study: Study, rows: Sequence[RunRow]) -> Scores:
@@ -172,7 +172,7 @@ def _line_label(study: Study, row: RunRow) -> str:
     return f"{name}, {started}{shots_words(row.shots)}"
 
 
-def _ratios(study: Study, rows: Sequence[RunRow]) -> Chart:
+def _ratios(study: Study, rows: Sequence[RunRow], table: Table) -> Chart:
     """Return a chart of ratios of errors against shots, a line for each model, with the level of no difference."""
     picture = study.file.picture
     above, below = picture.of or Side(), picture.to or Side()
@@ -194,7 +194,7 @@ def _ratios(study: Study, rows: Sequence[RunRow]) -> Chart:
         series = []
         for place, model in enumerate(models):
             points = tuple(
-                _ratio_point(row, other, float(row.shots) or zero)
+                _ratio_point(table, row, other, float(row.shots) or zero)
                 for row, other in sorted(pairs, key=lambda pair: pair[0].shots)
                 if (row.task, row.model) == (task.name, model)
             )
@@ -214,11 +214,10 @@ def _side_words(side: Side) -> str:
     return " ".join(word for word in words if word)
 
 
-def _ratio_point(row: RunRow, other: RunRow, x: float) -> Point:
-    """Return a ratio with its interval, of runs as if they were independent."""
-    (mean, deviation), (other_mean, other_deviation) = row.log_error, other.log_error
-    reach = 1.959963984540054 * math.hypot(deviation, other_deviation)
-    middle = mean - other_mean
+def _ratio_point(table: Table, row: RunRow, other: RunRow, x: float) -> Point:
+    """Return a ratio with its interval."""
+    middle, deviation = log_ratio(table, row.key, other.key)
+    reach = NORMAL_QUANTILE * deviation
     return Point(x, math.exp(middle), math.exp(middle - reach), math.exp(middle + reach), row.seeds, str(row.key))
 
 

@@ -1,8 +1,8 @@
 """What claims are decided by: numbers that follow from the errors of a few runs, each with its 95 % interval.
 
-The interval is a parametric bootstrap: the logarithm of each run's error is drawn from a normal distribution of its
-standard error, runs independently of each other, and the measure is taken of each draw. Runs that are scored on the
-same test rows have errors that rise and fall together, so that the interval of a ratio is wider than need be.
+The interval is a parametric bootstrap: the logarithms of the runs' errors are drawn from a normal distribution, and
+the measure is taken of each draw. Errors of runs that are scored on the same test rows rise and fall together
+(`Table.log_errors`), so that a ratio of two is known better than either.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -12,10 +12,12 @@ from math import inf, nextafter
 from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.special import ndtri
 
 from pdebench_fm.leaderboard.efficiency import shots_needed
-from pdebench_fm.studies.runs import RunKey, Table
+from pdebench_fm.studies.runs import RunKey
+from pdebench_fm.studies.table import Table
 
 Errors = Mapping[RunKey, float]
 Relation = Literal["=", "<", ">"]
@@ -60,10 +62,9 @@ def bootstrapped(table: Table, needs: Sequence[RunKey], measure: Callable[[Error
         measure: what is taken of their errors.
     """
     keys = sorted(set(needs))
-    logarithms = [table[key].log_error for key in keys]
-    means, deviations = (np.array(values) for values in zip(*logarithms, strict=True))
+    means, covariance = table.log_errors(keys)
     normal = np.random.Generator(np.random.Philox(_SEED)).standard_normal((_DRAWS, len(keys)))
-    drawn = np.exp(means + deviations * normal)
+    drawn = np.exp(means + normal @ _root(covariance))
     told = [_told(measure(dict(zip(keys, errors, strict=True)))) for errors in drawn.tolist()]
     found = _told(measure({key: table[key].error for key in keys}))
     low = np.quantile([each.low for each in told], (1 - LEVEL) / 2, method="closest_observation")
@@ -74,6 +75,13 @@ def bootstrapped(table: Table, needs: Sequence[RunKey], measure: Callable[[Error
     if np.isinf(found.high):
         return Estimate(found.low, *ends, ">")
     return Estimate(found.high, *ends, "<")
+
+
+def _root(covariance: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return R with RᵀR = a covariance, which may be singular: two runs may rise and fall as one."""
+    values, vectors = np.linalg.eigh(covariance)
+    root: NDArray[np.float64] = np.sqrt(np.maximum(values, 0.0))[:, None] * vectors.T
+    return root
 
 
 def _told(value: float | Told) -> Told:
@@ -105,6 +113,13 @@ def smallest_step(errors: Errors, keys: Sequence[RunKey]) -> float:
     return min(errors[after] / errors[before] for before, after in pairwise(keys))
 
 
+def log_ratio(table: Table, of: RunKey, to: RunKey) -> tuple[float, float]:
+    """Return the natural logarithm of the ratio of two runs' errors, and its standard error."""
+    means, covariance = table.log_errors([of, to])
+    variance = covariance[0, 0] + covariance[1, 1] - 2.0 * covariance[0, 1]
+    return float(means[0] - means[1]), float(np.sqrt(max(variance, 0.0)))
+
+
 def largest_ratio(table: Table, pairs: Sequence[tuple[RunKey, RunKey]]) -> Estimate:
     """Return the largest of several ratios of errors.
 
@@ -114,8 +129,7 @@ def largest_ratio(table: Table, pairs: Sequence[tuple[RunKey, RunKey]]) -> Estim
     ends = []
     quantile = float(ndtri(1 - (1 - LEVEL) / 2 / len(pairs)))
     for of, to in pairs:
-        (mean, deviation), (other_mean, other_deviation) = table[of].log_error, table[to].log_error
-        middle, reach = mean - other_mean, quantile * float(np.hypot(deviation, other_deviation))
-        ends.append((middle, middle - reach, middle + reach))
+        middle, deviation = log_ratio(table, of, to)
+        ends.append((middle, middle - quantile * deviation, middle + quantile * deviation))
     value, low, high = (float(np.exp(min(max(each), _LARGEST))) for each in zip(*ends, strict=True))
     return Estimate(value, low, high)

@@ -7,10 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from pdebench_fm.errors import PdefmError
-from pdebench_fm.files import sha256_of
 from pdebench_fm.studies.estimate import SUSTAINED_FLOPS, costs_of, total
-from pdebench_fm.studies.reproduce import FIGURE_NAMES, RUNS_NAME, STUDY_NAME, check_folder, read_verdicts
+from pdebench_fm.studies.reproduce import FIGURE_NAMES, RUNS_NAME, STUDY_NAME, check_folder, check_tables, read_verdicts
 from pdebench_fm.studies.study import SCALES, Scale, Study, load_study, shipped_studies
 from pdebench_fm.studies.verdicts import Verdicts, verdicts_table
 from pdebench_fm.templates import as_text
@@ -46,15 +44,16 @@ A study's folder gets all of its files at once:
 |---|---|
 | `study.yaml` | the study as it was run |
 | `data.csv` | each run: model, task, start, shots, method, track, error with its 95 % interval |
+| `rows.csv` | each run's error on each test row, mean over seeds, to six digits |
 | `fields.csv`, `histogram.csv` | what else the figure shows, if it does |
 | `figure.svg`, `figure.png` | the figure, made of these tables alone |
-| `verdicts.json`, `verdicts.md` | each claim with its verdict, computed from `data.csv` |
+| `verdicts.json`, `verdicts.md` | each claim with its verdict, computed from `data.csv` and `rows.csv` |
 
 **Verdicts.** A claim has a measure and a bound. It *holds* if the whole 95 % interval of the measure is beyond the
 bound, *doesn't hold at this scale* if none of it is, and *can't be told* otherwise, or where runs are missing. Where
 the paper finds a larger effect than was measured, it *holds with* the number that was. A claim without a bound is
-*measured*. The interval takes the runs' errors as independent, which makes that of a ratio wider than need be, as
-runs share their test rows; with a single seed it is for new test samples alone.
+*measured*. Runs on the same test rows are paired by them, so that a row which is hard for both is no difference between
+them; the seeds of two runs count as independent. With a single seed an interval is for new test samples alone.
 
 ## A study of your own
 
@@ -141,15 +140,14 @@ def reproduced(path: Path, folder: Path) -> Reproduced | None:
     """Return what lies in a study's folder; None if there is nothing.
 
     Raises:
-        PdefmError: if the verdicts are not those of the table beside them.
+        PdefmError: if the verdicts are not those of the tables beside them.
     """
     if not (folder / STUDY_NAME).is_file():
         return None
     verdicts = read_verdicts(folder)
     study = load_study(path, verdicts.scale)
     check_folder(study, folder)
-    if sha256_of(folder / RUNS_NAME) != verdicts.runs_sha256:
-        raise PdefmError(f"{folder}: the verdicts are not those of {RUNS_NAME}")
+    check_tables(verdicts, folder)
     return Reproduced(study, folder, verdicts)
 
 

@@ -3,11 +3,13 @@
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+import numpy as np
 import yaml
+from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from pdebench_fm.contracts import first_problem
@@ -21,6 +23,7 @@ from pdebench_fm.limits import RECORD_BYTES, read_limited
 from pdebench_fm.models.devices import choose_device
 from pdebench_fm.plots.static import save
 from pdebench_fm.protocol.recipes import RECIPES
+from pdebench_fm.studies.by_row import by_row_text, read_by_row
 from pdebench_fm.studies.drawn import (
     fields_of,
     fields_text,
@@ -31,13 +34,15 @@ from pdebench_fm.studies.drawn import (
 )
 from pdebench_fm.studies.figures import figure_of
 from pdebench_fm.studies.models import OnTraining, check_models, found, pretraining_steps, trained
-from pdebench_fm.studies.runs import LeftOut, RunRow, read_runs, rows_of, runs_text, table_of
+from pdebench_fm.studies.runs import LeftOut, RunKey, RunRow, read_runs, rows_of, runs_text
 from pdebench_fm.studies.study import EvaluationBlock, Study
+from pdebench_fm.studies.table import Table, table_of
 from pdebench_fm.studies.verdicts import Verdicts, verdicts_of, verdicts_table
 from pdebench_fm.text import in_one_line
 
 STUDY_NAME: Final = "study.yaml"
 RUNS_NAME: Final = "data.csv"
+ROWS_NAME: Final = "rows.csv"
 FIELDS_NAME: Final = "fields.csv"
 HISTOGRAM_NAME: Final = "histogram.csv"
 FIGURE_NAMES: Final = ("figure.svg", "figure.png")
@@ -85,8 +90,9 @@ def reproduce(study: Study, out: Path, places: Places, watching: Watching = Watc
     with file_lock(folder, wait_seconds=0.0):
         check_folder(study, folder)
         check_models(study, places.pretrained)
-        rows, left_out = _computed(study, places, watching)
-        texts = {STUDY_NAME: study_text(study), RUNS_NAME: runs_text(rows)}
+        computed = _computed(study, places, watching)
+        texts = {STUDY_NAME: study_text(study), RUNS_NAME: runs_text(computed.rows)}
+        texts[ROWS_NAME] = by_row_text(computed.by_row)
         if study.file.fields:
             texts[FIELDS_NAME] = fields_text(fields_of(study))
         if study.file.picture.histogram:
@@ -94,8 +100,9 @@ def reproduce(study: Study, out: Path, places: Places, watching: Watching = Watc
         with _replaced(folder) as new:
             for name, text in texts.items():
                 write_atomically(new / name, text)
-            verdicts = _judged(study, new, left_out)
-            _draw(study, new)
+            table = read_table(new)
+            verdicts = _judged(study, table, new, computed.left_out)
+            _draw(study, table, new)
     return verdicts
 
 
@@ -111,11 +118,29 @@ def redraw(study: Study, out: Path) -> Verdicts:
     with file_lock(folder, wait_seconds=0.0):
         check_folder(study, folder)
         before = read_verdicts(folder)
-        if sha256_of(folder / RUNS_NAME) != before.runs_sha256:
-            raise PdefmError(f"{folder / RUNS_NAME} is not the table that {VERDICTS_NAME} was made from: run the study")
-        verdicts = _judged(study, folder, [], before.left_out)
-        _draw(study, folder)
+        check_tables(before, folder)
+        table = read_table(folder)
+        verdicts = _judged(study, table, folder, [], before.left_out)
+        _draw(study, table, folder)
     return verdicts
+
+
+def read_table(folder: Path) -> Table:
+    """Read the runs in a study's folder, with their errors by test row.
+
+    Raises:
+        UsageError: if a file is missing.
+        PdefmError: if one is damaged.
+    """
+    rows = read_runs(folder / RUNS_NAME)
+    return table_of(rows, read_by_row(folder / ROWS_NAME, rows))
+
+
+def check_tables(verdicts: Verdicts, folder: Path) -> None:
+    """Raise a `PdefmError` unless verdicts were made from the tables that lie beside them."""
+    for name, digest in ((RUNS_NAME, verdicts.runs_sha256), (ROWS_NAME, verdicts.rows_sha256)):
+        if not (folder / name).is_file() or sha256_of(folder / name) != digest:
+            raise PdefmError(f"{folder / name} is not the table that {VERDICTS_NAME} was made from: run the study")
 
 
 def check_folder(study: Study, folder: Path) -> None:
@@ -155,7 +180,16 @@ def read_verdicts(folder: Path) -> Verdicts:
         raise PdefmError(f"{path} does not hold verdicts: {first_problem(error)}") from error
 
 
-def _computed(study: Study, places: Places, watching: Watching) -> tuple[list[RunRow], list[LeftOut]]:
+@dataclass(frozen=True)
+class _Computed:
+    """The runs of a study, their errors on each test row, and what gave no fair score."""
+
+    rows: list[RunRow] = field(default_factory=list)
+    by_row: dict[RunKey, NDArray[np.float64]] = field(default_factory=dict)
+    left_out: list[LeftOut] = field(default_factory=list)
+
+
+def _computed(study: Study, places: Places, watching: Watching) -> _Computed:
     """Return all runs of a study, once its models are there."""
     words = {}
     for name in dict.fromkeys(model for block in study.file.evaluations.values() for model in block.models):
@@ -165,20 +199,16 @@ def _computed(study: Study, places: Places, watching: Watching) -> tuple[list[Ru
             assert source.pretrain is not None  # noqa: S101 (a study's model is opened or trained)
             word = str(trained(source.pretrain, places.pretrained, _training_device(places.device), watching.training))
         words[name] = word
-    rows: list[RunRow] = []
-    left_out: list[LeftOut] = []
+    computed = _Computed()
     for block in study.file.evaluations.values():
-        new, failed = _block(study, block, words, places, watching)
-        known = {row.key for row in rows}
-        rows += [row for row in new if row.key not in known]
-        left_out += failed
-    return rows, left_out
+        _add_block(computed, study, block, words, places, watching)
+    return computed
 
 
-def _block(
-    study: Study, block: EvaluationBlock, words: dict[str, str], places: Places, watching: Watching
-) -> tuple[list[RunRow], list[LeftOut]]:
-    """Return the runs of one evaluation."""
+def _add_block(
+    computed: _Computed, study: Study, block: EvaluationBlock, words: dict[str, str], places: Places, watching: Watching
+) -> None:
+    """Add the runs of one evaluation that others have not."""
     load_plugins([str((study.folder / plugin).absolute()) for plugin in study.file.plugins])
     is_recipe = block.method in RECIPES
     evaluations = evaluate_suite(
@@ -197,23 +227,21 @@ def _block(
         on_note=watching.note,
         on_progress=watching.progress,
     )
-    rows: list[RunRow] = []
-    left_out: list[LeftOut] = []
     for i, evaluation in enumerate(evaluations):  # task by task, and of each the models in their order
         model = block.models[i % len(block.models)]
         steps = pretraining_steps(study.file.models[model], words[model])
-        new, failed = rows_of(evaluation, model, steps)
-        rows += new
-        left_out += failed
-    return rows, left_out
+        new, by_row, failed = rows_of(evaluation, model, steps)
+        computed.rows.extend(row for row in new if row.key not in computed.by_row)
+        computed.by_row.update(by_row)
+        computed.left_out.extend(failed)
 
 
-def _judged(study: Study, folder: Path, left_out: Sequence[LeftOut], known: Sequence[str] = ()) -> Verdicts:
-    """Judge the claims by the table in a folder, and write the verdicts there."""
-    rows = read_runs(folder / RUNS_NAME)
-    verdicts = verdicts_of(
-        study.name, study.scale, study.questions, table_of(rows), sha256_of(folder / RUNS_NAME), left_out
-    )
+def _judged(
+    study: Study, table: Table, folder: Path, left_out: Sequence[LeftOut], known: Sequence[str] = ()
+) -> Verdicts:
+    """Judge the claims by the tables in a folder, and write the verdicts there."""
+    digests = sha256_of(folder / RUNS_NAME), sha256_of(folder / ROWS_NAME)
+    verdicts = verdicts_of(study.name, study.scale, study.questions, table, digests, left_out)
     if known:
         verdicts = verdicts.model_copy(update={"left_out": tuple(known)})
     write_atomically(folder / VERDICTS_NAME, verdicts.model_dump_json(indent=2) + "\n")
@@ -223,16 +251,15 @@ def _judged(study: Study, folder: Path, left_out: Sequence[LeftOut], known: Sequ
     return verdicts
 
 
-def _draw(study: Study, folder: Path) -> None:
+def _draw(study: Study, table: Table, folder: Path) -> None:
     """Draw the figure from the tables in a folder."""
     picture = study.file.picture
-    rows = read_runs(folder / RUNS_NAME)
     fields = read_fields(folder / FIELDS_NAME) if picture.kind == "fields" else []
     bins = read_histogram(folder / HISTOGRAM_NAME) if picture.histogram else []
-    missing = {row.task for row in rows} - {each.task for each in bins} if picture.histogram else set()
+    missing = {row.task for row in table.values()} - {each.task for each in bins} if picture.histogram else set()
     if missing:
         raise PdefmError(f"{folder / HISTOGRAM_NAME} has nothing of {min(missing)}: run the study")
-    figure = figure_of(study, rows, fields, bins)
+    figure = figure_of(study, table, fields, bins)
     for name in FIGURE_NAMES:
         save(figure, folder / name)
 

@@ -1,13 +1,15 @@
-"""The runs of a study as a table: all that figures and verdicts are made of, in one CSV file."""
+"""The runs of a study, in one CSV file: a line has what a run was, its error and the interval of that."""
 
 import csv
 import io
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from pdebench_fm.contracts import Contract, first_problem
@@ -19,8 +21,9 @@ from pdebench_fm.protocol.tracks import Start
 from pdebench_fm.results.evaluation import Evaluation
 from pdebench_fm.results.fields import Count, Error, IntervalEnd, Positive, Seconds, Text
 from pdebench_fm.results.result import Covers
+from pdebench_fm.results.samples import errors_of
 
-_NORMAL_QUANTILE = 1.959963984540054
+NORMAL_QUANTILE = 1.959963984540054
 """Half the width of a normal distribution's 95 % interval, in standard deviations."""
 
 
@@ -97,10 +100,7 @@ class RunRow(Contract):
         """
         tiny = 1e-100  # of an error of 0
         reach = math.log(max(self.high, tiny)) - math.log(max(self.low, tiny))
-        return math.log(max(self.error, tiny)), reach / 2.0 / _NORMAL_QUANTILE
-
-
-Table = Mapping[RunKey, RunRow]
+        return math.log(max(self.error, tiny)), reach / 2.0 / NORMAL_QUANTILE
 
 
 @dataclass(frozen=True)
@@ -111,8 +111,12 @@ class LeftOut:
     reason: str
 
 
-def rows_of(evaluation: Evaluation, model: str, pretraining_steps: int | None) -> tuple[list[RunRow], list[LeftOut]]:
+def rows_of(
+    evaluation: Evaluation, model: str, pretraining_steps: int | None
+) -> tuple[list[RunRow], dict[RunKey, NDArray[np.float64]], list[LeftOut]]:
     """Return the runs of an evaluation; those with failed seeds, whose rest is no fair sample, apart.
+
+    With each run come its errors on single test rows, mean over seeds, (test rows,).
 
     Args:
         evaluation: of one model on one task.
@@ -121,7 +125,9 @@ def rows_of(evaluation: Evaluation, model: str, pretraining_steps: int | None) -
     """
     result = evaluation.result
     task = find_task(result.task)
-    rows, left_out = [], []
+    rows: list[RunRow] = []
+    by_row: dict[RunKey, NDArray[np.float64]] = {}
+    left_out: list[LeftOut] = []
     for failure in result.failures:
         key = RunKey(model, result.task, failure.start, failure.shots, result.method, result.track)
         left_out.append(LeftOut(key, failure.reason))
@@ -154,12 +160,8 @@ def rows_of(evaluation: Evaluation, model: str, pretraining_steps: int | None) -
         )
         if row.key not in failed:
             rows.append(row)
-    return rows, left_out
-
-
-def table_of(rows: Iterable[RunRow]) -> dict[RunKey, RunRow]:
-    """Return rows by what they are of."""
-    return {row.key: row for row in rows}
+            by_row[row.key] = errors_of(evaluation.samples, [cell.key for cell in cells]).mean(axis=0)
+    return rows, by_row, left_out
 
 
 def runs_text(rows: Sequence[RunRow]) -> str:

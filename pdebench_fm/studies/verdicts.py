@@ -10,7 +10,8 @@ from pdebench_fm.contracts import Contract
 from pdebench_fm.results.fields import Digest, Text
 from pdebench_fm.studies.claims import MEASURES, Question
 from pdebench_fm.studies.measures import Estimate, Relation
-from pdebench_fm.studies.runs import LeftOut, Table
+from pdebench_fm.studies.runs import LeftOut
+from pdebench_fm.studies.table import Table
 from pdebench_fm.templates import as_text
 
 Decision = Literal["holds", "holds with", "doesn't hold at this scale", "can't be told", "measured"]
@@ -65,7 +66,7 @@ class Verdicts(Contract):
 
     Attributes:
         study, scale: which.
-        runs_sha256: of the CSV file that they follow from.
+        runs_sha256, rows_sha256: of the CSV files that they follow from.
         verdicts: in the order of the claims.
         left_out: runs that gave no fair score, and why.
     """
@@ -73,6 +74,7 @@ class Verdicts(Contract):
     study: Text
     scale: Text
     runs_sha256: Digest
+    rows_sha256: Digest
     verdicts: tuple[Verdict, ...]
     left_out: tuple[str, ...] = ()
 
@@ -143,13 +145,19 @@ def number(value: float) -> str:
 
 
 def verdicts_of(
-    study: str, scale: str, questions: Iterable[Question], table: Table, runs_sha256: str, left_out: Sequence[LeftOut]
+    study: str,
+    scale: str,
+    questions: Iterable[Question],
+    table: Table,
+    digests: tuple[str, str],
+    left_out: Sequence[LeftOut],
 ) -> Verdicts:
-    """Return all verdicts of a study."""
+    """Return all verdicts of a study; `digests` are those of its two CSV files."""
     return Verdicts(
         study=study,
         scale=scale,
-        runs_sha256=runs_sha256,
+        runs_sha256=digests[0],
+        rows_sha256=digests[1],
         verdicts=tuple(verdict_of(question, table) for question in questions),
         left_out=tuple(f"{each.key}: {each.reason}" for each in left_out),
     )

@@ -9,7 +9,7 @@ from studies_rows import key, row
 
 from pdebench_fm.studies.claims import Claim, questions_of
 from pdebench_fm.studies.measures import Told, bootstrapped, examples, gain, largest_ratio, slope, smallest_step
-from pdebench_fm.studies.runs import table_of
+from pdebench_fm.studies.table import table_of
 
 CURVE = [key(shots, "scratch") for shots in (8, 32, 128)]
 ERRORS = dict(zip(CURVE, (0.4, 0.2, 0.1), strict=True))

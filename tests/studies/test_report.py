@@ -59,7 +59,7 @@ def test_data_that_were_edited_are_not_shown(tiny, tiny_file, places, tmp_path):
     reproduce(tiny, tmp_path / "reproduction", places)
     table = tmp_path / "reproduction" / "tiny" / "data.csv"
     table.write_text(table.read_text() + "\n")
-    with pytest.raises(PdefmError, match=r"not those of data\.csv"):
+    with pytest.raises(PdefmError, match=r"data\.csv is not the table that verdicts\.json was made from"):
         page(tmp_path / "reproduction", tmp_path, {"tiny": tiny_file()})
     table.with_name("study.yaml").write_text("study: other\nscale: smoke\n")
     with pytest.raises(UsageError, match="holds the study 'other'"):

@@ -16,8 +16,8 @@ from pdebench_fm.plots.chart import Chart
 from pdebench_fm.studies import reproduce as module
 from pdebench_fm.studies.drawn import read_fields, read_histogram
 from pdebench_fm.studies.figures import figure_of
-from pdebench_fm.studies.reproduce import FIGURE_NAMES, Watching, read_verdicts, redraw, reproduce
-from pdebench_fm.studies.runs import read_runs, table_of
+from pdebench_fm.studies.reproduce import FIGURE_NAMES, Watching, read_table, read_verdicts, redraw, reproduce
+from pdebench_fm.studies.runs import read_runs
 from pdebench_fm.studies.study import load_study, shipped_studies
 from pdebench_fm.studies.verdicts import verdict_of
 
@@ -33,7 +33,7 @@ evaluations:
   main: {models: [tiny], tasks: [poisson-ood/medium, helmholtz/in-domain], shots: [0]}
 picture: {kind: regimes, title: Tiny}
 """
-FILES = {"study.yaml", "data.csv", "histogram.csv", *FIGURE_NAMES, "verdicts.json", "verdicts.md"}
+FILES = {"study.yaml", "data.csv", "rows.csv", "histogram.csv", *FIGURE_NAMES, "verdicts.json", "verdicts.md"}
 
 
 @pytest.fixture(autouse=True)
@@ -64,13 +64,12 @@ def written(folder):
 
 def check_that_all_follows_from_the_tables(study, folder):
     """Recompute each verdict, and every number of the figure, from the CSV files alone."""
-    rows = read_runs(folder / "data.csv")
-    table = table_of(rows)
+    table = read_table(folder)
     verdicts = read_verdicts(folder)
     assert [verdict_of(question, table) for question in study.questions] == list(verdicts.verdicts)
     bins = read_histogram(folder / "histogram.csv") if study.file.picture.histogram else []
     fields = read_fields(folder / "fields.csv") if study.file.fields else []
-    figure = figure_of(study, rows, fields, bins)
+    figure = figure_of(study, table, fields, bins)
     if not isinstance(figure, Chart):
         return figure
     with (folder / "data.csv").open() as file:
@@ -176,10 +175,16 @@ def test_what_was_not_run_or_was_edited_is_not_redrawn(tiny, places, tmp_path):
     with pytest.raises(UsageError, match="holds no study to redraw"):
         redraw(tiny, tmp_path / "out")
     reproduce(tiny, tmp_path / "out", places)
-    table = tmp_path / "out" / "tiny" / "data.csv"
-    table.write_text(table.read_text().replace("helmholtz", "poisson"))
-    with pytest.raises(PdefmError, match=r"not the table that verdicts\.json was made from"):
-        redraw(tiny, tmp_path / "out")
+    for name in ("data.csv", "rows.csv"):
+        table = tmp_path / "out" / "tiny" / name
+        whole = table.read_text()
+        table.write_text(whole.replace("helmholtz", "poisson"))
+        with pytest.raises(PdefmError, match=rf"{name} is not the table that verdicts\.json was made from"):
+            redraw(tiny, tmp_path / "out")
+        table.unlink()
+        with pytest.raises(PdefmError, match=rf"{name} is not the table that verdicts\.json was made from"):
+            redraw(tiny, tmp_path / "out")
+        table.write_text(whole)
 
 
 def test_a_damaged_folder_is_told_in_a_line(tiny_file, places, tmp_path):

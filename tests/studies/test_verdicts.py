@@ -8,7 +8,8 @@ from studies_rows import key, row
 
 from pdebench_fm.errors import PdefmError
 from pdebench_fm.studies.claims import Claim, questions_of
-from pdebench_fm.studies.runs import read_runs, runs_text, table_of, write_runs
+from pdebench_fm.studies.runs import read_runs, runs_text, write_runs
+from pdebench_fm.studies.table import table_of
 from pdebench_fm.studies.verdicts import number, verdict_of, verdicts_table
 
 OF, TO = key(8), key(8, "scratch")
