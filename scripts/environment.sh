@@ -4,7 +4,7 @@
 # Print the first Python on the path that is new enough; a name there may be a shim for a version that is not installed.
 find_python() {
   local candidate
-  for candidate in python3 python3.13 python3.12 python3.11; do
+  for candidate in python3 python3.14 python3.13 python3.12 python3.11; do
     if "$candidate" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
       echo "$candidate"
       return
