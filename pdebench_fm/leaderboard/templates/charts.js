@@ -23,10 +23,12 @@
     for (const task of view.columns) if (isCurrent(tasks[task])) found.push([`task ${tasks[task].task}`, tasks[task].task]);
     return found;
   };
-  const ofChosen = ({ chosen, columns }) => {
+  const ofChosen = (view) => {
+    const { chosen, columns } = view;
     if (chosen.of) return chosen.of;
-    if (columns.length === 1) return `task ${tasks[columns[0]].task}`;
-    return chosen.system ? `system ${chosen.system}` : "overall";
+    const ranked = chosen.system ? `system ${chosen.system}` : "overall";
+    const nobody = data.rankings.every((each) => each.board !== view.board || each.scope !== scopeOf(ranked) || !each.standings.row.length);
+    return columns.length === 1 || (columns.length && nobody) ? `task ${tasks[columns[0]].task}` : ranked;
   };
   const scopeOf = (of) => (of === "overall" ? of : of.replace(/^system /, ""));
 

@@ -450,6 +450,18 @@ def test_a_gain_beyond_what_was_tried_is_said_in_words(show):
     expect(page.locator("#drawing svg[aria-label]").last).to_contain_text("or more")
 
 
+def test_where_no_model_has_all_tasks_the_chart_is_of_the_first_that_there_are_scores_of(show, tmp_path):
+    model = make_model("acme/one", weights_sha256="6" * 64)
+    tasks = ("helmholtz-ood/mild", "helmholtz-ood/hard")
+    entries = [entry_of(make_evaluation(task, model, [make_run((0.25,), shots=0)])) for task in tasks]
+    page = show(folder=write_site(entries, tmp_path))
+    page.locator("#charts-title").scroll_into_view_if_needed()
+    expect(page.locator("#drawing h3")).to_have_text("Error against shots, helmholtz-ood/mild, lite track")
+    expect_words(page.locator("#drawing details"), "The numbers as a table")
+    page.select_option("#of", "overall")
+    expect(page.locator("#drawing")).to_have_text("Nothing to draw: Error against shots, all tasks, lite track.")
+
+
 def test_charts_obey_the_filters_and_say_so_when_nothing_is_left(show):
     page = show("#chart=regimes")
     page.locator("#charts-title").scroll_into_view_if_needed()
