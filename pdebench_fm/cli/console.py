@@ -194,7 +194,9 @@ class _TimeLeftColumn(ProgressColumn):
 
 
 def duration(seconds: float) -> str:
-    """Return a duration as people say it: 40 s, 12 min, 3.5 h."""
+    """Return a duration as people say it: 0.4 s, 40 s, 12 min, 3.5 h."""
+    if seconds < 1:
+        return f"{seconds:.1g} s"
     if seconds < 90:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

@@ -7,7 +7,7 @@ import typer
 from rich.table import Table
 
 from pdebench_fm.cli.completion import study_words
-from pdebench_fm.cli.console import aside, console, duration, progress_bar, say, short
+from pdebench_fm.cli.console import aside, console, duration, progress_bar, say
 from pdebench_fm.cli.evaluation_display import EvaluationDisplay
 from pdebench_fm.errors import InterruptedRunError, UsageError
 
@@ -137,21 +137,22 @@ def _tell_costs(studies: "Sequence[Study]", pretrained: Path) -> None:
     from pdebench_fm.studies.estimate import SUSTAINED_FLOPS, costs_of, total
 
     table = Table(title="What would be computed, from the beginning", title_justify="left")
-    table.add_column("study, part", overflow="fold")
-    for column in ("cells", "forward passes", "FLOPs", "one core here", "one GPU"):
+    table.add_column("study, part", overflow="fold", min_width=24)
+    for column in ("cells", "passes", "FLOPs", "one core", "one GPU"):
         table.add_column(column, justify="right")
     for study in studies:
         costs = costs_of(study, pretrained)
         for cost in [*costs, total(costs)] if costs else []:
             time = "?" if cost.seconds is None else duration(cost.seconds)
-            hours = "?" if cost.gpu_hours is None else f"{short(cost.gpu_hours)} h"
+            on_gpu = "?" if cost.gpu_hours is None else duration(3600.0 * cost.gpu_hours)
             flops = "?" if cost.flops is None else f"{cost.flops:.1e}"
             last = cost.what == "all"
             name = f"{study.name}, {cost.what}"
-            table.add_row(name, str(cost.cells or ""), f"{cost.passes:.1e}", flops, time, hours, end_section=last)
+            table.add_row(name, str(cost.cells or ""), f"{cost.passes:.1e}", flops, time, on_gpu, end_section=last)
     console.print(table)
     say(
-        "A backward pass counts as two forward ones; the time here follows from one forward pass of each model; FLOPs "
-        f"are those of matrix products, and a GPU is assumed to sustain {SUSTAINED_FLOPS:.0e} a second (not measured)",
+        "Passes of one row through a network, a backward one counting as two; the time on one core of this machine "
+        "follows from one forward pass of each model; FLOPs are those of matrix products, and a GPU is assumed to "
+        f"sustain {SUSTAINED_FLOPS:.0e} a second (not measured)",
         to=aside,
     )
