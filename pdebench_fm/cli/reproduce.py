@@ -73,10 +73,10 @@ def reproduce(
 def _run(studies: "Sequence[Study]", out: Path, places: "Places") -> None:
     from pdebench_fm.memory import keep_freed_memory
     from pdebench_fm.studies.models import check_models
-    from pdebench_fm.studies.reproduce import Watching, check_folder, reproduce
+    from pdebench_fm.studies.reproduce import Watching, check_out, reproduce
 
     for study in studies:  # before the first of them takes hours
-        check_folder(study, out / study.name)
+        check_out(study, out)
         check_models(study, places.pretrained)
     keep_freed_memory()
     for study in studies:

@@ -3,6 +3,7 @@
 import csv
 import io
 import math
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, get_args
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 from pdebench_fm.errors import PdefmError, UsageError
 from pdebench_fm.limits import SAMPLES_BYTES, read_limited
 from pdebench_fm.protocol.tracks import Start
+from pdebench_fm.results.fields import SAMPLE_ERRORS
 from pdebench_fm.studies.runs import RunKey, RunRow
 
 ByRow = Mapping[RunKey, NDArray[np.float64]]
@@ -26,7 +28,7 @@ def by_row_text(by_row: ByRow) -> str:
     """Return errors as CSV, to six digits: which run, then its error on row 0, row 1 and so on."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
-    writer.writerow([*RunKey._fields, *range(max(map(len, by_row.values()), default=0))])
+    writer.writerow(_columns(max(map(len, by_row.values()), default=0)))
     for key, errors in by_row.items():
         writer.writerow([*key, *(f"{error:.{_DIGITS}g}" for error in errors)])
     return out.getvalue()
@@ -44,33 +46,50 @@ def read_by_row(path: Path, rows: Sequence[RunRow]) -> dict[RunKey, NDArray[np.f
         PdefmError: if it is not of these runs, or a run's errors do not have the mean that the run has.
     """
     try:
-        lines = list(csv.reader(io.StringIO(read_limited(path, SAMPLES_BYTES).decode())))
+        text = read_limited(path, SAMPLES_BYTES).decode()
     except FileNotFoundError as error:
         raise UsageError(f"no errors by test row at {path}: run the study first") from error
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise PdefmError(f"cannot read {path}: {error}") from error
+    except UnicodeDecodeError as error:
+        raise PdefmError(f"cannot read {path}: it is not UTF-8 text") from error
+    except OSError as error:
+        raise PdefmError(f"cannot read {path}: {error.strerror or error}") from error
+    lines = csv.reader(io.StringIO(text))
     known = {row.key: row for row in rows}
     found: dict[RunKey, NDArray[np.float64]] = {}
-    for number, cells in enumerate(lines[1:], 2):
-        key = _key_of(cells[: len(RunKey._fields)])
-        if key not in known or key in found:
-            raise PdefmError(f"{path}, line {number}: {'there twice' if key in found else 'no run of the study'}")
-        try:
-            errors = np.array([float(cell) for cell in cells[len(RunKey._fields) :]])
-        except ValueError as error:
-            raise PdefmError(f"{path}, line {number}: {error}") from error
-        row = known[key]
-        if len(errors) != row.test_rows or not math.isclose(errors.mean(), row.error, rel_tol=_TOLERANCE):
-            raise PdefmError(f"{path}, line {number}: not {row.test_rows} errors with the mean {row.error:.{_DIGITS}g}")
-        found[key] = errors
+    try:
+        if next(lines, []) != _columns(max((row.test_rows for row in rows), default=0)):
+            raise ValueError(f"the columns should be {','.join(RunKey._fields)} and the test rows, from 0")
+        for cells in lines:
+            key = _key_of(cells[: len(RunKey._fields)])
+            if key not in known or key in found:
+                raise ValueError("there twice" if key in found else "no run of the study")
+            found[key] = _errors_of(cells[len(RunKey._fields) :], known[key])
+    except (ValueError, csv.Error) as error:
+        raise PdefmError(f"{path}, line {max(lines.line_num, 1)}: {error}") from error
     if missing := known.keys() - found.keys():
         raise PdefmError(f"{path} has no errors of {min(missing)}")
     return found
 
 
+def _columns(test_rows: int) -> list[str]:
+    return [*RunKey._fields, *map(str, range(test_rows))]
+
+
 def _key_of(cells: Sequence[str]) -> RunKey | None:
     """Return the run that a line begins with; None if it is not one."""
     words: dict[str, Any] = dict(zip(RunKey._fields, cells, strict=False))
-    if len(words) < len(RunKey._fields) or words["start"] not in get_args(Start) or not words["shots"].isdecimal():
+    if len(words) < len(RunKey._fields) or words["start"] not in get_args(Start):
         return None
-    return RunKey(**words | {"shots": int(words["shots"])})
+    return RunKey(**words | {"shots": int(words["shots"])}) if re.fullmatch("[0-9]{1,9}", words["shots"]) else None
+
+
+def _errors_of(cells: Sequence[str], row: RunRow) -> NDArray[np.float64]:
+    """Return a run's errors; a `ValueError` unless they are as many as its test rows and have its mean."""
+    if not re.fullmatch("[0-9.e+-]*", "".join(cells)):  # as they are written: no nan, no 1_000, no other digits
+        raise ValueError("an error should be a number such as 0.0123")
+    errors = np.array([float(cell) for cell in cells])
+    if not ((errors >= 0.0) & (errors <= SAMPLE_ERRORS[1])).all():
+        raise ValueError(f"an error should be from 0 to {SAMPLE_ERRORS[1]:g}")
+    if len(errors) != row.test_rows or not math.isclose(errors.mean(), row.error, rel_tol=_TOLERANCE):
+        raise ValueError(f"not {row.test_rows} errors with the mean {row.error:.{_DIGITS}g}")
+    return errors

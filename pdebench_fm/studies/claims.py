@@ -20,12 +20,16 @@ from pdebench_fm.studies.measures import (
     slope,
     smallest_step,
 )
-from pdebench_fm.studies.runs import RunKey, RunRow
+from pdebench_fm.studies.runs import RunKey
 from pdebench_fm.studies.table import Table
 from pdebench_fm.studies.values import Name, Number, PositiveNumber, Shots, Words, each_once
 
 Estimator = Callable[[Table], Estimate]
 Refuse = Callable[[str], UsageError]
+
+
+class UntoldError(ValueError):
+    """A measure cannot be taken of a table's runs, which have all errors that it needs: the message says why."""
 
 
 class Where(Contract):
@@ -245,7 +249,7 @@ class SlopeClaim(_AboutRun):
         keys = _of_models(filling, self.models, self.of, given)
 
         def estimate(table: Table) -> Estimate:
-            x = [_size(table[key]) if self.against == "parameters" else _steps(table[key]) for key in keys]
+            x = _different(_steps(table, keys) if self.is_about_steps else _sizes(table, keys), self.against)
             return bootstrapped(table, keys, lambda errors: slope(x, [errors[key] for key in keys]))
 
         return keys, estimate
@@ -279,7 +283,7 @@ class GainSlopeClaim(_AboutRun):
             return told.low if told.low else told.high
 
         def estimate(table: Table) -> Estimate:
-            x = [_size(table[key]) for key in ofs]
+            x = _different(_sizes(table, ofs), "parameters")
             return bootstrapped(
                 table, needs, lambda errors: slope(x, [within(errors, *each) for each in zip(ofs, curves, strict=True)])
             )
@@ -333,7 +337,7 @@ class OptimumClaim(_AboutRun):
         keys = _of_models(filling, self.models, self.of, given)
 
         def estimate(table: Table) -> Estimate:
-            steps = {key: _steps(table[key]) for key in keys}
+            steps = dict(zip(keys, _steps(table, keys), strict=True))
             return bootstrapped(table, keys, lambda errors: steps[min(keys, key=lambda key: errors[key])])
 
         return keys, estimate
@@ -425,12 +429,25 @@ def _of_models(filling: Filling, models: Sequence[str], *wheres: Where) -> tuple
     return tuple(filling.key(Where(model=model), *wheres) for model in models)
 
 
-def _size(row: RunRow) -> float:
-    return float(row.parameters or 1)
+def _sizes(table: Table, keys: Sequence[RunKey]) -> list[float]:
+    return [_known(key, table[key].parameters, "parameters it has") for key in keys]
 
 
-def _steps(row: RunRow) -> float:
-    return float(row.pretraining_steps or 1)
+def _steps(table: Table, keys: Sequence[RunKey]) -> list[float]:
+    return [_known(key, table[key].pretraining_steps, "steps it was pretrained for") for key in keys]
+
+
+def _known(key: RunKey, number: int | None, what: str) -> float:
+    if number is None:
+        raise UntoldError(f"of {key.model} it is not known how many {what}")
+    return float(number)
+
+
+def _different(x: list[float], what: str) -> list[float]:
+    """Return what an exponent is fitted against, unless it is one number alone."""
+    if len(set(x)) == 1:
+        raise UntoldError(f"its models all have {x[0]:,.0f} {what}, against which no exponent can be fitted")
+    return x
 
 
 def _about(claim: BaseClaim, given: Where) -> str:

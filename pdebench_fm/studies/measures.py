@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from scipy.special import ndtri
 
 from pdebench_fm.leaderboard.efficiency import shots_needed
-from pdebench_fm.studies.runs import RunKey
+from pdebench_fm.studies.runs import SMALLEST_ERROR, RunKey
 from pdebench_fm.studies.table import Table
 
 Errors = Mapping[RunKey, float]
@@ -66,7 +66,7 @@ def bootstrapped(table: Table, needs: Sequence[RunKey], measure: Callable[[Error
     normal = np.random.Generator(np.random.Philox(_SEED)).standard_normal((_DRAWS, len(keys)))
     drawn = np.exp(means + normal @ _root(covariance))
     told = [_told(measure(dict(zip(keys, errors, strict=True)))) for errors in drawn.tolist()]
-    found = _told(measure({key: table[key].error for key in keys}))
+    found = _told(measure({key: max(table[key].error, SMALLEST_ERROR) for key in keys}))
     low = np.quantile([each.low for each in told], (1 - LEVEL) / 2, method="closest_observation")
     high = np.quantile([each.high for each in told], (1 + LEVEL) / 2, method="closest_observation")
     ends = min(float(low), found.low), max(float(high), found.high)
@@ -78,9 +78,13 @@ def bootstrapped(table: Table, needs: Sequence[RunKey], measure: Callable[[Error
 
 
 def _root(covariance: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return R with RᵀR = a covariance, which may be singular: two runs may rise and fall as one."""
+    """Return the symmetric R with R² = a covariance, which may be singular: two runs may rise and fall as one.
+
+    There is one such R alone, while other roots depend on the signs that a library happens to give eigenvectors: so
+    draws, and by them verdicts, are those of any other machine but for rounding.
+    """
     values, vectors = np.linalg.eigh(covariance)
-    root: NDArray[np.float64] = np.sqrt(np.maximum(values, 0.0))[:, None] * vectors.T
+    root: NDArray[np.float64] = vectors * np.sqrt(np.maximum(values, 0.0)) @ vectors.T
     return root
 
 

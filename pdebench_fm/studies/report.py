@@ -38,7 +38,7 @@ finished cells and pretrained models are kept. What has to be pretrained first i
 the cache or into `--pretrained DIR`, from which models are taken that are there already, such as
 `DIR/fno-poisson-16m`.
 
-A study's folder gets all of its files at once:
+A study's folder, in that of `--out`, gets all of its files at once and holds nothing else:
 
 | file | holds |
 |---|---|
@@ -50,10 +50,11 @@ A study's folder gets all of its files at once:
 | `verdicts.json`, `verdicts.md` | each claim with its verdict, computed from `data.csv` and `rows.csv` |
 
 **Verdicts.** A claim has a measure and a bound. It *holds* if the whole 95 % interval of the measure is beyond the
-bound, *doesn't hold at this scale* if none of it is, and *can't be told* otherwise, or where runs are missing. Where
-the paper finds a larger effect than was measured, it *holds with* the number that was. A claim without a bound is
-*measured*. Runs on the same test rows are paired by them, so that a row which is hard for both is no difference between
-them; the seeds of two runs count as independent. With a single seed an interval is for new test samples alone.
+bound, *doesn't hold at this scale* if none of it is, and *can't be told* otherwise, or where runs are missing, or the
+sizes or steps that an exponent is fitted against. Where the paper finds a larger effect than was measured, it
+*holds with* the number that was. A claim without a bound is *measured*. Runs on the same test rows are paired by them,
+so that a row which is hard for both is no difference between them; the seeds of two runs count as independent. With a
+single seed an interval is for new test samples alone.
 
 ## A study of your own
 

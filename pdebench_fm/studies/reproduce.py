@@ -35,7 +35,7 @@ from pdebench_fm.studies.drawn import (
 from pdebench_fm.studies.figures import figure_of
 from pdebench_fm.studies.models import OnTraining, check_models, found, pretraining_steps, trained
 from pdebench_fm.studies.runs import LeftOut, RunKey, RunRow, read_runs, rows_of, runs_text
-from pdebench_fm.studies.study import EvaluationBlock, Study
+from pdebench_fm.studies.study import EvaluationBlock, Study, runs_of
 from pdebench_fm.studies.table import Table, table_of
 from pdebench_fm.studies.verdicts import Verdicts, verdicts_of, verdicts_table
 from pdebench_fm.text import in_one_line
@@ -48,6 +48,9 @@ HISTOGRAM_NAME: Final = "histogram.csv"
 FIGURE_NAMES: Final = ("figure.svg", "figure.png")
 VERDICTS_NAME: Final = "verdicts.json"
 TABLE_NAME: Final = "verdicts.md"
+_NAMES: Final = frozenset(
+    {STUDY_NAME, RUNS_NAME, ROWS_NAME, FIELDS_NAME, HISTOGRAM_NAME, *FIGURE_NAMES, VERDICTS_NAME, TABLE_NAME}
+)
 
 
 @dataclass(frozen=True)
@@ -83,12 +86,12 @@ def reproduce(study: Study, out: Path, places: Places, watching: Watching = Watc
     all of its files at once, at the end: until then it is as it was.
 
     Raises:
-        UsageError: if the folder is another study's, or this one's at another scale; or as `evaluate_suite` does.
+        UsageError: as `check_out` and `evaluate_suite` do.
         PdefmError: if something cannot be trained, computed or written.
     """
-    folder = out / study.name
+    check_out(study, out)  # before a lock makes folders
+    folder = _folder(study, out)
     with file_lock(folder, wait_seconds=0.0):
-        check_folder(study, folder)
         check_models(study, places.pretrained)
         computed = _computed(study, places, watching)
         texts = {STUDY_NAME: study_text(study), RUNS_NAME: runs_text(computed.rows)}
@@ -111,8 +114,9 @@ def redraw(study: Study, out: Path) -> Verdicts:
 
     Raises:
         UsageError: if the study has not been run there.
+        PdefmError: if its tables are damaged, or are of other runs than the study has now.
     """
-    folder = out / study.name
+    folder = _folder(study, out)
     if not (folder / STUDY_NAME).is_file():
         raise UsageError(f"{folder} holds no study to redraw: run it first, without --redraw")
     with file_lock(folder, wait_seconds=0.0):
@@ -120,6 +124,8 @@ def redraw(study: Study, out: Path) -> Verdicts:
         before = read_verdicts(folder)
         check_tables(before, folder)
         table = read_table(folder)
+        if others := table.keys() - set(runs_of(study.file, study.file.evaluations.values())):
+            raise PdefmError(f"{folder / RUNS_NAME} has {min(others)}, which the study does not run: run the study")
         verdicts = _judged(study, table, folder, [], before.left_out)
         _draw(study, table, folder)
     return verdicts
@@ -143,6 +149,30 @@ def check_tables(verdicts: Verdicts, folder: Path) -> None:
             raise PdefmError(f"{folder / name} is not the table that {VERDICTS_NAME} was made from: run the study")
 
 
+def check_out(study: Study, out: Path) -> None:
+    """Raise a `UsageError` unless a study can be written to its folder in `out` and nothing else is lost by that.
+
+    A study's folder is replaced as a whole, so nothing else can be kept in it: no file of yours, no other study.
+    """
+    for place in (absolute := out.absolute(), *absolute.parents):
+        if (place / STUDY_NAME).is_file() and (place / VERDICTS_NAME).is_file():
+            raise UsageError(
+                f"{place} is the folder of a study, and --out that of the studies' folders: choose another"
+            )
+    folder = _folder(study, out)
+    check_folder(study, folder)
+    if (folder / STUDY_NAME).is_file():
+        others = sorted({path.name for path in folder.iterdir() if not path.name.startswith(".")} - _NAMES)
+        if others:
+            raise UsageError(f"{folder} holds {others[0]} beside the study, which would be lost: move it elsewhere")
+
+
+def _folder(study: Study, out: Path) -> Path:
+    """Return a study's folder in `out`; what it links to, if it is a link, as that cannot be replaced by a folder."""
+    folder = out / study.name
+    return folder.resolve() if folder.is_symlink() else folder
+
+
 def check_folder(study: Study, folder: Path) -> None:
     """Raise a `UsageError` unless a folder is unused, or holds this study at this scale."""
     if not (folder / STUDY_NAME).is_file():
@@ -151,7 +181,7 @@ def check_folder(study: Study, folder: Path) -> None:
         return
     try:
         held: Any = yaml.safe_load(read_limited(folder / STUDY_NAME, RECORD_BYTES))
-    except (OSError, yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
+    except (OSError, yaml.YAMLError, ValueError, RecursionError) as error:  # which a day such as 2001-99-99 is
         raise PdefmError(f"cannot read {folder / STUDY_NAME}: {in_one_line(str(error))}") from error
     held = held if isinstance(held, dict) else {}
     for key, wanted in (("study", study.name), ("scale", study.scale)):
@@ -231,9 +261,11 @@ def _add_block(
         model = block.models[i % len(block.models)]
         steps = pretraining_steps(study.file.models[model], words[model])
         new, by_row, failed = rows_of(evaluation, model, steps)
-        computed.rows.extend(row for row in new if row.key not in computed.by_row)
-        computed.by_row.update(by_row)
-        computed.left_out.extend(failed)
+        for row in new:
+            if row.key not in computed.by_row:
+                computed.rows.append(row)
+                computed.by_row[row.key] = by_row[row.key]
+        computed.left_out.extend(each for each in failed if each not in computed.left_out)
 
 
 def _judged(

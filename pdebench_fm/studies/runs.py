@@ -6,11 +6,11 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Annotated, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 
 from pdebench_fm.contracts import Contract, first_problem
 from pdebench_fm.data.catalogue import find_task
@@ -25,6 +25,9 @@ from pdebench_fm.results.samples import errors_of
 
 NORMAL_QUANTILE = 1.959963984540054
 """Half the width of a normal distribution's 95 % interval, in standard deviations."""
+
+SMALLEST_ERROR: Final = 1e-100
+"""What an error of 0, which has no logarithm and divides nothing, is taken for: the smallest that a run can have."""
 
 
 class RunKey(NamedTuple):
@@ -75,7 +78,7 @@ class RunRow(Contract):
     regime: Text
     track: Text
     resolution: Positive
-    test_rows: Positive
+    test_rows: Annotated[Positive, Field(ge=2)]
     method: Text
     start: Start
     shots: Count
@@ -98,9 +101,8 @@ class RunRow(Contract):
 
         With few seeds the interval is wider than a normal one, by Student's t: so is this.
         """
-        tiny = 1e-100  # of an error of 0
-        reach = math.log(max(self.high, tiny)) - math.log(max(self.low, tiny))
-        return math.log(max(self.error, tiny)), reach / 2.0 / NORMAL_QUANTILE
+        low, middle, high = (math.log(max(value, SMALLEST_ERROR)) for value in (self.low, self.error, self.high))
+        return middle, (high - low) / 2.0 / NORMAL_QUANTILE
 
 
 @dataclass(frozen=True)
@@ -196,11 +198,12 @@ def read_runs(path: Path) -> list[RunRow]:
     except OSError as error:
         raise PdefmError(f"cannot read {path}: {error.strerror or error}") from error
     reader = csv.DictReader(io.StringIO(text))
-    if reader.fieldnames != list(RunRow.model_fields):
-        raise PdefmError(f"{path} does not hold runs of a study: its columns are {','.join(reader.fieldnames or [])}")
     rows: list[RunRow] = []
     seen: set[RunKey] = set()
     try:
+        columns = list(reader.fieldnames or [])
+        if columns != list(RunRow.model_fields):
+            raise PdefmError(f"{path} does not hold runs of a study: its columns are {','.join(columns)!a}")
         for cells in reader:
             row = RunRow.model_validate({name: value if value != "" else None for name, value in cells.items()})
             if row.key in seen:
@@ -210,5 +213,5 @@ def read_runs(path: Path) -> list[RunRow]:
     except ValidationError as error:
         raise PdefmError(f"{path}, line {reader.line_num}: {first_problem(error)}") from error
     except csv.Error as error:
-        raise PdefmError(f"{path}, line {reader.line_num}: {error}") from error
+        raise PdefmError(f"{path}, line {max(reader.line_num, 1)}: {error}") from error
     return rows

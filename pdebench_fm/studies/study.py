@@ -251,12 +251,15 @@ def _runs(file: StudyFile, block: EvaluationBlock) -> Iterator[RunKey]:
 
 def _explained(document: Document, error: ValidationError) -> UsageError:
     """Return pydantic's first error with its line, and with the keys that would be right for one that isn't."""
-    first, *others = error.errors(include_url=False)
+    errors = error.errors(include_url=False)
+    first, *others = sorted(errors, key=lambda each: each["type"] != "extra_forbidden")  # before what it is missed as
     place: Place = first["loc"]
     kind, message = first["type"], first["msg"].removeprefix("Value error, ")
     if kind in ("extra_forbidden", "missing"):
         what = f"unknown key {place[-1]!r}" if kind == "extra_forbidden" else f"{place[-1]!r} is missing"
-        return document.error(place, f"{what} in {_in_words(document, place[:-1])}")
+        missing = [each["loc"][-1] for each in others if each["type"] == "missing" and each["loc"][:-1] == place[:-1]]
+        also = f": {missing[0]!r} is missing" if missing and kind == "extra_forbidden" else ""
+        return document.error(place, f"{what} in {_in_words(document, place[:-1])}{also}")
     if kind == "union_tag_not_found":
         message = f"it does not say its measure: {', '.join(MEASURES)}"
     elif kind == "union_tag_invalid":
@@ -274,6 +277,7 @@ _KINDS: Final = {
     "tuple_type": "it should be a list",
     "dict_type": "it should be a mapping of keys to values",
     "model_type": "it should be a mapping of keys to values",
+    "model_attributes_type": "it should be a mapping of keys to values",
 }
 """What is wrong where pydantic speaks of kinds of Python's."""
 

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from pdebench_fm.contracts import Contract
 from pdebench_fm.results.fields import Digest, Text
-from pdebench_fm.studies.claims import MEASURES, Question
+from pdebench_fm.studies.claims import MEASURES, Question, UntoldError
 from pdebench_fm.studies.measures import Estimate, Relation
 from pdebench_fm.studies.runs import LeftOut
 from pdebench_fm.studies.table import Table
@@ -18,6 +18,7 @@ Decision = Literal["holds", "holds with", "doesn't hold at this scale", "can't b
 
 _FEWEST_DIGITS: Final = 0.001
 _MANY: Final = 1000.0
+_HUGE: Final = 1e9
 _WORDS: Final[dict[Relation, str]] = {"=": "", "<": "less than ", ">": "more than "}
 
 
@@ -86,7 +87,10 @@ def verdict_of(question: Question, table: Table) -> Verdict:
     if missing:
         more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
         return _verdict(question, "can't be told", None, f"there is no score of {missing[0]}{more}")
-    estimate = question.estimate(table)
+    try:
+        estimate = question.estimate(table)
+    except UntoldError as error:
+        return _verdict(question, "can't be told", None, str(error))
     interval = f"({number(estimate.low)} to {number(estimate.high)})"
     single = any(table[key].covers == "samples" and key.shots for key in question.needs)
     value = _WORDS[estimate.relation] + number(estimate.value)
@@ -141,7 +145,7 @@ def number(value: float) -> str:
         return "no end"
     if _FEWEST_DIGITS <= size < _MANY or not size:
         return f"{value:.3g}"
-    return f"{value:.2e}" if size < 1 else f"{value:,.0f}"
+    return f"{value:.2e}" if size < 1 or size >= _HUGE else f"{value:,.0f}"
 
 
 def verdicts_of(

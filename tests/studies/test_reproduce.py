@@ -4,6 +4,7 @@ import csv
 import json
 import math
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -21,6 +22,7 @@ from pdebench_fm.studies.runs import read_runs
 from pdebench_fm.studies.study import load_study, shipped_studies
 from pdebench_fm.studies.verdicts import verdict_of
 
+ROOT = Path(__file__).parents[2]
 ZERO_SHOT = """\
 study: tiny
 title: A study without training
@@ -62,11 +64,19 @@ def written(folder):
     return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
+def approximately(number):
+    return None if number is None else pytest.approx(number, rel=1e-9)  # another machine may round otherwise
+
+
 def check_that_all_follows_from_the_tables(study, folder):
     """Recompute each verdict, and every number of the figure, from the CSV files alone."""
     table = read_table(folder)
     verdicts = read_verdicts(folder)
-    assert [verdict_of(question, table) for question in study.questions] == list(verdicts.verdicts)
+    for question, said in zip(study.questions, verdicts.verdicts, strict=True):
+        found = verdict_of(question, table)
+        numbers = {name: getattr(found, name) for name in ("value", "low", "high")}
+        assert numbers == {name: approximately(getattr(said, name)) for name in numbers}
+        assert found == said.model_copy(update=numbers)
     bins = read_histogram(folder / "histogram.csv") if study.file.picture.histogram else []
     fields = read_fields(folder / "fields.csv") if study.file.fields else []
     figure = figure_of(study, table, fields, bins)
@@ -198,7 +208,7 @@ def test_a_damaged_folder_is_told_in_a_line(tiny_file, places, tmp_path):
             "has nothing of": lambda text: text.splitlines()[0] + "\n",
             "inf is no finite number": lambda text: text + "poisson-ood/medium,this task,1.0,2.0,inf\n",
         },
-        "study.yaml": {"cannot read": lambda _: "[" * 5000},
+        "study.yaml": {"cannot read": lambda _: "[" * 5000, "cannot read .*month": lambda _: "study: 2001-99-99"},
     }
     for name, changes in damages.items():
         path = tmp_path / "out" / "tiny" / name
@@ -210,6 +220,83 @@ def test_a_damaged_folder_is_told_in_a_line(tiny_file, places, tmp_path):
             assert "\n" not in str(refused.value)
         path.write_text(whole)
     redraw(study, tmp_path / "out")
+
+
+@pytest.mark.parametrize("name", sorted(path.name for path in (ROOT / "reproduction").iterdir()))
+def test_what_is_committed_follows_from_the_committed_tables(name):
+    folder = ROOT / "reproduction" / name
+    check_that_all_follows_from_the_tables(load_study(shipped_studies()[name], read_verdicts(folder).scale), folder)
+
+
+def test_nothing_else_is_lost_with_a_study_that_is_run_again(tiny_file, places, tmp_path):
+    study = load_study(tiny_file(text=ZERO_SHOT), "smoke")
+    out = tmp_path / "out"
+    reproduce(study, out, places)
+    whole = written(out / "tiny")
+    for inside in (out / "tiny", out / "tiny" / "deep" / "er"):
+        with pytest.raises(UsageError, match="tiny is the folder of a study, and --out that of the studies' folders"):
+            reproduce(study, inside, places)
+    (out / "tiny" / ".DS_Store").write_text("")
+    (out / "tiny" / "notes.txt").write_text("mine")
+    with pytest.raises(UsageError, match="tiny holds notes.txt beside the study, which would be lost"):
+        reproduce(study, out, places)
+    redraw(study, out)
+    assert (out / "tiny" / "notes.txt").read_text() == "mine"
+    (out / "tiny" / "notes.txt").unlink()
+    reproduce(study, out, places)
+    assert written(out / "tiny") == whole
+
+
+def test_a_studys_folder_may_be_a_link(tiny_file, places, tmp_path):
+    study = load_study(tiny_file(text=ZERO_SHOT), "smoke")
+    (tmp_path / "out").mkdir()
+    (tmp_path / "elsewhere").mkdir()
+    link = tmp_path / "out" / "tiny"
+    link.symlink_to(tmp_path / "elsewhere", target_is_directory=True)
+    for _ in range(2):
+        reproduce(study, tmp_path / "out", places)
+    redraw(study, tmp_path / "out")
+    assert link.is_symlink()
+    assert {path.name for path in (tmp_path / "elsewhere").iterdir()} == FILES - {"histogram.csv"}
+    assert list((tmp_path / "out").iterdir()) == [link]
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [("  tiny:", "  other:"), ("n16-rows8", "n16-rows9"), ("medium, helmholtz/in-domain", "medium")],
+)
+def test_tables_of_runs_that_the_study_no_longer_has_are_not_redrawn(tiny_file, places, tmp_path, old, new):
+    reproduce(load_study(tiny_file(text=ZERO_SHOT), "smoke"), tmp_path / "out", places)
+    changed = [(old, new)] + ([("models: [tiny]", "models: [other]")] if "tiny" in old else [])
+    study = load_study(tiny_file(*changed, text=ZERO_SHOT), "smoke")
+    before = written(tmp_path / "out" / "tiny")
+    with pytest.raises(PdefmError, match=r"data\.csv has tiny on .*, which the study does not run: run the study"):
+        redraw(study, tmp_path / "out")
+    assert written(tmp_path / "out" / "tiny") == before
+
+
+def test_what_two_evaluations_share_is_one_run_and_is_left_out_once(tiny_file, places, tmp_path, write):
+    failing = write(
+        "def build():\n    def solve(source, coefficients):\n        raise ValueError('no')\n    return solve\n"
+    )
+    more = "  more: {models: [fails, tiny], tasks: [poisson-ood/medium], shots: [0], seeds: 1}\npicture:"
+    study = load_study(
+        tiny_file(
+            ("models:\n", f"models:\n  fails: {{open: '{failing}'}}\n"),
+            ("models: [tiny]", "models: [tiny, fails]"),
+            ("picture:", more),
+            text=ZERO_SHOT,
+        ),
+        "smoke",
+    )
+    verdicts = reproduce(study, tmp_path / "out", places)
+    assert [line.partition(" (")[0] for line in verdicts.left_out] == [
+        "fails on poisson-ood/medium",
+        "fails on helmholtz/in-domain",
+    ]
+    table = read_table(tmp_path / "out" / "tiny")
+    assert [row.model for row in table.values()] == ["tiny", "tiny"]
+    assert set(table.by_row) == set(table)
 
 
 def test_the_folder_of_another_study_or_scale_is_refused(tiny, places, tmp_path, counted):

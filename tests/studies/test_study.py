@@ -38,7 +38,11 @@ def test_shots_go_to_8192_where_the_figure_needs_them():
 @pytest.mark.parametrize(
     ("old", "new", "line", "words"),
     [
-        ("seeds: 2", "seedz: 2", 6, "unknown key 'seedz' in the file"),
+        ("seeds: 2", "seedz: 2", 6, "unknown key 'seedz' in the file$"),
+        ("title: A tiny", "titel: A tiny", 2, "unknown key 'titel' in the file: 'title' is missing$"),
+        ("shots: [0, 4, 8]", "shotz: [0, 4, 8]", 13, "unknown key 'shotz' in evaluations.main: 'shots' is missing$"),
+        ("    says: It helps.", "    sais: It helps.", 21, "unknown key 'sais' in claims.helps: 'says' is missing$"),
+        ("  saves:\n    says", "  other:\n  saves:\n    says", 28, "claims.other: it should be a mapping of keys"),
         ("    scratch: true", "    scratched: true", 14, "unknown key 'scratched' in evaluations.main"),
         (
             "[poisson-ood/medium, helmholtz/in-domain]\n    shots",

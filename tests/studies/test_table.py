@@ -106,6 +106,23 @@ def test_runs_without_an_error_have_an_interval_of_nothing():
     perfect = np.zeros((1, 50))
     found = bootstrapped(table(A=perfect, B=drawn(5)["B"]), *RATIO)
     assert found.low <= found.value <= found.high < 1e-90
+    over = bootstrapped(table(A=drawn(5)["B"], B=perfect), *RATIO)  # not divided by 0
+    assert 1e90 < over.low <= over.value <= over.high < math.inf
+    assert bootstrapped(table(A=perfect, B=perfect), *RATIO).value == 1.0
+
+
+def test_intervals_do_not_follow_from_the_signs_or_the_order_that_a_library_gives_eigenvectors(monkeypatch):
+    whole = table(**drawn(8, seeds=3, of_seeds=0.1))
+    found = bootstrapped(whole, *RATIO)
+    eigh = np.linalg.eigh
+
+    def elsewhere(matrix):
+        values, vectors = eigh(matrix)
+        return values[::-1], -vectors[:, ::-1]
+
+    monkeypatch.setattr(np.linalg, "eigh", elsewhere)
+    again = bootstrapped(whole, *RATIO)
+    assert (again.low, again.high) == (pytest.approx(found.low, rel=1e-12), pytest.approx(found.high, rel=1e-12))
 
 
 def test_errors_by_row_come_back_from_their_file(tmp_path):
@@ -127,19 +144,35 @@ def test_errors_by_row_come_back_from_their_file(tmp_path):
         (lambda text: text.replace("poisson-ood/medium,pre", "poisson-ood/medium,un"), "line 2: no run of the study"),
         (lambda text: text.replace(",0,v1", ",none,v1"), "line 2: no run of the study"),
         (lambda text: text.replace("lite,", "lite,1", 1), r"line 2: not 400 errors with the mean 0\."),
-        (lambda text: text.replace("lite,", "lite,x", 1), "line 2: could not convert"),
-        (lambda text: text.replace("lite,", "lite,nan,", 1), "line 2: not 400 errors"),
-        (lambda text: text.replace("lite,0", "lite,-0", 1), r"line 2: not 400 errors with the mean 0\."),
-        (lambda _: "", "has no errors of"),
-        (lambda _: "\udcff", "cannot read"),
+        (lambda text: text.replace("lite,", "lite,x", 1), "line 2: an error should be a number"),
+        (lambda text: text.replace("lite,", "lite,nan,", 1), "line 2: an error should be a number"),
+        (lambda text: text.replace("lite,", "lite,1_0,", 1), "line 2: an error should be a number"),
+        (lambda text: text.replace("lite,", "lite,\u0661,", 1), "line 2: an error should be a number"),
+        (lambda text: text.replace("lite,", "lite,1.2.3,", 1), "line 2: could not convert"),
+        (lambda text: text.replace("lite,", "lite,,", 1), "line 2: could not convert"),
+        (lambda text: text.replace("lite,", "lite,1e400,", 1), r"line 2: an error should be from 0 to 1e\+90"),
+        (lambda text: text.replace("lite,0", "lite,-0", 1), r"line 2: an error should be from 0 to 1e\+90"),
+        (lambda text: text.replace(",0,v1", f",{'9' * 5000},v1", 1), "line 2: no run of the study"),
+        (lambda text: text.replace(",0,v1", ",\u0660,v1", 1), "line 2: no run of the study"),
+        (lambda text: text.replace("\nm,", '\n"m\n",', 1), "line 3: no run of the study"),
+        (lambda text: text.replace("\nm,", f"\n{'m' * 200_000},", 1), "line 2: field larger than"),
+        (lambda text: text.replace("\n", "\n\n", 1), "line 2: no run of the study"),
+        (lambda text: text.replace("\n", "\r"), "line 1: new-line character"),
+        (lambda text: text.replace("model,task", "task,model", 1), "line 1: the columns should be model,task,start"),
+        (lambda text: text.replace(",399", "", 1), "line 1: the columns should be model,task,start"),
+        (lambda text: text.partition("\n")[2], "line 1: the columns should be model,task,start"),
+        (lambda text: "\ufeff" + text, "line 1: the columns should be model,task,start"),
+        (lambda _: "", "line 1: the columns should be model,task,start"),
+        (lambda _: "\udcff", "cannot read .*: it is not UTF-8 text"),
     ],
 )
 def test_a_file_of_errors_by_row_that_is_not_of_the_runs_is_refused_by_line(tmp_path, change, told):
     whole = table(**drawn(7))
     path = tmp_path / "rows.csv"
     path.write_bytes(change(by_row_text(whole.by_row)).encode(errors="surrogateescape"))
-    with pytest.raises(PdefmError, match=told):
+    with pytest.raises(PdefmError, match=told) as refused:
         read_by_row(path, list(whole.values()))
+    assert "\n" not in str(refused.value)
 
 
 def test_errors_by_row_that_are_not_there_are_told(tmp_path):

@@ -66,6 +66,25 @@ def test_missing_runs_are_named_and_nothing_is_told():
     assert "no score of m on poisson-ood/medium (lite), scratch, 8 shots" in found.because
 
 
+@pytest.mark.parametrize(
+    ("of", "sizes", "words"),
+    [
+        ({"against": "parameters"}, (1000, None), "of b it is not known how many parameters it has"),
+        ({"against": "parameters"}, (1000, 1000), "its models all have 1,000 parameters"),
+        ({"against": "steps"}, (None, 1000), "of a it is not known how many steps it was pretrained for"),
+        ({"against": "steps"}, (20, 20), "its models all have 20 steps"),
+    ],
+)
+def test_an_exponent_needs_sizes_that_are_known_and_differ(of, sizes, words):
+    said = {"says": "s", "measure": "slope", "models": ["a", "b"], "of": {"task": "poisson-ood/medium"}, "below": 0}
+    keys = [key(model=model) for model in "ab"]
+    (question,) = questions_of("c", TypeAdapter(Claim).validate_python(said | of), "lite", set(keys), ValueError)
+    name = {"parameters": "parameters", "steps": "pretraining_steps"}[of["against"]]
+    found = verdict_of(question, table_of([row(k, 0.1, **{name: size}) for k, size in zip(keys, sizes, strict=True)]))
+    assert (found.decision, found.value) == ("can't be told", None)
+    assert words in found.because
+
+
 def test_a_single_seed_is_told():
     assert "of one seed" in verdict(0.5, 1.0, changes={"covers": "samples", "seeds": 1}, below=1).because
     assert "of one seed" not in verdict(0.5, 1.0, below=1).because
@@ -102,7 +121,15 @@ def test_a_statement_that_several_verdicts_share_is_said_once():
 
 @pytest.mark.parametrize(
     ("value", "words"),
-    [(0.0, "0"), (1.0, "1"), (0.01234, "0.0123"), (12345.0, "12,345"), (1e-5, "1.00e-05"), (math.inf, "no end")],
+    [
+        (0.0, "0"),
+        (1.0, "1"),
+        (0.01234, "0.0123"),
+        (12345.0, "12,345"),
+        (1e-5, "1.00e-05"),
+        (1.7e100, "1.70e+100"),
+        (math.inf, "no end"),
+    ],
 )
 def test_numbers_are_read_with_three_digits(value, words):
     assert number(value) == words
@@ -121,6 +148,9 @@ def test_a_table_is_the_same_after_writing_and_reading_to_the_last_digit(tmp_pat
         ("pretrained,8", "pretrained,eight", "line 2: shots"),
         ("lite", "lite,more", "line 2"),
         ("0.5,", "nan,", "line 2: "),
+        ("64,512,", "64,1,", "line 2: test_rows: "),
+        ("\n", "\r", "line 1: new-line character"),
+        ("model,", "\ufeffmodel,", r"its columns are '\\ufeffmodel,"),
     ],
 )
 def test_a_damaged_table_is_told_with_its_line(tmp_path, old, new, words):

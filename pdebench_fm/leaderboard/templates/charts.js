@@ -23,12 +23,13 @@
     for (const task of view.columns) if (isCurrent(tasks[task])) found.push([`task ${tasks[task].task}`, tasks[task].task]);
     return found;
   };
-  const ofChosen = (view) => {
+  const ofChosen = (view, kind) => {
     const { chosen, columns } = view;
     if (chosen.of) return chosen.of;
     const ranked = chosen.system ? `system ${chosen.system}` : "overall";
-    const nobody = data.rankings.every((each) => each.board !== view.board || each.scope !== scopeOf(ranked) || !each.standings.row.length);
-    return columns.length === 1 || (columns.length && nobody) ? `task ${tasks[columns[0]].task}` : ranked;
+    const nobody = kind.isOfRanking && data.rankings.every((each) => each.board !== view.board || each.scope !== scopeOf(ranked) || !each.standings.row.length);
+    const first = tasks[columns.find((task) => isCurrent(tasks[task])) ?? columns[0]];
+    return first && (columns.length === 1 || nobody) ? `task ${first.task}` : ranked;
   };
   const scopeOf = (of) => (of === "overall" ? of : of.replace(/^system /, ""));
 
@@ -79,6 +80,7 @@
   const kinds = {
     shots: {
       words: "Error against shots",
+      isOfRanking: true,
       make(view, of) {
         const found = errorsOf(view, of).map((each) => ({ ...each, label: nameOf(each.row), words: `${each.shots} shots` }));
         const { points, words } = best(drawn(found).sort((a, b) => a.shots - b.shots));
@@ -88,6 +90,7 @@
     },
     size: {
       words: "Error against size",
+      isOfRanking: true,
       make(view, of) {
         const found = withShots(errorsOf(view, of), view).filter((each) => each.row.model.parameters).map((each) => {
           const { model, start } = each.row;
@@ -114,6 +117,7 @@
     },
     front: {
       words: "Error against parameters: the Pareto front",
+      isOfRanking: true,
       make(view, of) {
         const found = withShots(errorsOf(view, of), view).filter((each) => each.row.model.parameters).map((each) => ({ ...each, parameters: each.row.model.parameters, label: nameOf(each.row, view.chosen.shots === ""), words: `${count(each.row.model.parameters)} parameters` }));
         const points = drawn(found).sort((a, b) => a.parameters - b.parameters || a.error - b.error);
@@ -218,7 +222,7 @@
     const select = document.getElementById("of");
     select.replaceChildren(make("option", { value: "", text: "as filtered" }), ...ofOptions(view).map(([value, text]) => make("option", { value, text })));
     select.value = chosen.of;
-    const of = ofChosen(view);
+    const of = ofChosen(view, kind);
     const made = kind.make(view, of);
     const subject = chosen.chart === "private" ? "shown tasks" : (ofOptions(view).find(([value]) => value === (made.of ?? of)) ?? ["", of])[1];
     const board = boards[view.board];

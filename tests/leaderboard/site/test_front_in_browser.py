@@ -462,6 +462,22 @@ def test_where_no_model_has_all_tasks_the_chart_is_of_the_first_that_there_are_s
     expect(page.locator("#drawing")).to_have_text("Nothing to draw: Error against shots, all tasks, lite track.")
 
 
+def test_where_no_model_has_all_tasks_charts_of_no_ranking_are_of_all_tasks(show, tmp_path):
+    model = make_model("acme/one", weights_sha256="6" * 64)
+    both = [make_run((0.2,), shots=8), make_run((0.3,), "scratch", 8), make_run((0.1,), "scratch", 32)]
+    runs = {"poisson-ood/mild": [make_run((0.25,), shots=0)], "helmholtz-ood/hard": both}
+    entries = [entry_of(make_evaluation(task, model, own)) for task, own in runs.items()]
+    page = show("#chart=regimes&shots=", folder=write_site(entries, tmp_path))
+    page.locator("#charts-title").scroll_into_view_if_needed()
+    expect(page.locator("#drawing h3")).to_have_text("In-domain to hard, all tasks, lite track")
+    page.get_by_text("The numbers as a table").click()
+    for task in runs:
+        expect_words(page.locator("#drawing tbody"), task)
+    choose(page, "Chart", "gain")
+    expect(page.locator("#drawing h3")).to_have_text("Data-efficiency gain, helmholtz-ood/hard, lite track")
+    expect_words(page.locator("#drawing tbody"), "one (acme)")
+
+
 def test_charts_obey_the_filters_and_say_so_when_nothing_is_left(show):
     page = show("#chart=regimes")
     page.locator("#charts-title").scroll_into_view_if_needed()
