@@ -13,10 +13,10 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import ndtri
+from scipy.special import stdtrit
 
 from pdebench_fm.leaderboard.efficiency import shots_needed
-from pdebench_fm.studies.runs import SMALLEST_ERROR, RunKey
+from pdebench_fm.studies.runs import NORMAL_QUANTILE, SMALLEST_ERROR, RunKey
 from pdebench_fm.studies.table import Table
 
 Errors = Mapping[RunKey, float]
@@ -128,12 +128,18 @@ def largest_ratio(table: Table, pairs: Sequence[tuple[RunKey, RunKey]]) -> Estim
     """Return the largest of several ratios of errors.
 
     The largest of many is above 1 by chance alone, so each ratio has an interval of level 1 − 5 %/number (Bonferroni):
-    that the lower end is above 1 means that some ratio is, wrongly in at most 5 % of studies.
+    that the lower end is above 1 means that some ratio is, wrongly in at most 5 % of studies. So far out, few seeds
+    tell less than many do: the interval of 95 % is widened by the ratio of two quantiles of Student's t, with as many
+    degrees of freedom as the seeds of both have together. By simulation that holds for 40 and 160 pairs of three seeds,
+    where a normal distribution's quantiles were wrong in 21 and 48 % of studies.
     """
     ends = []
-    quantile = float(ndtri(1 - (1 - LEVEL) / 2 / len(pairs)))
     for of, to in pairs:
         middle, deviation = log_ratio(table, of, to)
+        runs = table[of], table[to]
+        freedom = sum(run.seeds - 1 for run in runs) or min(run.test_rows for run in runs) - 1
+        further, usual = stdtrit(freedom, [1 - (1 - LEVEL) / 2 / len(pairs), (1 + LEVEL) / 2])
+        quantile = NORMAL_QUANTILE * float(further / usual)
         ends.append((middle, middle - quantile * deviation, middle + quantile * deviation))
     value, low, high = (float(np.exp(min(max(each), _LARGEST))) for each in zip(*ends, strict=True))
     return Estimate(value, low, high)

@@ -238,7 +238,7 @@ def test_nothing_else_is_lost_with_a_study_that_is_run_again(tiny_file, places, 
             reproduce(study, inside, places)
     (out / "tiny" / ".DS_Store").write_text("")
     (out / "tiny" / "notes.txt").write_text("mine")
-    with pytest.raises(UsageError, match="tiny holds notes.txt beside the study, which would be lost"):
+    with pytest.raises(UsageError, match=r"tiny holds notes\.txt beside the study, which would be lost"):
         reproduce(study, out, places)
     redraw(study, out)
     assert (out / "tiny" / "notes.txt").read_text() == "mine"

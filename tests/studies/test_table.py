@@ -102,6 +102,19 @@ def test_the_largest_ratio_pairs_runs_too():
     assert largest_ratio(table_of(list(paired.values())), [(A, B)]).low < 1.0
 
 
+def test_the_largest_of_many_ratios_is_seldom_taken_for_a_difference_where_each_has_three_seeds():
+    claimed = 0
+    for seed in range(60):
+        runs, pairs = [], []
+        for pair in range(40):
+            pairs.append((key(task=f"system/{pair}"), key(task=f"system/{pair}", model="other")))
+            errors = drawn((seed, pair), seeds=3, rows=32, share=0.99, of_seeds=0.3)
+            runs += [run_of(of, errors[name]) for name, of in zip("AB", pairs[-1], strict=True)]
+        whole = table_of([each for each, _ in runs], {each.key: by_row for each, by_row in runs})
+        claimed += largest_ratio(whole, pairs).low > 1.0
+    assert claimed <= 8  # 5 % and three standard deviations of the count; by quantiles of a normal distribution 11
+
+
 def test_runs_without_an_error_have_an_interval_of_nothing():
     perfect = np.zeros((1, 50))
     found = bootstrapped(table(A=perfect, B=drawn(5)["B"]), *RATIO)
