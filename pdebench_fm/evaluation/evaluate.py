@@ -142,7 +142,7 @@ def evaluate_suite(
         UsageError: for unknown or repeated models and tasks, and as `evaluate` does.
         PdefmError: if a model cannot be opened, rows cannot be read, a worker cannot start, or the cluster fails.
     """
-    places = _places(device, workers, scheduler)
+    places = processes_of(device, workers, scheduler)
     if cache is not None and not isinstance(cache, CellCache):
         raise UsageError(f"cache must be a CellCache, as CellCache(folder), not {cache!r}")
     models = [models] if isinstance(models, str | Path) else list(models)
@@ -224,7 +224,7 @@ def _check_undisturbed(
             )
 
 
-def _places(device: str | Sequence[str], workers: int | None, scheduler: str | None) -> list[str]:
+def processes_of(device: str | Sequence[str], workers: int | None, scheduler: str | None) -> list[str]:
     """Return the device of each process that computes.
 
     Raises:

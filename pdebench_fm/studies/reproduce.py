@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from pdebench_fm.contracts import first_problem
 from pdebench_fm.errors import PdefmError, UsageError
 from pdebench_fm.evaluation.cache import CellCache
-from pdebench_fm.evaluation.evaluate import evaluate_suite
+from pdebench_fm.evaluation.evaluate import evaluate_suite, processes_of
 from pdebench_fm.evaluation.progress import SuiteProgress
 from pdebench_fm.extensions.plugins import load_plugins
 from pdebench_fm.files import atomic_folder, file_lock, is_unused, sha256_of, write_atomically
@@ -89,7 +89,8 @@ def reproduce(study: Study, out: Path, places: Places, watching: Watching = Watc
         UsageError: as `check_out` and `evaluate_suite` do.
         PdefmError: if something cannot be trained, computed or written.
     """
-    check_out(study, out)  # before a lock makes folders
+    check_out(study, out)  # before a lock makes folders, and as what follows before anything is trained
+    processes_of(places.device, places.workers, places.scheduler)
     folder = _folder(study, out)
     with file_lock(folder, wait_seconds=0.0):
         check_models(study, places.pretrained)
@@ -154,6 +155,8 @@ def check_out(study: Study, out: Path) -> None:
 
     A study's folder is replaced as a whole, so nothing else can be kept in it: no file of yours, no other study.
     """
+    if out.exists() and not out.is_dir():
+        raise UsageError(f"{out} is a file: --out takes the folder of the studies' folders")
     for place in (absolute := out.absolute(), *absolute.parents):
         if (place / STUDY_NAME).is_file() and (place / VERDICTS_NAME).is_file():
             raise UsageError(

@@ -247,6 +247,29 @@ def test_nothing_else_is_lost_with_a_study_that_is_run_again(tiny_file, places, 
     assert written(out / "tiny") == whole
 
 
+def test_a_file_is_no_folder_of_studies(tiny_file, places, tmp_path):
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(UsageError, match="file is a file: --out takes the folder of the studies' folders"):
+        reproduce(load_study(tiny_file(text=ZERO_SHOT), "smoke"), tmp_path / "file", places)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"workers": 0}, "workers must be at least 1"),
+        ({"workers": 2, "scheduler": "tcp://localhost:1"}, "choose either workers"),
+        ({"device": "cpu,cpu"}, "several devices must be different"),
+    ],
+)
+def test_processes_that_cannot_be_are_told_before_anything_is_trained(tiny_file, places, tmp_path, changes, words):
+    pretrained = ("{open: MODEL}", "{pretrain: {family: poisson, size: 64k, steps: 2, resolution: 16}}")
+    study = load_study(tiny_file(pretrained, text=ZERO_SHOT), "smoke")
+    with pytest.raises(UsageError, match=words):
+        reproduce(study, tmp_path / "out", replace(places, **changes))
+    assert not places.pretrained.exists()
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_studys_folder_may_be_a_link(tiny_file, places, tmp_path):
     study = load_study(tiny_file(text=ZERO_SHOT), "smoke")
     (tmp_path / "out").mkdir()
