@@ -10,6 +10,7 @@ from rich.text import Text
 
 from pdebench_fm.cli import publish, show, verify
 from pdebench_fm.cli.console import console, progress_bar, say
+from pdebench_fm.cli.tasks import parameters_in_words
 
 app = typer.Typer(help="List, build, verify, show and publish datasets.", no_args_is_help=True)
 app.command("verify")(verify.verify)
@@ -43,6 +44,8 @@ def list_datasets() -> None:
                 end_section=last,
             )
     console.print(table)
+    say((f"{parameters_in_words(all_datasets().values())}. U(a, b): uniform from a to b.", "dim"))
+    say(("Overlap: the part of the range that the regime pretrain covers.", "dim"))
 
 
 @app.command()

@@ -226,6 +226,14 @@ def test_data_list_shows_every_dataset_and_range(capsys):
         assert words in text
 
 
+@pytest.mark.parametrize("command", [["data", "list"], ["tasks"]])
+def test_lists_say_what_their_symbols_mean(capsys, command):
+    assert main(command) == 0
+    out = capsys.readouterr().out
+    assert "e: anisotropy; Ψ: advection-to-diffusion ratio; ω: wavenumber parameter." in out
+    assert "the part of the range that" in out
+
+
 def test_from_build_to_leaderboard_page(model_folder, tmp_path, capsys):
     sizes = ["--train", "8", "--validation", "4", "--test", "16"]
     assert main(["data", "build", "poisson-ood", "--regime", "hard", *sizes, "--out", str(tmp_path / "data")]) == 0
