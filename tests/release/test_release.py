@@ -3,6 +3,7 @@
 import multiprocessing
 import os
 import shlex
+import shutil
 import signal
 import subprocess
 from pathlib import Path
@@ -26,8 +27,17 @@ BOB = "hf_bob"
 MODELS = ("fno-mixed-64k", "fno-poisson-64k")
 
 
+@pytest.fixture(scope="module")
+def few_rows(tmp_path_factory):
+    """A leaderboard with the rows of one model of those that the package brings."""
+    board = tmp_path_factory.mktemp("board")
+    for part in ("schema", "results/pdebench-fm/zero", "verified/pdebench-fm/zero"):
+        shutil.copytree(shipped("leaderboard") / part, board / part)
+    return board
+
+
 @pytest.fixture
-def settings(hub, tmp_path):
+def settings(hub, tmp_path, few_rows):
     """A small release of some datasets and models."""
 
     def make(**changes):
@@ -35,6 +45,7 @@ def settings(hub, tmp_path):
             "size": "small",
             "datasets": ("poisson", "helmholtz-ood"),
             "models": MODELS,
+            "board": few_rows,
             "pictures": False,
             "token": ALICE,
             "endpoint": hub.url,
