@@ -11,6 +11,7 @@ from pdebench_fm.data.catalogue import FAMILIES
 from pdebench_fm.models import zoo_names
 from pdebench_fm.models.loading import zoo_directory
 from pdebench_fm.models.sources import read_config
+from pdebench_fm.results.result import read_result
 from pdebench_fm.training.record import read_training_record
 from pdebench_fm.zoo.stated_scores import stated_scores
 
@@ -61,6 +62,21 @@ def test_the_targets_page_states_what_the_cards_do():
     assert len(rows) == 3
     for name, system, reached in rows:
         assert reached.split(" / ") == [short(stated(name, regime.format(system), 32)) for regime in regimes[2:]]
+
+
+def test_the_targets_page_states_the_full_tracks_row():
+    text = (ROOT / "docs" / "reproduction" / "targets.md").read_text(encoding="utf-8")
+    found = re.search(
+        r"has (\S+) zero-shot and\s+(\S+) \(95 % interval (\S+)–(\S+), three seeds\) after 32 shots", text
+    )
+    (path,) = (ROOT / "leaderboard").rglob("fno-poisson-1m/poisson-ood--medium-full-*.json")
+    scores = {run.shots: (run.summary, len(run.seeds)) for run in read_result(path).runs}
+    (zero_shot, _), (adapted, seeds) = scores[0], scores[32]
+    assert seeds == 3
+    shown = zero_shot.mean, adapted.mean, adapted.interval_low, adapted.interval_high
+    for said, value in zip(found.groups(), shown, strict=True):
+        assert float(said) == pytest.approx(value, abs=0.5 * 10 ** -len(said.partition(".")[2]))
+    assert adapted.interval_high < 0.01
 
 
 def test_the_table_of_trainings_is_what_cards_and_records_state():
