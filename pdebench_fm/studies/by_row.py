@@ -11,11 +11,11 @@ from typing import Any, Final, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from pdebench_fm.errors import PdefmError, UsageError
-from pdebench_fm.limits import SAMPLES_BYTES, read_limited
+from pdebench_fm.errors import PdefmError
+from pdebench_fm.limits import SAMPLES_BYTES
 from pdebench_fm.protocol.tracks import Start
 from pdebench_fm.results.fields import SAMPLE_ERRORS
-from pdebench_fm.studies.runs import RunKey, RunRow
+from pdebench_fm.studies.runs import RunKey, RunRow, table_text
 
 ByRow = Mapping[RunKey, NDArray[np.float64]]
 """The relative ℓ² error of runs on each row of their test split, mean over seeds, (test rows,)."""
@@ -45,15 +45,7 @@ def read_by_row(path: Path, rows: Sequence[RunRow]) -> dict[RunKey, NDArray[np.f
         UsageError: if there is none.
         PdefmError: if it is not of these runs, or a run's errors do not have the mean that the run has.
     """
-    try:
-        text = read_limited(path, SAMPLES_BYTES).decode()
-    except FileNotFoundError as error:
-        raise UsageError(f"no errors by test row at {path}: run the study first") from error
-    except UnicodeDecodeError as error:
-        raise PdefmError(f"cannot read {path}: it is not UTF-8 text") from error
-    except OSError as error:
-        raise PdefmError(f"cannot read {path}: {error.strerror or error}") from error
-    lines = csv.reader(io.StringIO(text))
+    lines = csv.reader(io.StringIO(table_text(path, SAMPLES_BYTES, "errors by test row")))
     known = {row.key: row for row in rows}
     found: dict[RunKey, NDArray[np.float64]] = {}
     try:

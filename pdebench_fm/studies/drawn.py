@@ -11,9 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pdebench_fm.data.catalogue import find_task
-from pdebench_fm.errors import PdefmError, UsageError
-from pdebench_fm.limits import RESULT_BYTES, read_limited
+from pdebench_fm.errors import PdefmError
+from pdebench_fm.limits import RESULT_BYTES
 from pdebench_fm.physics import draw, realise
+from pdebench_fm.studies.runs import table_text
 from pdebench_fm.studies.study import Fields, Study
 
 _LOOKED_AT = 128  # rows of the train split that a parameter near a wanted one is looked for in
@@ -151,10 +152,8 @@ def _finite(text: str) -> float:
 
 def _lines(path: Path, columns: Sequence[str]) -> list[list[str]]:
     try:
-        lines = list(csv.reader(io.StringIO(read_limited(path, RESULT_BYTES).decode())))
-    except FileNotFoundError as error:
-        raise UsageError(f"nothing at {path}: run the study first") from error
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        lines = list(csv.reader(io.StringIO(table_text(path, RESULT_BYTES, "values to draw"))))
+    except csv.Error as error:
         raise PdefmError(f"cannot read {path}: {error}") from error
     if not lines or lines[0][: len(columns)] != list(columns):
         raise PdefmError(f"{path} does not hold what a study draws: its columns are other ones")

@@ -182,6 +182,28 @@ def write_runs(rows: Sequence[RunRow], path: Path) -> None:
     write_atomically(path, runs_text(rows))
 
 
+def table_text(path: Path, most: int, holds: str) -> str:
+    """Return the text of a table in a study's folder.
+
+    Args:
+        path: of the file.
+        most: bytes that it may have.
+        holds: what, in words.
+
+    Raises:
+        UsageError: if there is none.
+        PdefmError: if it cannot be read, or is no text.
+    """
+    try:
+        return read_limited(path, most).decode()
+    except FileNotFoundError as error:
+        raise UsageError(f"no {holds} at {path}: run the study first") from error
+    except UnicodeDecodeError as error:
+        raise PdefmError(f"cannot read {path}: it is not UTF-8 text") from error
+    except OSError as error:
+        raise PdefmError(f"cannot read {path}: {error.strerror or error}") from error
+
+
 def read_runs(path: Path) -> list[RunRow]:
     """Read a CSV file of runs.
 
@@ -189,15 +211,7 @@ def read_runs(path: Path) -> list[RunRow]:
         UsageError: if there is none.
         PdefmError: if a line is not a run, or a run is there twice; the message has the line.
     """
-    try:
-        text = read_limited(path, RESULT_BYTES).decode()
-    except FileNotFoundError as error:
-        raise UsageError(f"no runs at {path}: run the study first") from error
-    except UnicodeDecodeError as error:
-        raise PdefmError(f"{path} is not UTF-8 text") from error
-    except OSError as error:
-        raise PdefmError(f"cannot read {path}: {error.strerror or error}") from error
-    reader = csv.DictReader(io.StringIO(text))
+    reader = csv.DictReader(io.StringIO(table_text(path, RESULT_BYTES, "runs")))
     rows: list[RunRow] = []
     seen: set[RunKey] = set()
     try:
