@@ -10,7 +10,8 @@ from typing import Self
 from pydantic import BaseModel, ConfigDict, ValidationError
 from threadpoolctl import threadpool_limits
 
-from pdebench_fm.data.card import FIGURES, write_dataset_card
+from pdebench_fm.data.beside_shards import FIGURES
+from pdebench_fm.data.card import write_dataset_card
 from pdebench_fm.data.catalogue import DATA_VERSION, SPLIT_SIZES, Dataset, find_regime, find_system
 from pdebench_fm.data.definitions import check_definition, plugin_failure
 from pdebench_fm.data.digest import combine, content_hashes, recipe_hashes

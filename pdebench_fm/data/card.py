@@ -8,6 +8,7 @@ from datasets.utils.metadata import MetadataConfigs
 from huggingface_hub import DatasetCardData
 
 from pdebench_fm.data.acceptance import law_in_words, law_table
+from pdebench_fm.data.beside_shards import CARD_NAME, FIGURES, PARAMETERS_FIGURE, REGIMES_FIGURE
 from pdebench_fm.data.catalogue import find_dataset
 from pdebench_fm.data.manifest import Manifest
 from pdebench_fm.data.rows import features, row_bytes
@@ -20,12 +21,6 @@ from pdebench_fm.templates import card_templates
 
 NAMESPACE = "pdebench-fm"
 PACKAGE = "pdebench-fm"
-CARD_NAME = "README.md"
-FIGURES_FOLDER = "figures"
-REGIMES_FIGURE = f"{FIGURES_FOLDER}/regimes.png"
-PARAMETERS_FIGURE = f"{FIGURES_FOLDER}/parameters.png"
-FIGURES = {"regimes": REGIMES_FIGURE, "parameters": PARAMETERS_FIGURE}
-"""The card's pictures, as paths in the dataset's folder."""
 
 
 def write_dataset_card(manifest: Manifest, folder: Path, namespace: str = NAMESPACE) -> Path:

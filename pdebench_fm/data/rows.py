@@ -8,16 +8,18 @@ exits (apache/arrow#45214, huggingface/datasets#7467). In a file of one row grou
 """
 
 from pathlib import Path
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from datasets import Array2D, Features, List, Value
 from numpy.typing import NDArray
 
 from pdebench_fm.data.digest import stored_columns
 from pdebench_fm.physics import Samples
+
+if TYPE_CHECKING:
+    from datasets import Features
 
 _FIELDS = ("source", "solution", "weights")
 _COMPRESSION_LEVEL = 1
@@ -40,8 +42,15 @@ def row_bytes(resolution: int) -> int:
     return 4 * floats + 8
 
 
-def features(resolution: int) -> Features:
+def features(resolution: int) -> "Features":
     """Return the row schema at a resolution, as the `datasets` library declares it."""
+    from datasets import (  # most commands read no stored rows: the library takes a second to load
+        Array2D,
+        Features,
+        List,
+        Value,
+    )
+
     return Features(
         {
             "index": Value("int64"),

@@ -57,6 +57,8 @@ class SpectralConvolution(nn.Module):
 
     def reset_parameters(self) -> None:
         """Draw the weights anew from PyTorch's global generator."""
+        if self.weight.is_meta:  # for which PyTorch would load its compiler, to draw nothing
+            return
         nn.init.normal_(self.weight, std=self.gain / math.sqrt(2 * self.weight.shape[3]))
 
     def forward(self, field: Tensor) -> Tensor:

@@ -7,7 +7,8 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from pdebench_fm.data.benchmark import BENCHMARK_NAME, benchmark_file
-from pdebench_fm.data.card import CARD_NAME, FIGURES_FOLDER, dataset_card
+from pdebench_fm.data.beside_shards import CARD_NAME, FIGURES_FOLDER
+from pdebench_fm.data.card import dataset_card
 from pdebench_fm.data.catalogue import find_dataset
 from pdebench_fm.data.manifest import MANIFEST_NAME, Manifest, Shard
 from pdebench_fm.data.statistics import STATISTICS_NAME

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from pdebench_fm.data.benchmark import BENCHMARK_NAME, benchmark_file
-from pdebench_fm.data.card import CARD_NAME, FIGURES_FOLDER
+from pdebench_fm.data.beside_shards import CARD_NAME, FIGURES_FOLDER
 from pdebench_fm.data.catalogue import find_dataset
 from pdebench_fm.data.manifest import MANIFEST_NAME, Manifest
 from pdebench_fm.data.statistics import STATISTICS_NAME

@@ -8,7 +8,7 @@ from datasets.data_files import resolve_pattern, sanitize_patterns
 from datasets.utils.metadata import MetadataConfigs
 from huggingface_hub import DatasetCard
 
-from pdebench_fm.data.card import CARD_NAME
+from pdebench_fm.data.beside_shards import CARD_NAME
 from pdebench_fm.data.catalogue import find_dataset
 from pdebench_fm.data.manifest import Manifest
 from pdebench_fm.data.verification.checks import Check
