@@ -33,6 +33,7 @@ CHROMIUM_ARGUMENTS = [
 
 QUICK = (Path(__file__).parent / "quick.txt").read_text(encoding="utf-8").split()
 _QUICK_ONLY = "not slow"
+TAKE_MINUTES = {"test_site.py", "test_zoo_scores.py"}
 
 
 def pytest_addoption(parser):
@@ -57,7 +58,11 @@ def _is_quick(path):
 
 
 def pytest_collection_modifyitems(items):
-    """Mark the tests of all files as slow but for those of `quick.txt`."""
+    """Mark the tests of all files as slow but for those of `quick.txt`, and begin with the files that take minutes.
+
+    A file is one worker's: at the end, the others would wait for it.
+    """
+    items.sort(key=lambda item: item.path.name not in TAKE_MINUTES)
     for item in items:
         if not _is_quick(item.path):
             item.add_marker("slow")
