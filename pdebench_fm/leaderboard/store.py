@@ -4,11 +4,12 @@ Results of one identity are one row, the union of their cells; a new revision of
 """
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
+
+from loky import BrokenProcessPool, ProcessPoolExecutor, cpu_count
 
 from pdebench_fm.errors import PdefmError, UsageError
 from pdebench_fm.leaderboard.records import VerificationRecord, read_record, record_path
@@ -29,8 +30,10 @@ from pdebench_fm.results.paths import row_path
 from pdebench_fm.results.result import Environment, Result, result_files_under, write_result
 from pdebench_fm.results.samples import samples_path, write_samples
 
-_READERS = 2
-"""Threads that read rows: decompressing and hashing take turns with Python, so that more would wait for each other."""
+_MANY = 2000
+"""Files, from which on several processes read them: of two threads, each would wait for Python most of the time."""
+_READERS = 4
+"""Processes at most: each of them takes some 200 MiB."""
 
 
 @dataclass(frozen=True)
@@ -135,20 +138,29 @@ def _load(root: Path) -> tuple[list[Entry], list[Skipped]]:
         raise PdefmError(f"{results} is no folder: the rows of a leaderboard lie in one")
     spelled, files = Spellings(), result_files_under(results)
     shared = _Shared()
-    threads = ThreadPoolExecutor(_READERS)
-    try:
-        for entry, left_out in threads.map(partial(_read, root), files):
-            skipped += left_out
-            if entry is not None:
-                try:
-                    spelled.check(entry.path.parts[1:3])
-                except UsageError as error:
-                    skipped.append(Skipped(entry.path, f"{root / entry.path}: {error}"))
-                else:
-                    entries.append(replace(entry, result=shared.of(entry.result)))
-    finally:
-        threads.shutdown(cancel_futures=True)
+    for entry, left_out in _each_read(root, files):
+        skipped += left_out
+        if entry is not None:
+            try:
+                spelled.check(entry.path.parts[1:3])
+            except UsageError as error:
+                skipped.append(Skipped(entry.path, f"{root / entry.path}: {error}"))
+            else:
+                entries.append(replace(entry, result=shared.of(entry.result)))
     return entries, skipped
+
+
+def _each_read(root: Path, files: Sequence[Path]) -> Iterator[tuple[Entry | None, list[Skipped]]]:
+    """Yield what `_read` gives of each file, in order."""
+    read = partial(_read, root)
+    if len(files) < _MANY:
+        yield from map(read, files)
+        return
+    try:
+        with ProcessPoolExecutor(min(cpu_count(), _READERS), env={"OMP_NUM_THREADS": "1"}) as processes:
+            yield from processes.map(read, files, chunksize=64)
+    except BrokenProcessPool as error:
+        raise PdefmError(f"a process that read rows of {root} was ended: was there enough memory?") from error
 
 
 class _Shared:

@@ -3,10 +3,12 @@
 import os
 from pathlib import Path
 
+import numpy as np
 import pytest
 from factories import make_dataset, make_model, make_result, make_run, put_on, write_made
 
 from pdebench_fm.errors import PdefmError, UsageError
+from pdebench_fm.leaderboard import store
 from pdebench_fm.leaderboard.store import Entry, load, row_path
 from pdebench_fm.results.evaluation import read_evaluation
 from pdebench_fm.results.result import read_result
@@ -236,3 +238,35 @@ def test_rows_share_what_they_have_alike_and_are_what_they_were(root):
         [run.summary.model_fields_set for entry in entries for run in entry.result.runs],
     ):
         assert len(set(map(id, alike))) == 1
+
+
+def test_several_processes_read_what_one_does(root, monkeypatch):
+    damaged = next((root / "results").rglob("*full*.json"))
+    damaged.write_text("{")
+    readings = []
+    for many in (2000, 1):
+        monkeypatch.setattr(store, "_MANY", many)
+        skipped: list[store.Skipped] = []
+        readings.append((load(root, skipped.append), skipped))
+    (entries, skipped), (again, skipped_again) = readings
+    assert len(entries) == 4
+    assert len(skipped) == 1
+    assert skipped_again == skipped
+    for one, other in zip(entries, again, strict=True):
+        assert one == other
+        assert one.scores.keys() == other.scores.keys()
+        for setting, scores in one.scores.items():
+            np.testing.assert_array_equal(scores.samples, other.scores[setting].samples)
+            np.testing.assert_array_equal(scores.seeds, other.scores[setting].seeds)
+            assert scores.interaction == other.scores[setting].interaction
+
+
+def test_a_reader_that_is_ended_is_told_in_a_line(root, monkeypatch):
+    monkeypatch.setattr(store, "_MANY", 1)
+    monkeypatch.setattr(store, "_read", ends)
+    with pytest.raises(PdefmError, match=r"a process that read rows of .* was ended: was there enough memory"):
+        load(root)
+
+
+def ends(*_):
+    os._exit(9)
