@@ -63,7 +63,7 @@ def start(folder, out, models=MODELS, tasks=TASKS, *more):
         "--seeds",
         "2",
         "--track",
-        "n64-rows64",
+        "n64-rows16",
     ]
     places = os.pathsep.join([str(folder), *filter(None, [os.environ.get("PYTHONPATH")])])
     environment = {**os.environ, "PDEFM_CACHE": str(folder / "cache"), "PYTHONPATH": places}
