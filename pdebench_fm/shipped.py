@@ -11,6 +11,12 @@ _PACKAGE = Path(__file__).parent
 _PLACES = (_PACKAGE / "share", _PACKAGE.parent)
 
 
+def in_checkout(name: str) -> Path | None:
+    """Return a folder of the source tree that is too large to come with the package; None in an installed package."""
+    root = _PACKAGE.parent
+    return root / name if (root / "pyproject.toml").is_file() and (root / name).is_dir() else None
+
+
 def shipped(name: str) -> Path:
     """Return where a folder or file lies that comes with the package.
 

@@ -1,4 +1,4 @@
-"""Put a pretrained model into the package: its weights, its scores on every task, its card.
+"""Put a pretrained model into the package, a large one beside it: its weights, its scores on every task, its card.
 
     python scripts/ship_model.py runs/mixed-64k/fno-mixed-64k --shots 0,32 --results results/
     pdefm submit results/ --to leaderboard/
@@ -19,13 +19,18 @@ from pdebench_fm.evaluation.evaluate import evaluate_suite
 from pdebench_fm.files import write_atomically
 from pdebench_fm.folders import default_cache_folder
 from pdebench_fm.memory import keep_freed_memory
-from pdebench_fm.models.loading import zoo_directory
+from pdebench_fm.models.loading import LARGE, zoo_directory, zoo_folder
+from pdebench_fm.models.operator import NeuralOperator
 from pdebench_fm.models.sources import CARD_NAME
 from pdebench_fm.results.evaluation import Evaluation, read_evaluation
 from pdebench_fm.results.paths import row_path
 from pdebench_fm.training.record import read_training_record, write_training_record
 from pdebench_fm.zoo.card import describe, model_card
 from pdebench_fm.zoo.evidence import pin_shipped
+
+ROOT = Path(__file__).resolve().parents[1]
+IN_PACKAGE = ("64k", "1m")
+"""Sizes that come with the package; larger ones lie in `weights/` of the source tree, in half precision."""
 
 
 def main() -> None:
@@ -41,7 +46,7 @@ def main() -> None:
     shots = [int(part) for part in options.shots.split(",")]
     keep_freed_memory()
     name = options.baseline or options.name or take_in(options.folder)
-    home = zoo_directory() / name
+    home = zoo_folder(name)
     evaluations: list[Evaluation] = []
 
     def keep(evaluation: Evaluation) -> None:
@@ -71,13 +76,17 @@ def main() -> None:
 
 
 def take_in(folder: Path) -> str:
-    """Copy a finished pretraining's files into the package, and return the model's name."""
-    name = read_training_record(folder).config.model_name
-    home = zoo_directory() / name
-    home.mkdir(parents=True, exist_ok=True)
-    for file in ("model.safetensors", "config.json"):
-        shutil.copyfile(folder / file, home / file)
+    """Copy a finished pretraining's files into the package, or beside it, and return the model's name."""
     record = read_training_record(folder)
+    name = record.config.model_name
+    large = record.config.size not in IN_PACKAGE
+    home = (ROOT / LARGE if large else zoo_directory()) / name
+    home.mkdir(parents=True, exist_ok=True)
+    if large:
+        NeuralOperator.from_pretrained(folder).save_pretrained(home, half=True)
+    else:
+        for file in ("model.safetensors", "config.json"):
+            shutil.copyfile(folder / file, home / file)
     if record.manifest is None:  # trained before there were manifests; what it drew follows from its configuration
         record = record.model_copy(update={"manifest": record.drawn_by_configuration()})
     write_training_record(record, home)

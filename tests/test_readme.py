@@ -9,7 +9,7 @@ import pytest
 from pdebench_fm.cli.console import short
 from pdebench_fm.data.catalogue import FAMILIES
 from pdebench_fm.models import zoo_names
-from pdebench_fm.models.loading import zoo_directory
+from pdebench_fm.models.loading import zoo_folder
 from pdebench_fm.models.sources import read_config
 from pdebench_fm.results.result import read_result
 from pdebench_fm.training.record import read_training_record
@@ -26,7 +26,7 @@ def test_linked_files_exist():
 
 def stated(name, task, shots=0):
     """A shipped model's error on a task, as its card states it."""
-    (error,) = [s.error for s in stated_scores(zoo_directory() / name) if (s.task, s.shots) == (task, shots)]
+    (error,) = [s.error for s in stated_scores(zoo_folder(name)) if (s.task, s.shots) == (task, shots)]
     return error
 
 
@@ -39,7 +39,7 @@ def test_the_readmes_table_of_models_is_what_their_cards_state():
     assert rows == {
         (name, system): [short(stated(name, regime.format(system))) for regime in regimes]
         for name in zoo_names()
-        for system in FAMILIES[read_config(zoo_directory() / name).family]
+        for system in FAMILIES[read_config(zoo_folder(name)).family]
     }
 
 
@@ -86,7 +86,7 @@ def test_the_table_of_trainings_is_what_cards_and_records_state():
     rows = re.findall(r"^\| `(fno-\S+)` \| (.+) \| (\S+) \| (\S+) \|$", text.partition("\n## ")[0], re.MULTILINE)
     assert sorted(name for name, *_ in rows) == zoo_names()
     for name, cells, samples, hours in rows:
-        record = read_training_record(zoo_directory() / name)
+        record = read_training_record(zoo_folder(name))
         assert (samples, hours) == (f"{record.samples:,}", f"{record.hours:.2f}")
         errors = dict(zip(FAMILIES["mixed"], (cell.split(" ")[0] for cell in cells.split(" | ")), strict=True))
         assert {system: error for system, error in errors.items() if error != "—"} == {

@@ -22,7 +22,7 @@ from pdebench_fm.data.acceptance import law_table
 from pdebench_fm.data.catalogue import DATASETS, FAMILIES, TASKS, Dataset
 from pdebench_fm.data.figures import regimes_figure, save_figure
 from pdebench_fm.models import BASELINES, load_model, recipe_names, zoo_names
-from pdebench_fm.models.loading import recipe_directory, zoo_directory
+from pdebench_fm.models.loading import recipe_directory, zoo_folder
 from pdebench_fm.models.sources import read_config
 from pdebench_fm.physics import REGIMES, SampleKey, draw, sample
 from pdebench_fm.templates import as_text
@@ -52,7 +52,7 @@ def write_catalogue(folder: Path) -> None:
         _picture(parameters_figure(dataset), folder / "datasets" / f"{name}-parameters.png", made)
         _write(folder / "datasets" / f"{name}.md", dataset_page(dataset), made)
     for name in zoo_names():
-        _picture(errors_figure(stated_scores(zoo_directory() / name)), folder / "models" / f"{name}-errors.png", made)
+        _picture(errors_figure(stated_scores(zoo_folder(name))), folder / "models" / f"{name}-errors.png", made)
         _picture(prediction_figure(name), folder / "models" / f"{name}-fields.png", made)
         _write(folder / "models" / f"{name}.md", model_page(name), made)
     _write(folder / "models" / "baselines.md", baselines_page(), made)
@@ -156,7 +156,7 @@ def _scores_table(dataset: Dataset, tasks: Sequence[str], shots: int) -> str:
     """Return the errors that the shipped models' cards state on a dataset's tasks after some shots, with intervals."""
     rows = []
     for name in zoo_names():
-        of = {(s.task, s.shots): s for s in stated_scores(zoo_directory() / name)}
+        of = {(s.task, s.shots): s for s in stated_scores(zoo_folder(name))}
         cells = [_unbroken(error_in_words(of[task, shots])) if (task, shots) in of else "—" for task in tasks]
         if any(cell != "—" for cell in cells):
             rows.append((f"[`{name}`](../models/{name}.md)", *cells))
@@ -190,7 +190,7 @@ def parameters_figure(dataset: Dataset) -> Figure:
 
 def model_page(name: str) -> str:
     """Return the page of a model in the package: what it is, what it was trained on, and all of its stated scores."""
-    folder = zoo_directory() / name
+    folder = zoo_folder(name)
     config, record, scores = read_config(folder), read_training_record(folder), stated_scores(folder)
     system = FAMILIES[config.family][0]
     numbers = sorted({score.shots for score in scores})
@@ -320,7 +320,7 @@ def errors_figure(scores: Sequence[StatedScore]) -> Figure:
 
 def prediction_figure(name: str) -> Figure:
     """Draw source, solution, prediction and difference of the first test row of the model's own medium task."""
-    system = FAMILIES[read_config(zoo_directory() / name).family][0]
+    system = FAMILIES[read_config(zoo_folder(name)).family][0]
     rows = sample(SampleKey(system, "medium", "test"), range(1), 64)
     source, coefficients = torch.from_numpy(rows.source), torch.from_numpy(rows.draws.coefficients)
     with torch.no_grad():

@@ -180,6 +180,8 @@ def _home(entry: "ZooEntry") -> Text:
     match entry.home:
         case "package":
             return Text("package")
+        case "checkout":
+            return Text.assemble("checkout\n", ("weights/", "dim"))
         case "recipe":
             return Text.assemble("not shipped\n", ("recipe only", "dim"))
         case "folder":

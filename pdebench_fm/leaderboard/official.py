@@ -4,6 +4,7 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from pdebench_fm.errors import PdefmError
+from pdebench_fm.own_models import own_models
 from pdebench_fm.results.result import ModelRecord
 
 if TYPE_CHECKING:
@@ -12,17 +13,16 @@ if TYPE_CHECKING:
 
 def is_official(model: ModelRecord) -> bool:
     """Tell whether a result is of a model of this package: weights or a baseline of its name, unchanged."""
-    shipped = shipped_model(model.model_id)
-    return (
-        shipped is not None
-        and model.fingerprint == shipped.fingerprint
-        and model.weights_sha256 == shipped.weights_sha256
-    )
+    if model.weights_sha256 is None:
+        shipped = shipped_model(model.model_id)
+        return shipped is not None and shipped.weights_sha256 is None and model.fingerprint == shipped.fingerprint
+    own = own_models().get(model.weights_sha256)
+    return own is not None and (model.model_id, model.fingerprint) == (own.name, own.fingerprint)
 
 
 @cache
 def shipped_model(name: str) -> "Candidate | None":
-    """Return the model of this package that has this name; None if there is none, or if it cannot be had here."""
+    """Return the model of this package that has this name; None if there is none, or if its weights are not here."""
     if "/" in name:  # an organisation's, which this package's own are not named with
         return None
     from pdebench_fm.models.baselines import BASELINES  # PyTorch is loaded here, for those who ask

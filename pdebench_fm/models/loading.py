@@ -12,6 +12,12 @@ from pdebench_fm.models.operator import NeuralOperator
 from pdebench_fm.models.sizes import SIZES
 from pdebench_fm.models.sources import CONFIG_NAME, ModelSource, source_in, source_on_hub
 from pdebench_fm.models.weights import refuse_pickle
+from pdebench_fm.naming import HOME_ORGANISATION
+from pdebench_fm.own_models import own_models
+from pdebench_fm.shipped import in_checkout
+
+LARGE = "weights"
+"""The folder of a checkout with the models of the zoo that are too large for the package."""
 
 _ZOO_NAME = re.compile(r"fno-(?P<family>[a-z-]+)-(?P<size>[0-9]+[km])")
 _HUB_REFERENCE = re.compile(r"(?P<id>[\w.-]+/[\w.-]+)(?:@(?P<revision>.+))?")
@@ -22,14 +28,22 @@ def zoo_directory() -> Path:
     return Path(str(files("pdebench_fm"))) / "zoo" / "weights"
 
 
+def zoo_folder(name: str) -> Path:
+    """Return where the files of a zoo model lie, or would: in the package or, of a large one, in a checkout."""
+    large = in_checkout(LARGE)
+    inside = zoo_directory() / name
+    return large / name if large is not None and not inside.is_dir() else inside
+
+
 def recipe_directory() -> Path:
     """Return the folder of the models that come without weights: configuration, card and Slurm script of each."""
     return Path(str(files("pdebench_fm"))) / "zoo" / "recipes"
 
 
 def zoo_names() -> list[str]:
-    """Return the names of the models whose weights come with this package, sorted."""
-    return _names_in(zoo_directory())
+    """Return the names of the models whose weights come with this package, or with the checkout it is in, sorted."""
+    large = in_checkout(LARGE)
+    return sorted({*_names_in(zoo_directory()), *(_names_in(large) if large is not None else ())})
 
 
 def recipe_names() -> list[str]:
@@ -79,7 +93,7 @@ def resolve(reference: str | Path, token: str | None = None, revision: str | Non
     text = str(reference)
     if isinstance(reference, str) and text in zoo_names():
         _refuse_revision(revision, f"{text} comes with the package")
-        return source_in(zoo_directory() / text, text, revision="package")
+        return source_in(zoo_folder(text), text, revision="package")
     path = expanded(reference)
     if path.is_dir():
         _refuse_revision(revision, f"{text} is a directory here")
@@ -103,6 +117,11 @@ def not_shipped(name: str) -> UsageError | None:
         return UsageError(
             f"{name} is a recipe only, its weights are not shipped: train it as `pdefm zoo show {name}` says, "
             f"or load what somebody has published on the Hub, as 'organisation/{name}'"
+        )
+    if name in (own.name for own in own_models().values()) and name not in zoo_names():
+        return UsageError(
+            f"{name} is too large to come with the package: its weights are in {LARGE}/ of the repository; load that "
+            f"folder of a clone, or what is published on the Hub, '{HOME_ORGANISATION}/{name}'"
         )
     match = _ZOO_NAME.fullmatch(name)
     if match is None or match["family"] not in FAMILIES or match["size"] not in SIZES or name in zoo_names():

@@ -110,18 +110,23 @@ class NeuralOperator(nn.Module):
                 f"source and coefficients must be {dtype}, as the model is, not {source.dtype} and {coefficients.dtype}"
             )
 
-    def save_pretrained(self, folder: str | Path) -> None:
+    def save_pretrained(self, folder: str | Path, *, half: bool = False) -> None:
         """Write `config.json` and `model.safetensors`, each whole or not at all.
 
         An older `config.json` is removed first, and the new one written last: a folder whose saving was interrupted
         has none and is never mistaken for a model.
+
+        Args:
+            folder: Where.
+            half: Store the weights rounded to half precision (float16), which takes half the room. A model that is
+                loaded from them computes in float32, as any other.
 
         Raises:
             PdefmError: If they cannot be written.
         """
         config = Path(folder) / CONFIG_NAME
         config.unlink(missing_ok=True)
-        write_weights(Path(folder) / WEIGHTS_NAME, self.state_dict())
+        write_weights(Path(folder) / WEIGHTS_NAME, self.state_dict(), half=half)
         write_atomically(config, self.config.model_dump_json(indent=2) + "\n")
 
     @classmethod

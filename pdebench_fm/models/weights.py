@@ -32,6 +32,8 @@ def specs_of(tensors: Mapping[str, Tensor]) -> dict[str, TensorSpec]:
 def read_weights(path: Path, expected: Mapping[str, TensorSpec], device: torch.device) -> dict[str, Tensor]:
     """Read a safetensors file onto `device`, after checking all its names, shapes and dtypes.
 
+    What is stored in half precision (float16) is read as what is expected.
+
     Args:
         path: The file.
         expected: Each tensor's name, shape and dtype, as from `specs_of`.
@@ -46,15 +48,20 @@ def read_weights(path: Path, expected: Mapping[str, TensorSpec], device: torch.d
     with _opened(path, device) as file:
         _check(path, file, expected)
         tensors = {}
-        for name in expected:
+        for name, (_, dtype) in expected.items():
             tensor = file.get_tensor(name)
+            if tensor.dtype != dtype:
+                tensors[name] = tensor.to(dtype)
+                continue
             # On the CPU it is a view of the mapped file, at any alignment: copied to memory of its own.
             tensors[name] = tensor.clone() if device.type == "cpu" else tensor
         return tensors
 
 
 def check_weights(path: Path, shapes: Mapping[str, tuple[int, ...]]) -> None:
-    """Check by its header alone, whatever its size, that a safetensors file holds exactly these tensors, in float32.
+    """Check by its header alone, whatever its size, that a safetensors file holds exactly these tensors.
+
+    They are float32, or float16 to take half the room.
 
     Raises:
         PdefmError: If the file is missing, is not safetensors, or does not hold exactly the expected tensors.
@@ -88,10 +95,19 @@ def _opened(path: Path, device: torch.device) -> Iterator[Any]:
         raise PdefmError(f"{path} is not a complete safetensors file ({reason})") from error
 
 
-def write_weights(path: Path, tensors: Mapping[str, Tensor]) -> None:
-    """Write tensors as a safetensors file, whole or not at all."""
+def write_weights(path: Path, tensors: Mapping[str, Tensor], *, half: bool = False) -> None:
+    """Write tensors as a safetensors file, whole or not at all.
+
+    Raises:
+        PdefmError: If they are to be stored in half precision, and one of them is too large for it.
+    """
+    stored = {name: tensor.detach().contiguous().cpu() for name, tensor in tensors.items()}
+    if half:
+        stored = {name: tensor.half() for name, tensor in stored.items()}
+        if large := [name for name, tensor in stored.items() if tensor.isinf().any()]:
+            raise PdefmError(f"{large[0]!r} is too large for half precision: save the model in its own")
     with atomic_path(path) as temporary:
-        save_file({name: tensor.detach().contiguous().cpu() for name, tensor in tensors.items()}, temporary)
+        save_file(stored, temporary)
 
 
 def refuse_pickle(path: Path) -> None:
@@ -134,5 +150,5 @@ def _check(path: Path, file: Any, expected: Mapping[str, TensorSpec]) -> None:
             raise PdefmError(
                 f"{path} does not fit its config.json: tensor {name!r} has the shape {found_shape}, not {shape}"
             )
-        if _DTYPES.get(found_dtype) != dtype:
+        if _DTYPES.get(found_dtype) not in (dtype, torch.float16):
             raise PdefmError(f"{path} cannot be used: tensor {name!r} is {found_dtype}, not {dtype}")

@@ -17,7 +17,7 @@ from pdebench_fm.evaluation.suite import Suite
 from pdebench_fm.models.candidate import Candidate
 from pdebench_fm.models.config import ModelConfig
 from pdebench_fm.models.fno import FNO
-from pdebench_fm.models.loading import recipe_directory, zoo_directory
+from pdebench_fm.models.loading import recipe_directory, zoo_folder
 from pdebench_fm.models.sizes import SIZES
 from pdebench_fm.models.sources import CONFIG_NAME, read_config
 from pdebench_fm.protocol.recipes import RECIPES
@@ -135,7 +135,7 @@ def _cost(what: str, cells: int, passes: list[tuple[Shape | None, int, float]], 
 def _shape(source: ModelSource, pretrained: Path) -> Shape | None:
     """Return the shape of a model that need not be there; None for one that is no Fourier neural operator of ours."""
     if source.open is not None:
-        for folder in (pretrained / source.open, zoo_directory() / source.open, recipe_directory() / source.open):
+        for folder in (pretrained / source.open, zoo_folder(source.open), recipe_directory() / source.open):
             if (folder / CONFIG_NAME).is_file():
                 return _shape_of(folder)
     if source.pretrain is not None and source.pretrain.size in SIZES:

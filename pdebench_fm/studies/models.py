@@ -15,7 +15,7 @@ from pdebench_fm.models.loading import (
     recipe_names,
     resolve,
     split_reference,
-    zoo_directory,
+    zoo_folder,
     zoo_names,
 )
 from pdebench_fm.models.sources import CONFIG_NAME
@@ -128,7 +128,7 @@ def pretraining_steps(source: ModelSource, word: str) -> int | None:
     """Return the steps of a model's pretraining, if its folder says so, or the study does; `word` is "" before that."""
     if source.pretrain is not None and (source.open is None or not word):
         return source.pretrain.steps
-    for folder in (Path(word), zoo_directory() / word):
+    for folder in (Path(word), zoo_folder(word)):
         try:
             return read_training_record(folder).config.steps
         except (PdefmError, OSError):

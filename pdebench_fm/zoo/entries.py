@@ -24,6 +24,7 @@ from pdebench_fm.models.loading import (
     recipe_names,
     split_reference,
     zoo_directory,
+    zoo_folder,
     zoo_names,
 )
 from pdebench_fm.models.operator import NeuralOperator
@@ -40,7 +41,7 @@ from pdebench_fm.models.weights import WEIGHTS_NAME, check_weights
 from pdebench_fm.naming import HOME_ORGANISATION
 from pdebench_fm.zoo.stated_scores import StatedScore, stated_scores
 
-Home = Literal["package", "hub cache", "recipe", "folder"]
+Home = Literal["package", "checkout", "hub cache", "recipe", "folder"]
 """Where a model lives: a recipe has no weights."""
 
 
@@ -101,12 +102,15 @@ class Unusable:
 
 
 def zoo_entries(unusable: list[Unusable] | None = None) -> list[ZooEntry]:
-    """Return the models of the package, then those in the Hub's cache, then the recipes.
+    """Return the models of the package and its checkout, then those in the Hub's cache, then the recipes.
 
     Args:
         unusable: to which those are added that cannot be used: none of them keeps the others from being listed.
     """
-    shipped = [_Place(name, "package", zoo_directory() / name) for name in zoo_names()]
+    shipped = [
+        _Place(name, "package" if (zoo_directory() / name).is_dir() else "checkout", zoo_folder(name))
+        for name in zoo_names()
+    ]
     recipes = [_Place(name, "recipe", recipe_directory() / name) for name in recipe_names()]
     return [*_usable(shipped, unusable), *cached_models(unusable), *_usable(recipes, unusable)]
 

@@ -12,11 +12,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pdebench_fm.errors import PdefmError, UsageError
-from pdebench_fm.files import sha256_of, write_atomically
-from pdebench_fm.limits import RECORD_BYTES, read_limited
-from pdebench_fm.models.loading import zoo_directory
+from pdebench_fm.models.candidates import candidate_of
+from pdebench_fm.models.operator import NeuralOperator
 from pdebench_fm.models.sources import CARD_NAME, source_in
-from pdebench_fm.models.weights import WEIGHTS_NAME
+from pdebench_fm.own_models import OwnModel, own_models, write_own_models
 from pdebench_fm.results.evaluation import Evaluation, read_evaluation
 from pdebench_fm.results.remarks import rows_remark
 from pdebench_fm.results.result import find_result_files, read_result, write_result
@@ -24,7 +23,6 @@ from pdebench_fm.results.samples import samples_path, write_samples
 from pdebench_fm.zoo.stated_scores import StatedScore, scores_of, stated_scores
 
 RESULTS_FOLDER = "results"
-_SHIPPED_NAME = "scores.json"
 
 
 def keep_results(folder: Path, evaluations: Sequence[Evaluation]) -> None:
@@ -105,7 +103,8 @@ def vouched_scores(folder: Path, weights_sha256: str) -> tuple[StatedScore, ...]
     if evaluations := kept_results(folder):
         return scores_of_evaluations(evaluations, weights_sha256)
     scores = stated_scores(folder)
-    if _shipped().get(weights_sha256) != _digest(scores):
+    own = own_models().get(weights_sha256)
+    if own is None or own.scores != _digest(scores):
         raise PdefmError(
             f"nothing vouches for the scores in {folder / CARD_NAME}: they are taken from result files, which "
             f"`pdefm zoo card {folder} RESULTS` puts beside the card"
@@ -115,7 +114,7 @@ def vouched_scores(folder: Path, weights_sha256: str) -> tuple[StatedScore, ...]
 
 def is_shipped(weights_sha256: str) -> bool:
     """Return whether these weights come with this package, and the scores in their card are known."""
-    return weights_sha256 in _shipped()
+    return weights_sha256 in own_models()
 
 
 def check_stated(folder: Path, scores: Sequence[StatedScore]) -> None:
@@ -132,23 +131,15 @@ def check_stated(folder: Path, scores: Sequence[StatedScore]) -> None:
 
 
 def pin_shipped(folder: Path, weights_sha256: str) -> None:
-    """Record the scores in the card of a model that comes with this package as those of its weights.
+    """Record a model as this package's own, and the scores in its card as those of its weights.
 
-    Those of weights that the package no longer holds are dropped.
+    Other weights that went by its name are forgotten.
     """
-    held = {sha256_of(weights) for weights in zoo_directory().glob(f"*/{WEIGHTS_NAME}")}
-    pins = _shipped() | {weights_sha256: _digest(stated_scores(folder))}
-    pins = {digest: scores for digest, scores in pins.items() if digest in held}
-    write_atomically(zoo_directory() / _SHIPPED_NAME, json.dumps(dict(sorted(pins.items())), indent=2) + "\n")
-
-
-def _shipped() -> dict[str, str]:
-    """Return the digests of the scores of the package's models, by the SHA-256 of their weights."""
-    try:
-        pins: dict[str, str] = json.loads(read_limited(zoo_directory() / _SHIPPED_NAME, RECORD_BYTES))
-    except FileNotFoundError:
-        return {}
-    return pins
+    fingerprint = candidate_of(NeuralOperator.from_pretrained(folder)).fingerprint
+    assert fingerprint is not None  # noqa: S101 (which a model has that is as its files say)
+    own = OwnModel(name=folder.name, fingerprint=fingerprint, scores=_digest(stated_scores(folder)))
+    others = {digest: other for digest, other in own_models().items() if other.name != own.name}
+    write_own_models(others | {weights_sha256: own})
 
 
 def _digest(scores: Sequence[StatedScore]) -> str:

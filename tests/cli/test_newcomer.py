@@ -15,7 +15,7 @@ from pdebench_fm.cli import completion, main
 from pdebench_fm.data.build import BuildPlan, build
 from pdebench_fm.data.catalogue import DATASETS, TASKS
 from pdebench_fm.models import BASELINES, zoo_names
-from pdebench_fm.models.loading import zoo_directory
+from pdebench_fm.models.loading import zoo_folder
 from pdebench_fm.zoo.stated_scores import error_in_words, stated_scores
 
 
@@ -41,7 +41,7 @@ def test_the_zoo_lists_baselines_and_shows_them(capsys):
 
 
 def test_the_zoo_is_listed_by_what_the_cards_state_on_a_task(capsys):
-    stated = {name: stated_scores(zoo_directory() / name) for name in zoo_names()}
+    stated = {name: stated_scores(zoo_folder(name)) for name in zoo_names()}
     of_task = {
         name: {score.shots: score for score in scores if score.task == "helmholtz-ood/medium"}
         for name, scores in stated.items()

@@ -71,8 +71,8 @@ def long_header(folder):
     sparse(path, 4 * 2**30)
 
 
-def half_precision(folder):
-    tensors = {name: tensor.half() for name, tensor in load_file(folder / "model.safetensors").items()}
+def bfloat16(folder):
+    tensors = {name: tensor.bfloat16() for name, tensor in load_file(folder / "model.safetensors").items()}
     save_file(tensors, folder / "model.safetensors")
 
 
@@ -96,7 +96,7 @@ CASES = {
     "offset": (lambda folder: with_header(folder, far_away), "not a complete safetensors file"),
     "shape": (lambda folder: with_header(folder, huge_shape), "not a complete safetensors file"),
     "tensors": (lambda folder: with_header(folder, many_tensors), "its header has"),
-    "half": (half_precision, "is F16, not torch.float32"),
+    "bfloat16": (bfloat16, "is BF16, not torch.float32"),
 }
 
 

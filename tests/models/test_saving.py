@@ -53,6 +53,24 @@ def test_a_saved_model_comes_back_bit_for_bit(model, folder):
     assert torch.equal(loaded(source, coefficients), model(source, coefficients))
 
 
+def test_half_precision_takes_half_the_room_and_is_read_as_single(model, folder, tmp_path):
+    model.save_pretrained(tmp_path / "half", half=True)
+    sizes = [(place / "model.safetensors").stat().st_size for place in (tmp_path / "half", folder)]
+    tensors = sum(tensor.numel() for tensor in model.state_dict().values())
+    assert sizes[1] - sizes[0] == pytest.approx(2 * tensors, abs=100)
+    loaded = NeuralOperator.from_pretrained(tmp_path / "half")
+    for name, tensor in loaded.state_dict().items():
+        assert tensor.dtype == torch.float32
+        assert torch.equal(tensor, model.state_dict()[name].half().float())
+    source, coefficients = torch.randn(2, 8, 8), torch.rand(2, 6)
+    torch.testing.assert_close(loaded(source, coefficients), model(source, coefficients), rtol=0.01, atol=0.01)
+    with torch.no_grad():
+        model.network.lift.weight[0, 0] = 1e5
+    with pytest.raises(PdefmError, match=r"'network\.lift\.weight' is too large for half precision"):
+        model.save_pretrained(tmp_path / "large", half=True)
+    assert not (tmp_path / "large" / "config.json").exists()
+
+
 def test_saving_writes_the_configuration_and_the_weights(folder):
     assert {path.name for path in folder.iterdir()} == {"config.json", "model.safetensors"}
     assert ModelConfig.model_validate_json((folder / "config.json").read_text()) == CONFIG

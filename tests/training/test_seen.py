@@ -7,7 +7,7 @@ import pytest
 
 from pdebench_fm.data import batches
 from pdebench_fm.data.batches import Mixture
-from pdebench_fm.models.loading import zoo_directory, zoo_names
+from pdebench_fm.models.loading import zoo_folder, zoo_names
 from pdebench_fm.physics import Range, SampleKey, System, register_system
 from pdebench_fm.training.checkpoint import read_checkpoint
 from pdebench_fm.training.config import PretrainConfig
@@ -157,6 +157,6 @@ def test_a_record_of_other_rows_than_its_configuration_draws_is_refused(tmp_path
 
 @pytest.mark.parametrize("name", zoo_names())
 def test_shipped_weights_state_what_their_configuration_draws(name):
-    record = read_training_record(zoo_directory() / name)
+    record = read_training_record(zoo_folder(name))
     assert record.manifest == record.drawn_by_configuration()
     assert sum(stream.stop - stream.start for stream in record.manifest.trained) == record.samples

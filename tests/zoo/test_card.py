@@ -17,8 +17,9 @@ from pydantic import ValidationError
 from pdebench_fm.data.catalogue import TASKS
 from pdebench_fm.errors import PdefmError, UsageError
 from pdebench_fm.files import sha256_of
-from pdebench_fm.models import DiffusionNormaliser, NeuralOperator, zoo_names
-from pdebench_fm.models.loading import zoo_directory
+from pdebench_fm.models import DiffusionNormaliser, NeuralOperator, open_candidate, zoo_names
+from pdebench_fm.models.loading import zoo_folder
+from pdebench_fm.own_models import own_models
 from pdebench_fm.training.config import PretrainConfig
 from pdebench_fm.zoo import evidence
 from pdebench_fm.zoo.card import ModelDescription, describe, model_card, write_model_card
@@ -98,23 +99,32 @@ def test_a_card_is_rendered_again_from_its_folder_alone(folder):
     assert 'pf.load_model("fno-mixed-tiny")' in before
 
 
+@pytest.fixture
+def own_elsewhere(tmp_path, monkeypatch):
+    """A package without models of its own."""
+    monkeypatch.setattr("pdebench_fm.own_models.PLACE", tmp_path / "own.json")
+
+
 @pytest.mark.parametrize("name", zoo_names())
 def test_cards_in_the_package_are_what_is_rendered_now(name):
-    assert text_of(zoo_directory() / name) == model_card(describe(zoo_directory() / name))
+    assert text_of(zoo_folder(name)) == model_card(describe(zoo_folder(name)))
 
 
-def test_scores_are_vouched_for_of_the_packages_weights_and_no_others():
-    weights = {sha256_of(zoo_directory() / name / "model.safetensors") for name in zoo_names()}
-    assert set(json.loads((zoo_directory() / "scores.json").read_text())) == weights
+def test_the_packages_own_models_are_known_by_their_digests():
+    known = {}
+    for name in zoo_names():
+        model = open_candidate(name)
+        known[model.weights_sha256] = (name, model.fingerprint)
+    assert {weights: (own.name, own.fingerprint) for weights, own in own_models().items()} == known
 
 
-def test_scores_of_weights_that_were_replaced_are_forgotten(tmp_path, monkeypatch):
-    monkeypatch.setattr(evidence, "zoo_directory", lambda: tmp_path)
+@pytest.mark.usefixtures("own_elsewhere")
+def test_scores_of_weights_that_were_replaced_are_forgotten(tmp_path):
     for seed in (1, 2):
         folder = make_pretrained(tmp_path / "fno-mixed-tiny", seed=seed)
         write_model_card(folder, results_of(folder))
         evidence.pin_shipped(folder, sha256_of(folder / "model.safetensors"))
-    assert set(json.loads((tmp_path / "scores.json").read_text())) == {sha256_of(folder / "model.safetensors")}
+    assert set(own_models()) == {sha256_of(folder / "model.safetensors")}
 
 
 def test_a_card_says_how_the_model_was_trained(folder):
@@ -213,8 +223,8 @@ def test_missing_scores_are_named(folder):
         describe(folder, [result for result in results_of(folder) if result.result.task != "helmholtz/pretrain"])
 
 
-def test_the_packages_own_cards_may_be_zero_shot_alone(folder, tmp_path, monkeypatch):
-    monkeypatch.setattr(evidence, "zoo_directory", lambda: tmp_path)
+@pytest.mark.usefixtures("own_elsewhere")
+def test_the_packages_own_cards_may_be_zero_shot_alone(folder):
     results = results_of(folder, shots=(0,))
     description = describe(folder, results, (0,))
     assert len(description.scores) == 3 + 12
@@ -363,7 +373,7 @@ def test_without_results_nothing_vouches_for_a_card(folder, tmp_path):
     shutil.rmtree(folder / "results")
     with pytest.raises(PdefmError, match=r"nothing vouches for the scores in .*README\.md.*`pdefm zoo card"):
         describe(folder)
-    ours = shutil.copytree(zoo_directory() / "fno-mixed-64k", tmp_path / "ours")
+    ours = shutil.copytree(zoo_folder("fno-mixed-64k"), tmp_path / "ours")
     scores = describe(ours).scores
     (ours / "README.md").write_text(text_of(ours).replace(f"value: {scores[0].error}", "value: 0.001"))
     with pytest.raises(PdefmError, match="nothing vouches"):

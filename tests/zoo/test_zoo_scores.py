@@ -12,7 +12,7 @@ from pdebench_fm.evaluation.held import HeldTask
 from pdebench_fm.evaluation.scoring import score_samples
 from pdebench_fm.models import load_model, zoo_names
 from pdebench_fm.models.candidates import candidate_of
-from pdebench_fm.models.loading import zoo_directory
+from pdebench_fm.models.loading import zoo_folder
 from pdebench_fm.protocol.task import load_task
 from pdebench_fm.results.samples import summarise
 from pdebench_fm.zoo.stated_scores import stated_scores
@@ -35,7 +35,7 @@ def test_the_box_holds_the_quickstarts_model():
 @pytest.mark.parametrize("name", zoo_names())
 def test_weights_give_the_zero_shot_scores_of_their_card(name):
     model = load_model(name)
-    stated = [entry for entry in stated_scores(zoo_directory() / name) if entry.shots == 0]
+    stated = [entry for entry in stated_scores(zoo_folder(name)) if entry.shots == 0]
     assert len(stated) >= 13  # the twelve tasks and the family's own pretraining distributions
     for entry in stated:
         rows = rows_of(entry.task, entry.track)
@@ -55,7 +55,7 @@ def test_weights_trained_at_64_score_the_same_at_128(name):
 def test_adapting_again_gives_the_few_shot_score_of_the_card():
     (stated,) = [
         entry
-        for entry in stated_scores(zoo_directory() / "fno-mixed-64k")
+        for entry in stated_scores(zoo_folder("fno-mixed-64k"))
         if (entry.task, entry.shots) == ("poisson-ood/medium", 32)
     ]
     model, task = load_model("fno-mixed-64k"), load_task(stated.task)

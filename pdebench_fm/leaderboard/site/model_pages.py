@@ -338,10 +338,10 @@ def card_html(entries: Sequence[Entry]) -> str:
     shipped = next((model for model in models if model.weights_sha256 and is_official(model)), None)
     if shipped is None:
         return ""
-    from pdebench_fm.models.loading import zoo_directory  # PyTorch is loaded here, where it was already
+    from pdebench_fm.models.loading import zoo_folder  # PyTorch is loaded here, where it was already
     from pdebench_fm.models.sources import CARD_NAME
 
-    path: Path = zoo_directory() / shipped.model_id / CARD_NAME
+    path: Path = zoo_folder(shipped.model_id) / CARD_NAME
     try:
         return as_html(without_metadata(read_card_text(path)))
     except PdefmError:

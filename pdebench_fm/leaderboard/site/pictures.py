@@ -12,7 +12,7 @@ from tempfile import TemporaryDirectory
 
 from pdebench_fm.data.catalogue import FAMILIES, TASKS, Task
 from pdebench_fm.errors import PdefmError
-from pdebench_fm.leaderboard.official import is_official
+from pdebench_fm.leaderboard.official import is_official, shipped_model
 from pdebench_fm.leaderboard.site.page import Page
 from pdebench_fm.leaderboard.store import Entry
 from pdebench_fm.physics import REFERENCE_RESOLUTION, draw
@@ -111,10 +111,11 @@ def why_none(entries: Sequence[Entry]) -> str:
     official = [entry for entry in entries if is_official(entry.result.model)]
     if not official:
         return "No pictures: the weights are elsewhere, and nothing of a submission is run to make this page."
-    from pdebench_fm.models.baselines import BASELINES  # PyTorch is loaded here, where it was already
-
-    if official[0].result.model.model_id in BASELINES:
+    model = official[0].result.model
+    if model.weights_sha256 is None:
         return "No pictures: it has no weights."
+    if shipped_model(model.model_id) is None:
+        return "No pictures: its weights are too large to come with the package, and this page was not made in a clone."
     return "" if chosen_entries(official) else "No pictures: it has no zero-shot scores to choose samples by."
 
 

@@ -11,7 +11,7 @@ from pdebench_fm.leaderboard.site import model_pages as pages_module
 from pdebench_fm.leaderboard.site.markdown import as_html
 from pdebench_fm.leaderboard.site.material import Material
 from pdebench_fm.leaderboard.site.model_pages import model_pages
-from pdebench_fm.models.loading import zoo_directory
+from pdebench_fm.models.loading import zoo_folder
 from pdebench_fm.models.sources import source_in
 from pdebench_fm.physics import SampleKey
 
@@ -177,7 +177,7 @@ def test_an_address_of_code_is_a_link_that_says_where_it_leads():
 def shipped(monkeypatch):
     """A row of a model that the package ships, known by its weights."""
     name = "fno-poisson-64k"
-    digest = source_in(zoo_directory() / name, name).weights_sha256
+    digest = source_in(zoo_folder(name), name).weights_sha256
     monkeypatch.setattr(pages_module, "is_official", lambda model: model.weights_sha256 == digest)
     return entry_of(make_result(model=make_model(name, weights_sha256=digest)), "pdebench-fm")
 

@@ -1,0 +1,52 @@
+"""This package's own models by their digests, also those whose weights are too large to come with it."""
+
+import json
+from collections.abc import Mapping
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from typing import Annotated, Final
+
+from pydantic import Field, TypeAdapter
+
+from pdebench_fm.contracts import Contract
+from pdebench_fm.files import write_atomically
+from pdebench_fm.limits import RECORD_BYTES, read_limited
+
+PLACE = Path(str(files("pdebench_fm"))) / "zoo" / "own.json"
+Digest = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+
+
+class OwnModel(Contract):
+    """What is known of a model of this package.
+
+    Attributes:
+        name: of the zoo.
+        fingerprint: of configuration and weights.
+        scores: digest of the scores in its card.
+    """
+
+    name: str
+    fingerprint: Digest
+    scores: Digest
+
+
+_MODELS: Final = TypeAdapter(dict[str, OwnModel])
+
+
+def own_models() -> Mapping[str, OwnModel]:
+    """Return this package's models by the SHA-256 of their weights."""
+    return _read(PLACE)
+
+
+def write_own_models(models: Mapping[str, OwnModel]) -> None:
+    """Write them, sorted by name."""
+    ordered = sorted(models.items(), key=lambda item: item[1].name)
+    content = {weights: model.model_dump() for weights, model in ordered}
+    write_atomically(PLACE, json.dumps(content, indent=2) + "\n")
+    _read.cache_clear()
+
+
+@cache
+def _read(place: Path) -> Mapping[str, OwnModel]:
+    return _MODELS.validate_json(read_limited(place, RECORD_BYTES)) if place.is_file() else {}
