@@ -21,7 +21,7 @@ from pdebench_fm.models.fresh import fresh_by_reset, initialised
 from pdebench_fm.models.identity import Identity, identity_of, structure_of
 from pdebench_fm.models.operator import NeuralOperator
 from pdebench_fm.models.sources import RECORD_NAME
-from pdebench_fm.models.weights import WEIGHTS_NAME
+from pdebench_fm.models.weights import WEIGHTS_NAME, as_read
 from pdebench_fm.naming import check_model_name, safe_name
 from pdebench_fm.surroundings import seeded, standard
 
@@ -231,7 +231,7 @@ def _has_weights_of(model: nn.Module, path: Path) -> bool:
     """Return whether a model's tensors are still those of the file that it was loaded from."""
     try:
         with safe_open(path, framework="pt") as file:
-            pairs = ((tensor.cpu(), file.get_tensor(name)) for name, tensor in model.state_dict().items())
+            pairs = ((tensor.cpu(), as_read(file.get_tensor(name))) for name, tensor in model.state_dict().items())
             return all(ours.dtype == theirs.dtype and torch.equal(_bits(ours), _bits(theirs)) for ours, theirs in pairs)
     except (OSError, SafetensorError):  # the file is gone, or another lies there now
         return False

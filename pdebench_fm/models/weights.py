@@ -32,7 +32,7 @@ def specs_of(tensors: Mapping[str, Tensor]) -> dict[str, TensorSpec]:
 def read_weights(path: Path, expected: Mapping[str, TensorSpec], device: torch.device) -> dict[str, Tensor]:
     """Read a safetensors file onto `device`, after checking all its names, shapes and dtypes.
 
-    What is stored in half precision (float16) is read as what is expected.
+    What is stored in half precision (float16) is read as float32.
 
     Args:
         path: The file.
@@ -48,14 +48,17 @@ def read_weights(path: Path, expected: Mapping[str, TensorSpec], device: torch.d
     with _opened(path, device) as file:
         _check(path, file, expected)
         tensors = {}
-        for name, (_, dtype) in expected.items():
-            tensor = file.get_tensor(name)
-            if tensor.dtype != dtype:
-                tensors[name] = tensor.to(dtype)
-                continue
-            # On the CPU it is a view of the mapped file, at any alignment: copied to memory of its own.
-            tensors[name] = tensor.clone() if device.type == "cpu" else tensor
+        for name in expected:
+            stored = file.get_tensor(name)
+            tensor = as_read(stored)
+            # On the CPU `stored` is a view of the mapped file, at any alignment: copied to memory of its own.
+            tensors[name] = tensor.clone() if tensor is stored and device.type == "cpu" else tensor
         return tensors
+
+
+def as_read(stored: Tensor) -> Tensor:
+    """Return a tensor of a file as a model has it: in float32, which has every value of half precision."""
+    return stored.float() if stored.dtype == torch.float16 else stored
 
 
 def check_weights(path: Path, shapes: Mapping[str, tuple[int, ...]]) -> None:
