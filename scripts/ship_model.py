@@ -19,7 +19,7 @@ from pdebench_fm.evaluation.evaluate import evaluate_suite
 from pdebench_fm.files import write_atomically
 from pdebench_fm.folders import default_cache_folder
 from pdebench_fm.memory import keep_freed_memory
-from pdebench_fm.models.loading import LARGE, zoo_directory, zoo_folder
+from pdebench_fm.models.loading import IN_PACKAGE, LARGE, zoo_directory, zoo_folder
 from pdebench_fm.models.operator import NeuralOperator
 from pdebench_fm.models.sources import CARD_NAME
 from pdebench_fm.results.evaluation import Evaluation, read_evaluation
@@ -29,8 +29,6 @@ from pdebench_fm.zoo.card import describe, model_card
 from pdebench_fm.zoo.evidence import pin_shipped
 
 ROOT = Path(__file__).resolve().parents[1]
-IN_PACKAGE = ("64k", "1m")
-"""Sizes that come with the package; larger ones lie in `weights/` of the source tree, in half precision."""
 
 
 def main() -> None:

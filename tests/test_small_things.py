@@ -34,7 +34,7 @@ def test_models_are_listed_by_what_loads_them(tmp_path, monkeypatch):
     monkeypatch.setattr(_cache_manager, "HF_HUB_CACHE", str(tmp_path))
     names = pf.list_models()
     assert names == [*zoo_names(), *BASELINES]
-    assert "fno-mixed-16m" not in names  # a recipe: nothing to load
+    assert "fno-mixed-256m" not in names  # a recipe: nothing to load
     assert pf.load_model("fno-poisson-64k").source.model_id in names
 
 

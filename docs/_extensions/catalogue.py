@@ -22,7 +22,7 @@ from pdebench_fm.data.acceptance import law_table
 from pdebench_fm.data.catalogue import DATASETS, FAMILIES, TASKS, Dataset
 from pdebench_fm.data.figures import regimes_figure, save_figure
 from pdebench_fm.models import BASELINES, load_model, recipe_names, zoo_names
-from pdebench_fm.models.loading import recipe_directory, zoo_folder
+from pdebench_fm.models.loading import IN_PACKAGE, recipe_directory, zoo_folder
 from pdebench_fm.models.sources import read_config
 from pdebench_fm.physics import REGIMES, SampleKey, draw, sample
 from pdebench_fm.templates import as_text
@@ -189,7 +189,7 @@ def parameters_figure(dataset: Dataset) -> Figure:
 
 
 def model_page(name: str) -> str:
-    """Return the page of a model in the package: what it is, what it was trained on, and all of its stated scores."""
+    """Return the page of a model: what it is, what it was trained on, and all of its stated scores."""
     folder = zoo_folder(name)
     config, record, scores = read_config(folder), read_training_record(folder), stated_scores(folder)
     system = FAMILIES[config.family][0]
@@ -214,6 +214,8 @@ def model_page(name: str) -> str:
         if len(numbers) > 1
         else "Scores after shots have not been computed for these weights."
     )
+    in_package = config.size in IN_PACKAGE
+    place = "in the package" if in_package else "in half precision, in `weights/` of the repository"
     facts = _table(
         ("property", "of this model"),
         (
@@ -234,14 +236,20 @@ def model_page(name: str) -> str:
             ),
             (
                 "weights",
-                f"`model.safetensors`, {(folder / 'model.safetensors').stat().st_size / 1e6:.1f} MB, in the package",
+                f"`model.safetensors`, {(folder / 'model.safetensors').stat().st_size / 1e6:.1f} MB, {place}",
             ),
         ),
+    )
+    opened = (
+        f'`pf.load_model("{name}")` opens it, without a download.'
+        if in_package
+        else f'`pf.load_model("{name}")` opens it in a clone of the repository, whose folder `weights/` has it: it '
+        "is too large for the package. Its weights are stored in half precision, and computed with in single."
     )
     return f"""# {name}
 
 A Fourier neural operator, pretrained on {_join(FAMILIES[config.family])}.
-`pf.load_model("{name}")` opens it, without a download.
+{opened}
 
 {facts}
 
@@ -288,7 +296,7 @@ library neuraloperator need the extra `peers`.
 
 ## Recipes
 
-Larger models are configurations with a training script, **without weights**: `load_model` says so.
+A larger size is a configuration with a training script, **without weights**: `load_model` says so.
 
 {recipes}
 """

@@ -16,6 +16,8 @@ from pdebench_fm.naming import HOME_ORGANISATION
 from pdebench_fm.own_models import own_models
 from pdebench_fm.shipped import in_checkout
 
+IN_PACKAGE = ("64k", "1m")
+"""Sizes whose weights come with the package."""
 LARGE = "weights"
 """The folder of a checkout with the models of the zoo that are too large for the package."""
 

@@ -58,7 +58,7 @@ EVAL = ["eval", "--track", "lite"]
         (["zoo", "show", "org/none"], 2, "pdefm zoo pull org/none"),
         (["zoo", "publish", "{model}", "--namespace", "org", "--version", "1.0"], 2, "not a version"),
         (["zoo", "publish", "{model}", "--namespace", "org", "--version", "1.0.0"], 1, "has no training.json"),
-        (["zoo", "publish", "fno-mixed-16m", "--namespace", "org", "--version", "1.0.0"], 2, "recipe only"),
+        (["zoo", "publish", "fno-mixed-256m", "--namespace", "org", "--version", "1.0.0"], 2, "recipe only"),
         (["zoo", "card", "{model}"], 1, "has no training.json"),
         (["zoo", "card", "{tmp}"], 1, "has no config.json"),
         (["zoo", "pull", "a/b/c"], 2, "neither a Hub id"),

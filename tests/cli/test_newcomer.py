@@ -86,7 +86,7 @@ def test_a_folders_card_is_shown(model_with_card, capsys, tmp_path, monkeypatch)
 @pytest.mark.parametrize(
     ("words", "text"),
     [
-        (["eval", "--model", "fno-mixed-16m", "--task", "all"], "fno-mixed-16m is a recipe only"),
+        (["eval", "--model", "fno-mixed-256m", "--task", "all"], "fno-mixed-256m is a recipe only"),
         (["eval", "--model", "fno-poisson-16m", "--task", "all"], "--family poisson --size 16m"),
         (["eval", "--model", "fno-helmholtz-256m", "--task", "all"], "here are fno-helmholtz-1m, fno-helmholtz-64k"),
         (["zoo", "show", "fno-poisson-16m"], "fno-poisson-16m is a size that does not come with the package"),
@@ -169,9 +169,9 @@ def test_reading_rows_makes_no_noise_of_its_own(tmp_path):
 def test_tab_offers_tasks_and_models_also_after_a_comma():
     assert completion.tasks("poisson-ood/m") == ["poisson-ood/mild", "poisson-ood/medium"]
     assert completion.tasks("all,helmholtz-ood/h") == ["all,helmholtz-ood/hard"]
-    assert completion.models("fno-mixed") == ["fno-mixed-1m", "fno-mixed-64k"]
+    assert completion.models("fno-mixed") == ["fno-mixed-16m", "fno-mixed-1m", "fno-mixed-64k"]
     assert completion.models("zero,o") == ["zero,oracle"]
-    assert "fno-mixed-16m" in completion.zoo_models("fno-mixed")
+    assert "fno-mixed-256m" in completion.zoo_models("fno-mixed")
     assert completion.study_words("fig") == ["fig2", "fig3", "fig4", "fig5"]
     assert completion.study_words("a") == ["anchor", "all"]
     assert completion.pictures("s") == ["shots", "sizes"]

@@ -228,7 +228,7 @@ def test_a_model_is_loaded_by_every_word_that_an_evaluation_takes(write):
 def test_what_cannot_be_loaded_is_said_with_what_can():
     with pytest.raises(UsageError, match="unknown model 'unett': did you mean 'unet'"):
         load_model("unett")
-    with pytest.raises(UsageError, match="fno-mixed-16m is a recipe only"):
-        open_candidate("fno-mixed-16m")
+    with pytest.raises(UsageError, match="fno-mixed-256m is a recipe only"):
+        open_candidate("fno-mixed-256m")
     with pytest.raises(UsageError, match=r"unet is not on the Hub, so it has no revision 'v1\.0\.0'"):
         load_model("unet", revision="v1.0.0")

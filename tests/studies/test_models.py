@@ -64,13 +64,13 @@ def test_what_lies_in_the_folder_of_models_goes_before_all_else(tmp_path, model_
         (tmp_path / name).symlink_to(model_folder)
         assert found(ModelSource(open=name), tmp_path) == str(tmp_path / name)
     assert found(ModelSource(open="fno-poisson-1m"), tmp_path) == "fno-poisson-1m"
-    assert found(ModelSource(open="fno-mixed-16m", pretrain=CONFIG), tmp_path) is None
+    assert found(ModelSource(open="fno-mixed-256m", pretrain=CONFIG), tmp_path) is None
 
 
 @pytest.mark.parametrize(
     ("name", "words"),
     [
-        ("fno-mixed-16m", "line 8: fno-mixed-16m comes without weights"),
+        ("fno-mixed-256m", "line 8: fno-mixed-256m comes without weights"),
         ("fno-poisson-128k", "line 8: unknown model 'fno-poisson-128k': did you mean 'fno-poisson-"),
         ("fno-poisson-16m", "line 8: fno-poisson-16m is a size that does not come with the package"),
         ("./nowhere", "line 8: no directory ./nowhere"),

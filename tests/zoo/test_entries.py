@@ -14,6 +14,7 @@ from pdebench_fm.errors import PdefmError, UsageError
 from pdebench_fm.files import sha256_of
 from pdebench_fm.hub.repository import ATTEMPTS
 from pdebench_fm.models import parameter_count, recipe_names, zoo_names
+from pdebench_fm.models.loading import IN_PACKAGE
 from pdebench_fm.models.sources import read_config
 from pdebench_fm.zoo.card import write_model_card
 from pdebench_fm.zoo.entries import cached_models, find_card, find_entry, pull_model, zoo_entries
@@ -51,9 +52,11 @@ def pull(hub):
     return pull
 
 
-def test_the_zoo_is_the_packages_weights_and_the_recipes():
+def test_the_zoo_is_the_packages_weights_the_checkouts_and_the_recipes():
     homes = {entry.name: entry.home for entry in zoo_entries()}
-    assert homes == dict.fromkeys(zoo_names(), "package") | dict.fromkeys(recipe_names(), "recipe")
+    small = [name for name in zoo_names() if name.endswith(IN_PACKAGE)]
+    expected = dict.fromkeys(zoo_names(), "checkout") | dict.fromkeys(small, "package")
+    assert homes == expected | dict.fromkeys(recipe_names(), "recipe")
 
 
 def test_a_pulled_model_lies_in_the_cache_with_its_scores(published, pull, folder, cache):
@@ -235,7 +238,7 @@ def test_a_bad_neighbour_keeps_no_model_from_being_listed(cache, capsys):
 def test_a_cache_that_is_no_folder_leaves_the_packages_models(cache):
     cache.write_text("")
     unusable = []
-    assert {entry.home for entry in zoo_entries(unusable)} == {"package", "recipe"}
+    assert {entry.home for entry in zoo_entries(unusable)} == {"package", "checkout", "recipe"}
     assert [found.name for found in unusable] == ["the Hub's cache"]
 
 

@@ -292,7 +292,7 @@ def test_what_is_not_a_whole_model_is_refused_without_a_request(send, folder, hu
 @pytest.mark.parametrize(
     ("reference", "message"),
     [
-        ("fno-mixed-16m", "a recipe only"),
+        ("fno-mixed-256m", "a recipe only"),
         ("fno-mixd-64k", "did you mean 'fno-mixed-64k'"),
         ("org/model", "no folder org/model here"),
         ("./none", "no directory"),

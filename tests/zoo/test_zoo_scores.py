@@ -12,7 +12,7 @@ from pdebench_fm.evaluation.held import HeldTask
 from pdebench_fm.evaluation.scoring import score_samples
 from pdebench_fm.models import load_model, zoo_names
 from pdebench_fm.models.candidates import candidate_of
-from pdebench_fm.models.loading import zoo_folder
+from pdebench_fm.models.loading import IN_PACKAGE, zoo_folder
 from pdebench_fm.protocol.task import load_task
 from pdebench_fm.results.samples import summarise
 from pdebench_fm.zoo.stated_scores import stated_scores
@@ -37,6 +37,8 @@ def test_weights_give_the_zero_shot_scores_of_their_card(name):
     model = load_model(name)
     stated = [entry for entry in stated_scores(zoo_folder(name)) if entry.shots == 0]
     assert len(stated) >= 13  # the twelve tasks and the family's own pretraining distributions
+    if model.config.size not in IN_PACKAGE:  # fewer of a large one, which takes ten times as long
+        stated = [entry for entry in stated if entry.task.endswith(("/pretrain", "/medium"))]
     for entry in stated:
         rows = rows_of(entry.task, entry.track)
         assert score(model, rows.test(), rows.task) == pytest.approx(entry.error, rel=1e-4), entry.task
