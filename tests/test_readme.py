@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from pdebench_fm.cli.console import short
-from pdebench_fm.data.catalogue import FAMILIES
+from pdebench_fm.data.catalogue import FAMILIES, TASKS
 from pdebench_fm.models import zoo_names
 from pdebench_fm.models.loading import zoo_folder
 from pdebench_fm.models.sources import read_config
@@ -64,12 +64,23 @@ def test_the_targets_page_states_what_the_cards_do():
         assert reached.split(" / ") == [short(stated(name, regime.format(system), 32)) for regime in regimes[2:]]
 
 
+def test_the_targets_page_says_on_which_tasks_the_larger_model_is_better():
+    text = (ROOT / "docs" / "reproduction" / "targets.md").read_text(encoding="utf-8")
+    ratio = {task: stated("fno-mixed-16m", task) / stated("fno-mixed-1m", task) for task in TASKS}
+    better = {task for task in TASKS if ratio[task] < 1.0}
+    assert f"Zero-shot it has the smaller error on {len(better)} of the {len(TASKS)}: on all of" in text
+    assert better == {task for task in TASKS if not task.startswith("poisson-ood/")}
+    low, high = re.search(r"on `poisson-ood` its errors are (\S+) to (\S+) times as large", text).groups()
+    worse = sorted(round(ratio[task], 1) for task in TASKS if task not in better)
+    assert (float(low), float(high)) == (worse[0], worse[-1])
+
+
 def test_the_targets_page_states_the_full_tracks_row():
     text = (ROOT / "docs" / "reproduction" / "targets.md").read_text(encoding="utf-8")
     found = re.search(
         r"has (\S+) zero-shot and\s+(\S+) \(95 % interval (\S+)–(\S+), three seeds\) after 32 shots", text
     )
-    (path,) = (ROOT / "leaderboard").rglob("fno-poisson-1m/poisson-ood--medium-full-*.json")
+    (path,) = (ROOT / "leaderboard" / "results").rglob("fno-poisson-1m/poisson-ood--medium-full-*.json")
     scores = {run.shots: (run.summary, len(run.seeds)) for run in read_result(path).runs}
     (zero_shot, _), (adapted, seeds) = scores[0], scores[32]
     assert seeds == 3
