@@ -288,7 +288,7 @@ def test_a_folder_that_exists_is_left_alone(peer, capsys):
 
 
 def test_a_disk_that_fails_leaves_nothing(peer, monkeypatch, capsys):
-    def fail(*_):
+    def fail(*_, **__):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("pdebench_fm.models.operator.write_weights", fail)

@@ -35,6 +35,7 @@ def shipped(folder, monkeypatch):
     root.mkdir()
     folder.rename(root / "fno-mixed-tiny")
     monkeypatch.setattr(loading, "zoo_directory", lambda: root)
+    monkeypatch.setattr(loading, "in_checkout", lambda _: None)
     return root / "fno-mixed-tiny"
 
 
