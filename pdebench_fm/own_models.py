@@ -39,6 +39,11 @@ def own_models() -> Mapping[str, OwnModel]:
     return _read(PLACE)
 
 
+def own_names() -> list[str]:
+    """Return the names of this package's models, sorted."""
+    return sorted(own.name for own in own_models().values())
+
+
 def write_own_models(models: Mapping[str, OwnModel]) -> None:
     """Write them, sorted by name."""
     ordered = sorted(models.items(), key=lambda item: item[1].name)

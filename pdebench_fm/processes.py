@@ -27,8 +27,8 @@ def end_with_parent() -> None:
 
 
 def _watch(parent: int) -> None:
-    started_by = parent_process()
-    sentinels = [] if started_by is None else [started_by.sentinel]
+    sentinel = getattr(parent_process(), "sentinel", None)  # loky's children have a parent without one
+    sentinels = [] if sentinel is None else [sentinel]
     pause = threading.Event()
     while os.getppid() == parent:
         if sentinels and wait(sentinels, timeout=_SECONDS):

@@ -44,12 +44,8 @@ def row_bytes(resolution: int) -> int:
 
 def features(resolution: int) -> "Features":
     """Return the row schema at a resolution, as the `datasets` library declares it."""
-    from datasets import (  # most commands read no stored rows: the library takes a second to load
-        Array2D,
-        Features,
-        List,
-        Value,
-    )
+    # Most commands read no stored rows, and the library takes a second to load.
+    from datasets import Array2D, Features, List, Value
 
     return Features(
         {

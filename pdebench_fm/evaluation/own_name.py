@@ -9,7 +9,7 @@ from pdebench_fm.models.baselines import BASELINES
 from pdebench_fm.models.builders import DEFAULT_FUNCTION
 from pdebench_fm.models.loading import recipe_names, zoo_names
 from pdebench_fm.naming import HOME_ORGANISATION, check_model_name, outline
-from pdebench_fm.own_models import own_models
+from pdebench_fm.own_models import own_names
 
 
 def check_own_name(name: str, models: Sequence[object]) -> None:
@@ -24,7 +24,7 @@ def check_own_name(name: str, models: Sequence[object]) -> None:
     check_model_name(name)
     if len(models) != 1:
         raise UsageError(f"a name is that of one model, and here are {len(models)}: evaluate it alone")
-    taken = (*zoo_names(), *(own.name for own in own_models().values()), *recipe_names(), *BASELINES)
+    taken = (*zoo_names(), *own_names(), *recipe_names(), *BASELINES)
     model = str(models[0]) if isinstance(models[0], str | Path) else ""
     if model in taken:
         raise UsageError(f"{model} comes with the package and keeps its name: give a name to a model of yours")

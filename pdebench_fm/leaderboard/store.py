@@ -23,6 +23,7 @@ from pdebench_fm.leaderboard.submission import (
     plan_submission,
     present_in,
 )
+from pdebench_fm.processes import end_with_parent
 from pdebench_fm.protocol.tracks import Start
 from pdebench_fm.results.evaluation import read_evaluation
 from pdebench_fm.results.fields import Record
@@ -157,7 +158,9 @@ def _each_read(root: Path, files: Sequence[Path]) -> Iterator[tuple[Entry | None
         yield from map(read, files)
         return
     try:
-        with ProcessPoolExecutor(min(cpu_count(), _READERS), env={"OMP_NUM_THREADS": "1"}) as processes:
+        with ProcessPoolExecutor(
+            min(cpu_count(), _READERS), initializer=end_with_parent, env={"OMP_NUM_THREADS": "1"}
+        ) as processes:
             yield from processes.map(read, files, chunksize=64)
     except BrokenProcessPool as error:
         raise PdefmError(f"a process that read rows of {root} was ended: was there enough memory?") from error

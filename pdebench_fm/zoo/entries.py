@@ -107,9 +107,10 @@ def zoo_entries(unusable: list[Unusable] | None = None) -> list[ZooEntry]:
     Args:
         unusable: to which those are added that cannot be used: none of them keeps the others from being listed.
     """
+    folders = {name: zoo_folder(name) for name in zoo_names()}
     shipped = [
-        _Place(name, "package" if (zoo_directory() / name).is_dir() else "checkout", zoo_folder(name))
-        for name in zoo_names()
+        _Place(name, "package" if folder.parent == zoo_directory() else "checkout", folder)
+        for name, folder in folders.items()
     ]
     recipes = [_Place(name, "recipe", recipe_directory() / name) for name in recipe_names()]
     return [*_usable(shipped, unusable), *cached_models(unusable), *_usable(recipes, unusable)]

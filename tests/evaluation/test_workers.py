@@ -4,12 +4,11 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections import Counter
-from pathlib import Path
 from textwrap import dedent
 
 import pytest
+from watching import is_running, wait_until
 
 from pdebench_fm.cli import main
 from pdebench_fm.data.build import BuildPlan, build
@@ -234,21 +233,6 @@ def test_workers_end_with_their_parent_whatever_ends_it(number, tmp_path):
         assert parent.returncode == 130
         assert told.splitlines()[-1] == "pdefm: interrupted"
         assert "Traceback" not in told
-
-
-def wait_until(happened, seconds):
-    end = time.monotonic() + seconds
-    while not happened():
-        assert time.monotonic() < end, "it takes too long"
-        time.sleep(0.05)
-
-
-def is_running(pid):
-    try:
-        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except OSError:
-        return False
-    return state != "Z"  # whom nobody reaps here
 
 
 class FakeCell:

@@ -1,11 +1,14 @@
 """Submitting and loading rows: all or nothing, no collisions, nothing lost."""
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 from factories import make_dataset, make_model, make_result, make_run, put_on, write_made
+from watching import is_running, wait_until
 
 from pdebench_fm.errors import PdefmError, UsageError
 from pdebench_fm.leaderboard import store
@@ -266,6 +269,35 @@ def test_a_reader_that_is_ended_is_told_in_a_line(root, monkeypatch):
     monkeypatch.setattr(store, "_read", ends)
     with pytest.raises(PdefmError, match=r"a process that read rows of .* was ended: was there enough memory"):
         load(root)
+
+
+READS_FOR_LONG = """
+import os
+import time
+from pathlib import Path
+from pdebench_fm.leaderboard import store
+
+
+def slow(root, path):
+    (root / f"{os.getpid()}").touch()
+    time.sleep(0.2)
+    return None, []
+
+
+store._MANY, store._read = 1, slow
+list(store._each_read(Path.cwd(), [Path(str(number)) for number in range(3000)]))
+"""
+
+
+def test_readers_end_with_the_process_that_was_killed(tmp_path):
+    reading = subprocess.Popen([sys.executable, "-c", READS_FOR_LONG], cwd=tmp_path, stderr=subprocess.DEVNULL)
+    try:
+        wait_until(lambda: any(tmp_path.iterdir()), 60)
+        assert reading.poll() is None
+    finally:
+        reading.kill()
+        reading.wait()
+    wait_until(lambda: not any(is_running(int(file.name)) for file in tmp_path.iterdir()), 30)
 
 
 def ends(*_):
