@@ -1,0 +1,74 @@
+"""Recorded passes are those of the network; they run where there is a GPU, and elsewhere nothing is recorded."""
+
+import copy
+
+import pytest
+import torch
+
+from pdebench_fm import load_model
+from pdebench_fm.data.batches import Batch
+from pdebench_fm.training.adapt import FineTuning
+from pdebench_fm.training.loss import relative_l2
+from pdebench_fm.training.replayed import Replayed
+
+needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")
+
+
+def batch(rows, device, seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    source = torch.randn(rows, 32, 32, generator=generator)
+    coefficients = torch.tensor([1.5, 2.0, 0.3, 0.0, 0.0, 0.0]) + 0.1 * torch.rand(rows, 6, generator=generator)
+    return Batch(source, coefficients, torch.randn(rows, 32, 32, generator=generator)).to(torch.device(device))
+
+
+def gradients(call, module, rows):
+    module.zero_grad()
+    relative_l2(call(rows.source, rows.coefficients), rows.solution).mean().backward()
+    return [parameter.grad.clone() for parameter in module.parameters()]
+
+
+@needs_gpu
+@pytest.mark.parametrize("name", ["fno-poisson-64k", "fno-advection-diffusion-64k", "fno-mixed-1m"])
+def test_a_replay_gives_the_gradients_of_the_network_at_the_weights_of_now(name):
+    module = load_model(name, device="cuda").train()
+    replayed = Replayed(module)
+    for seed, rows in enumerate([8, 8, 3, 8]):
+        given = batch(rows, "cuda", seed)
+        for one, other in zip(gradients(replayed, module, given), gradients(module, module, given), strict=True):
+            torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-6)
+        with torch.no_grad():
+            for parameter in module.parameters():
+                parameter.add_(0.01 * parameter.abs().mean())
+    assert len(replayed._recorded) == 2
+
+
+@needs_gpu
+def test_a_fine_tuned_module_is_its_own_again():
+    module = load_model("fno-poisson-64k", device="cuda")
+    tuning = FineTuning(module, gradient_clip=1.0)
+    losses = [tuning.step(batch(8, "cuda"), 1e-3) for _ in range(20)]
+    assert losses[-1] < losses[0]
+    twin = copy.deepcopy(tuning.module)
+    before = [parameter.clone() for parameter in twin.parameters()]
+    tuning.step(batch(8, "cuda"), 1e-3)
+    rows = batch(8, "cuda", 1)
+    assert not torch.equal(twin(rows.source, rows.coefficients), tuning.module(rows.source, rows.coefficients))
+    assert all(torch.equal(one, other) for one, other in zip(before, twin.parameters(), strict=True))
+
+
+@needs_gpu
+def test_a_module_with_hooks_of_a_user_is_called_as_it_is():
+    module = load_model("fno-poisson-64k", device="cuda")
+    module.network.lift.register_forward_hook(lambda *_: None)
+    replayed = Replayed(module.train())
+    rows = batch(8, "cuda")
+    replayed(rows.source, rows.coefficients)
+    assert not replayed._recorded
+
+
+def test_on_a_cpu_the_module_is_called():
+    module = load_model("fno-poisson-64k").train()
+    replayed, rows = Replayed(module), batch(4, "cpu")
+    output = replayed(rows.source, rows.coefficients)
+    assert torch.equal(output, module(rows.source, rows.coefficients))
+    assert not replayed._recorded
