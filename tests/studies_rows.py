@@ -28,6 +28,7 @@ def row(of, error, spread=1.05, **changes):
         "high": error * spread,
         "covers": "seeds and samples",
         "standard_deviation": None,
+        "device": "cpu",
         "seconds": 1.0,
     }
     return RunRow(**(values | changes))

@@ -64,7 +64,8 @@ class RunRow(Contract):
         error: mean relative ℓ² error over seeds and test rows.
         low, high: ends of its 95 % interval, for what it `covers`.
         standard_deviation: between seeds.
-        seconds: that its cells took to compute.
+        device: that its cells were computed on: `cpu`, or a GPU's name.
+        seconds: that they took.
     """
 
     model: Text
@@ -88,6 +89,7 @@ class RunRow(Contract):
     high: IntervalEnd
     covers: Covers
     standard_deviation: IntervalEnd | None
+    device: Text
     seconds: Seconds
 
     @property
@@ -158,6 +160,7 @@ def rows_of(
             high=run.summary.interval_high,
             covers=run.summary.covers,
             standard_deviation=run.summary.standard_deviation,
+            device=" and ".join(sorted({cell.environment.device for cell in cells})),
             seconds=round(math.fsum(cell.seconds for cell in cells), 3),
         )
         if row.key not in failed:

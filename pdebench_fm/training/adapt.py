@@ -15,7 +15,7 @@ from pdebench_fm.models.fresh import copied
 from pdebench_fm.models.prediction import ModelOutputError, checked
 from pdebench_fm.surroundings import unchanged
 from pdebench_fm.training.loss import relative_l2
-from pdebench_fm.training.replayed import Replayed
+from pdebench_fm.training.replayed import replayed
 from pdebench_fm.training.schedule import warmup_cosine
 
 
@@ -58,6 +58,7 @@ class FineTuning:
 
     Attributes:
         module: the copy.
+        passes: what to call in its place, see `replayed`.
     """
 
     def __init__(self, module: nn.Module, gradient_clip: float | None, anchor: float = 0.0) -> None:
@@ -73,7 +74,7 @@ class FineTuning:
         """
         with user_code("copying the model"):
             self.module = copied(module).train()
-            self._passes = Replayed(self.module)
+            self.passes = replayed(self.module)
         with user_code("training the model's parameters"):
             self._trained = [parameter for parameter in self.module.parameters() if parameter.requires_grad]
             # the fused optimizer, one pass over all parameters a step, knows real numbers only
@@ -93,7 +94,7 @@ class FineTuning:
         """
         with torch.enable_grad(), user_code("the model"):
             with unchanged():  # what the model's code turns is back before the loss is computed
-                output = self._passes(batch.source, batch.coefficients)
+                output = self.passes(batch.source, batch.coefficients)
             prediction = checked(output, batch.source, "the model")
             loss = relative_l2(prediction, batch.solution).mean()
             value = loss.item()

@@ -23,7 +23,7 @@ from pdebench_fm.models.weights import TensorSpec, specs_of
 from pdebench_fm.training.checkpoint import Checkpoint, LogEntry, RunState
 from pdebench_fm.training.config import PretrainConfig, check_config
 from pdebench_fm.training.loss import relative_l2
-from pdebench_fm.training.replayed import Replayed
+from pdebench_fm.training.replayed import replayed
 from pdebench_fm.training.seen import SCALE_SAMPLES, SELECTION_SAMPLES, VALIDATION_SAMPLES, manifest_of
 
 _CALIBRATION_STEPS = 20  # steps timed to turn minutes into a number of steps
@@ -135,7 +135,10 @@ class Pretraining:
         self._share = config.batch_size // world
         self._rank = 0 if processes is None else processes.process_index
         self.model = initial_model(config).to(self.device)
-        self._trained = Replayed(self.model) if processes is None else processes.prepare_model(self.model)
+        if processes is not None:
+            self._trained = processes.prepare_model(self.model)
+        else:  # under autocast, weights are cast anew in each pass
+            self._trained = replayed(self.model) if config.precision == "float32" else self.model
         self.averaged = [parameter.detach().clone() for parameter in self.model.parameters()]
         self.optimizer = torch.optim.AdamW(
             self.model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay, fused=True

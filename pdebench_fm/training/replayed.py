@@ -2,52 +2,78 @@
 
 import copy
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 
 from pdebench_fm.models.operator import NeuralOperator
 
+_Pass = Callable[[Tensor, Tensor], Tensor]
 
-class Replayed:
-    """Calls a network in training, and on a GPU replays its passes, forward and backward, as CUDA graphs.
+
+def replayed(module: nn.Module) -> nn.Module:
+    """Return what to call in a module's place: where it is one of this package's networks on a GPU, a `Replayed`.
+
+    Other modules are returned as they are, and networks with hooks: what is done between kernels may matter to them.
+    """
+    is_own = type(module) is NeuralOperator and all(parameter.is_cuda for parameter in module.parameters())
+    return Replayed(module) if is_own and not any(_hooks(module)) else module
+
+
+class Replayed(nn.Module):
+    """A network whose passes, forward and backward, are replayed as CUDA graphs.
 
     A step of a small network is about a thousand kernels of a few microseconds each, which Python takes several times
-    as long to launch. They are recorded with the first batch of each shape and replayed after that: the same kernels in
-    the same order. Only this package's own networks are recorded: what other modules do between kernels may matter.
+    as long to launch. They are recorded with the first batch of each shape, with and without gradients, and replayed
+    after that: the same kernels in the same order, on what the parameters hold then.
     """
 
     def __init__(self, module: nn.Module) -> None:
-        """Replay passes of a module, whose parameters may change in place but not be replaced."""
-        self._module = module
-        self._recorded: dict[torch.Size, Callable[[Tensor, Tensor], Any]] = {}
+        """Replay a network whose parameters may change in place but not be replaced; it does the same in every mode."""
+        super().__init__()
+        self.module = module
+        self._recorded: dict[tuple[torch.Size, bool], _Pass] = {}
 
-    def __call__(self, source: Tensor, coefficients: Tensor) -> Any:
-        """Return what the module does; a replay's is overwritten by the next.
+    def forward(self, source: Tensor, coefficients: Tensor) -> Tensor:
+        """Return what the network does, in memory that the next pass of this shape writes over.
 
         Args:
-            source: (B, n, n).
-            coefficients: (B, 6).
+            source: (B, n, n), on the network's GPU.
+            coefficients: (B, 6), likewise.
         """
-        if not self._can_record(source):
-            return self._module(source, coefficients)
-        if source.shape not in self._recorded:
-            shell = copy.copy(self._module)  # the same parameters: PyTorch puts the replay into what it is given
-            self._recorded[source.shape] = torch.cuda.make_graphed_callables(
-                shell, (source.clone(), coefficients.clone())
-            )
-        return self._recorded[source.shape](source, coefficients)
+        key = source.shape, torch.is_grad_enabled()
+        if key not in self._recorded:
+            record = _recorded_with_gradients if torch.is_grad_enabled() else _recorded
+            self._recorded[key] = record(self.module, source.clone(), coefficients.clone())
+        return self._recorded[key](source, coefficients)
 
-    def _can_record(self, source: Tensor) -> bool:
-        return (
-            source.is_cuda
-            and type(self._module) is NeuralOperator
-            and self._module.training
-            and torch.is_grad_enabled()
-            and not torch.is_autocast_enabled("cuda")
-            and not any(_hooks(self._module))
-        )
+
+def _recorded_with_gradients(module: nn.Module, source: Tensor, coefficients: Tensor) -> _Pass:
+    # Newer versions of PyTorch warn that gradients come from the recording's stream, for which they do wait.
+    getattr(torch.autograd.graph, "set_warn_on_accumulate_grad_stream_mismatch", lambda _: None)(False)
+    shell = copy.copy(module)  # with the same parameters: PyTorch puts the replay into what it is given
+    recorded: Any = torch.cuda.make_graphed_callables(shell, (source, coefficients))
+    return cast("_Pass", recorded)
+
+
+def _recorded(module: nn.Module, source: Tensor, coefficients: Tensor) -> _Pass:
+    aside = torch.cuda.Stream()
+    aside.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(aside):
+        module(source, coefficients)  # what is made once, such as constants, is no part of the recording
+    torch.cuda.current_stream().wait_stream(aside)
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        output: Tensor = module(source, coefficients)
+
+    def replay(now: Tensor, coefficients_now: Tensor) -> Tensor:
+        source.copy_(now)
+        coefficients.copy_(coefficients_now)
+        graph.replay()
+        return output
+
+    return replay
 
 
 def _hooks(module: nn.Module) -> Iterator[object]:

@@ -76,7 +76,7 @@ def adapt_by_search(
                     loss = tuning.step(support[rows], rate)
                     step += 1
                     on_step(step, loss)
-                error = mean_error(tuning.module, validation)
+                error = mean_error(tuning.passes, validation)
                 if best is None or error < best[0]:
                     with user_code("copying the model"):
                         best = error, copied(tuning.module)

@@ -7,9 +7,10 @@ import torch
 
 from pdebench_fm import load_model
 from pdebench_fm.data.batches import Batch
+from pdebench_fm.models.prediction import predicted
 from pdebench_fm.training.adapt import FineTuning
 from pdebench_fm.training.loss import relative_l2
-from pdebench_fm.training.replayed import Replayed
+from pdebench_fm.training.replayed import Replayed, replayed
 
 needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")
 
@@ -57,18 +58,26 @@ def test_a_fine_tuned_module_is_its_own_again():
 
 
 @needs_gpu
+@pytest.mark.parametrize("name", ["fno-poisson-64k", "fno-mixed-1m"])
+def test_predictions_between_steps_are_those_of_the_network(name):
+    tuning = FineTuning(load_model(name, device="cuda"), gradient_clip=1.0)
+    assert isinstance(tuning.passes, Replayed)
+    for seed, count in enumerate([8, 8, 5, 8]):
+        tuning.step(batch(8, "cuda", seed), 1e-3)
+        rows = batch(count, "cuda", seed)
+        with torch.no_grad():
+            expected = tuning.module(rows.source, rows.coefficients)
+        torch.testing.assert_close(predicted(tuning.passes, rows, "the model"), expected, rtol=1e-5, atol=1e-7)
+        assert tuning.module.training
+
+
+@needs_gpu
 def test_a_module_with_hooks_of_a_user_is_called_as_it_is():
     module = load_model("fno-poisson-64k", device="cuda")
     module.network.lift.register_forward_hook(lambda *_: None)
-    replayed = Replayed(module.train())
-    rows = batch(8, "cuda")
-    replayed(rows.source, rows.coefficients)
-    assert not replayed._recorded
+    assert replayed(module) is module
 
 
-def test_on_a_cpu_the_module_is_called():
-    module = load_model("fno-poisson-64k").train()
-    replayed, rows = Replayed(module), batch(4, "cpu")
-    output = replayed(rows.source, rows.coefficients)
-    assert torch.equal(output, module(rows.source, rows.coefficients))
-    assert not replayed._recorded
+def test_on_a_cpu_and_for_modules_of_a_user_the_module_is_called():
+    for module in (load_model("fno-poisson-64k"), torch.nn.Linear(3, 3)):
+        assert replayed(module) is module
