@@ -23,12 +23,13 @@ class OwnModel(Contract):
     Attributes:
         name: of the zoo.
         fingerprint: of configuration and weights.
-        scores: digest of the scores in its card.
+        scores: digest of the scores in its card; None of a model that was trained for its results alone, whose weights
+            were not kept.
     """
 
     name: str
     fingerprint: Digest
-    scores: Digest
+    scores: Digest | None
 
 
 _MODELS: Final = TypeAdapter(dict[str, OwnModel])

@@ -81,3 +81,12 @@ def test_a_large_models_rows_are_official_with_its_weights_and_without(elsewhere
     assert not is_official(other_name)
     with pytest.raises(NotRunError, match="verify it in a clone"):
         open_submitted(result)
+
+
+def test_a_model_whose_weights_were_not_kept_is_known_and_cannot_be_opened():
+    (name, *_) = sorted(own.name for own in own_models().values() if own.scores is None)
+    assert name not in zoo_names()
+    with pytest.raises(UsageError, match=rf"^{name} was trained for its results .* train it again, as reproduction/"):
+        load_model(name)
+    with pytest.raises(UsageError, match=r"keeps its name|is the name of a model of the package"):
+        check_own_name(name, ["mine"])

@@ -11,6 +11,7 @@ from pdebench_fm.data.catalogue import FAMILIES, TASKS
 from pdebench_fm.models import zoo_names
 from pdebench_fm.models.loading import zoo_folder
 from pdebench_fm.models.sources import read_config
+from pdebench_fm.own_models import own_models
 from pdebench_fm.results.result import read_result
 from pdebench_fm.training.record import read_training_record
 from pdebench_fm.zoo.stated_scores import stated_scores
@@ -73,6 +74,31 @@ def test_the_targets_page_says_on_which_tasks_the_larger_model_is_better():
     low, high = re.search(r"on `poisson-ood` its errors are (\S+) to (\S+) times as large", text).groups()
     worse = sorted(round(ratio[task], 1) for task in TASKS if task not in better)
     assert (float(low), float(high)) == (worse[0], worse[-1])
+    ratio = {task: stated("fno-mixed-16m", task, 32) / stated("fno-mixed-1m", task, 32) for task in TASKS}
+    better = {task for task in TASKS if ratio[task] < 1.0}
+    assert f"After 32 shots, by the closed recipe, on {len(better)} of the {len(TASKS)}: in domain on all" in text
+    mild = {"advection-diffusion-ood/mild", "helmholtz-ood/mild"}
+    assert better == {f"{system}/in-domain" for system in FAMILIES["mixed"]} | mild
+    low, high = re.search(r"on the others its errors are\s+(\S+) to (\S+) times as large", text).groups()
+    worse = sorted(round(ratio[task], 2) for task in TASKS if task not in better)
+    assert (float(low), float(high)) == (worse[0], worse[-1])
+
+
+def test_models_without_weights_are_those_of_the_rows_and_the_records_that_were_kept():
+    text = (ROOT / "docs" / "reproduction" / "targets.md").read_text(encoding="utf-8")
+    stated_rows = dict(re.findall(r"^\| `(fno-\S+)` \| ([^|]+ \| [^|]+) \|$", text, re.MULTILINE))
+    kept = {weights: own for weights, own in own_models().items() if own.scores is None}
+    assert {own.name for own in kept.values()} == stated_rows.keys()
+    for weights, own in kept.items():
+        record = read_training_record(ROOT / "reproduction" / "trained" / own.name)
+        assert (record.config.model_name, record.samples) == (own.name, 300_000)
+        results = [read_result(p) for p in (ROOT / "leaderboard" / "results").rglob(f"{own.name}/*.json")]
+        assert {(r.model.weights_sha256, r.model.fingerprint) for r in results} == {(weights, own.fingerprint)}
+        errors = {(r.task, run.shots): run.summary.mean for r in results for run in r.runs}
+        system = record.config.family
+        regimes = [f"{system}/in-domain", *(f"{system}-ood/{level}" for level in ("mild", "medium", "hard"))]
+        shown = [" / ".join(short(errors[task, shots]) for task in regimes) for shots in (0, 32)]
+        assert stated_rows[own.name] == " | ".join(shown)
 
 
 def test_the_targets_page_states_the_full_tracks_row():

@@ -14,12 +14,12 @@ from pdebench_fm.data.catalogue import DATA_VERSION
 from pdebench_fm.errors import PdefmError
 from pdebench_fm.leaderboard.official import is_official
 from pdebench_fm.leaderboard.records import (
-    FEW_SHOT_TOLERANCE,
-    ZERO_SHOT_TOLERANCE,
     Rerun,
     VerificationRecord,
+    are_other_devices,
     identity_digest,
     relative,
+    tolerance,
 )
 from pdebench_fm.leaderboard.submission import check_rankable
 from pdebench_fm.memory import is_out_of_memory
@@ -63,8 +63,8 @@ class Claim(Contract):
     """Whose a score is, and what of.
 
     `row` is the place of the row, `cell` says in words which cell of which task; `samples_sha256` is the digest of its
-    samples, `weights` that of the weights and `model` that of the whole model ("" where there is none). `reproduced`
-    tells whether a verifier found this score.
+    samples, `weights` that of the weights and `model` that of the whole model ("" where there is none). `device` is
+    what it was computed on; `reproduced` tells whether a verifier found this score.
     """
 
     @property
@@ -79,6 +79,7 @@ class Claim(Contract):
     model: str
     shots: int
     mean: float
+    device: str
     reproduced: bool
 
 
@@ -231,6 +232,7 @@ def claims_of(row: str, result: Result, record: VerificationRecord | None = None
             model=model.fingerprint or "",
             shots=cell.shots,
             mean=cell.metrics.relative_l2_mean,
+            device=cell.environment.device,
             reproduced=(*cell.key, cell.samples_sha256) in seen,
         )
         for cell in result.cells
@@ -267,8 +269,9 @@ def check_unlike(rows: Mapping[str, Result], others: Iterable[Claim] = ()) -> di
                 wrong[name] = f"its scores are, to the last digit, those of {other.row}, which {what}"
                 break
             found = reproduced.get((claim.cell, claim.model))
-            allowed = FEW_SHOT_TOLERANCE if claim.shots else ZERO_SHOT_TOLERANCE
-            if found and relative(abs(found.mean - claim.mean), found.mean) > allowed:
+            if found and relative(abs(found.mean - claim.mean), found.mean) > tolerance(
+                trained=claim.shots > 0, other_device=are_other_devices(found.device, claim.device)
+            ):
                 wrong[name] = (
                     f"its model is, by its fingerprint, that of {found.row}, for which {found.mean:.6g} was reproduced "
                     f"and not {claim.mean:.6g}"

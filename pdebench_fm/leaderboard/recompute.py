@@ -28,7 +28,7 @@ from pdebench_fm.files import sha256_of
 from pdebench_fm.graphs.process import require_packages
 from pdebench_fm.hub.repository import Repository, hub_client
 from pdebench_fm.leaderboard.official import is_official, shipped_model
-from pdebench_fm.leaderboard.records import Adaptation, PrivateScore, Rerun, relative
+from pdebench_fm.leaderboard.records import Adaptation, PrivateScore, Rerun, are_other_devices, relative
 from pdebench_fm.limits import GRAPH_BYTES
 from pdebench_fm.models.candidate import Candidate
 from pdebench_fm.models.candidates import candidate_of
@@ -228,7 +228,11 @@ def rerun(
         errors = _errors(result, model, held, wanted, on_progress)
     reruns = tuple(
         _compared(
-            cell, submitted.samples, errors[cell.key][: held.rows], _adaptation(result, cell, by_graphs=by_graphs)
+            cell,
+            submitted.samples,
+            errors[cell.key][: held.rows],
+            _adaptation(result, cell, by_graphs=by_graphs),
+            held.device.type,
         )
         for cell in wanted
     )
@@ -309,7 +313,9 @@ def _tell(
     on_progress(f"{_words(cell)}, {place + 1} of {len(wanted)}{steps}")
 
 
-def _compared(cell: CellRecord, submitted: pa.Table, here: NDArray[np.float64], adaptation: Adaptation) -> Rerun:
+def _compared(
+    cell: CellRecord, submitted: pa.Table, here: NDArray[np.float64], adaptation: Adaptation, device: str
+) -> Rerun:
     there = errors_of(submitted, [cell.key])[0]
     trained = cell.shots and adaptation == "verified"
     gap = abs(float(here.mean() - there.mean())) if trained else float(np.abs(here - there).mean())
@@ -323,6 +329,7 @@ def _compared(cell: CellRecord, submitted: pa.Table, here: NDArray[np.float64], 
         package_version=__version__,
         date=datetime.now(UTC),
         adaptation=adaptation,
+        other_device=are_other_devices(cell.environment.device, device),
     )
 
 

@@ -34,6 +34,9 @@ FEW_SHOT_TOLERANCE = 0.05
 """Of an adapted cell: the relative difference of the mean scores. A training step rounds differently on another
 processor, and many steps enlarge that."""
 
+OTHER_DEVICE_TOLERANCE = 0.15
+"""The same of a cell that was computed on a GPU and is verified on a CPU, or the other way round."""
+
 ROUNDING = 1e-6
 """Differences of relative errors below this are the rounding of float32 fields: the exact solver scores about 1e-7."""
 
@@ -56,12 +59,25 @@ Adaptation = Literal["verified", "self-reported"]
 Agreement = Literal["agrees", "contamination", "disagrees"]
 
 
+def tolerance(*, trained: bool, other_device: bool) -> float:
+    """Return how far two scores of a cell may be from each other, relative to the mean score."""
+    if not trained:
+        return ZERO_SHOT_TOLERANCE
+    return OTHER_DEVICE_TOLERANCE if other_device else FEW_SHOT_TOLERANCE
+
+
+def are_other_devices(device: str, other: str) -> bool:
+    """Return whether one of two devices, as results name them, is a CPU and the other is not."""
+    return (device == "cpu") != (other == "cpu")
+
+
 class Rerun(Record):
     """A cell that a verifier computed.
 
     `samples_sha256` is that of the scores that were verified, `mean` what the verifier found, and `difference` how far
-    that is from what was submitted (see the tolerances). `adaptation` is "self-reported" where the model that ran was
-    an adapted graph: that it gives the scores is known then, and not what it was adapted to.
+    that is from what was submitted (see the tolerances), on an `other_device` if one of the two was a GPU. `adaptation`
+    is "self-reported" where the model that ran was an adapted graph: that it gives the scores is known then, and not
+    what it was adapted to.
     """
 
     start: Start
@@ -73,12 +89,12 @@ class Rerun(Record):
     package_version: Text
     date: Moment
     adaptation: Adaptation = "verified"
+    other_device: bool = False
 
     @property
     def tolerance(self) -> float:
         """How far the score may be from the submitted one."""
-        trained = self.shots and self.adaptation == "verified"
-        return FEW_SHOT_TOLERANCE if trained else ZERO_SHOT_TOLERANCE
+        return tolerance(trained=self.shots > 0 and self.adaptation == "verified", other_device=self.other_device)
 
     @property
     def agrees(self) -> bool:

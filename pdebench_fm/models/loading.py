@@ -13,7 +13,7 @@ from pdebench_fm.models.sizes import SIZES
 from pdebench_fm.models.sources import CONFIG_NAME, ModelSource, source_in, source_on_hub
 from pdebench_fm.models.weights import refuse_pickle
 from pdebench_fm.naming import HOME_ORGANISATION
-from pdebench_fm.own_models import own_names
+from pdebench_fm.own_models import own_models
 from pdebench_fm.shipped import in_checkout
 
 IN_PACKAGE = ("64k", "1m")
@@ -120,7 +120,13 @@ def not_shipped(name: str) -> UsageError | None:
             f"{name} is a recipe only, its weights are not shipped: train it as `pdefm zoo show {name}` says, "
             f"or load what somebody has published on the Hub, as 'organisation/{name}'"
         )
-    if name in own_names() and name not in zoo_names():
+    own = next((own for own in own_models().values() if own.name == name), None)
+    if own is not None and own.scores is None:
+        return UsageError(
+            f"{name} was trained for its results on the leaderboard, and its weights were not kept: train it again, as "
+            f"reproduction/trained/{name}/training.json in the repository says"
+        )
+    if own is not None and name not in zoo_names():
         return UsageError(
             f"{name} is too large to come with the package: its weights are in {LARGE}/ of the repository; load that "
             f"folder of a clone, or what is published on the Hub, '{HOME_ORGANISATION}/{name}'"

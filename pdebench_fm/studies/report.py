@@ -2,13 +2,14 @@
 
 import os
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from pdebench_fm.studies.estimate import SUSTAINED_FLOPS, costs_of, total
 from pdebench_fm.studies.reproduce import FIGURE_NAMES, RUNS_NAME, STUDY_NAME, check_folder, check_tables, read_verdicts
+from pdebench_fm.studies.runs import TOGETHER, read_runs
 from pdebench_fm.studies.study import SCALES, Scale, Study, load_study, shipped_studies
 from pdebench_fm.studies.verdicts import Verdicts, verdicts_table
 from pdebench_fm.templates import as_text
@@ -43,7 +44,7 @@ A study's folder, in that of `--out`, gets all of its files at once and holds no
 | file | holds |
 |---|---|
 | `study.yaml` | the study as it was run |
-| `data.csv` | each run: model, task, start, shots, method, track, error with its 95 % interval |
+| `data.csv` | each run: model, task, start, shots, method, track, error with its 95 % interval, on which device |
 | `rows.csv` | each run's error on each test row, mean over seeds, to six digits |
 | `fields.csv`, `histogram.csv` | what else the figure shows, if it does |
 | `figure.svg`, `figure.png` | the figure, made of these tables alone |
@@ -130,18 +131,20 @@ class Reproduced:
         study: at the scale that it was run at.
         folder: where its files are.
         verdicts: of its claims.
+        devices: that its runs were computed on, as results name them.
     """
 
     study: Study
     folder: Path
     verdicts: Verdicts
+    devices: tuple[str, ...]
 
 
 def reproduced(path: Path, folder: Path) -> Reproduced | None:
     """Return what lies in a study's folder; None if there is nothing.
 
     Raises:
-        PdefmError: if the verdicts are not those of the tables beside them.
+        PdefmError: if the verdicts are not those of the tables beside them, or these are damaged.
     """
     if not (folder / STUDY_NAME).is_file():
         return None
@@ -149,7 +152,8 @@ def reproduced(path: Path, folder: Path) -> Reproduced | None:
     study = load_study(path, verdicts.scale)
     check_folder(study, folder)
     check_tables(verdicts, folder)
-    return Reproduced(study, folder, verdicts)
+    devices = {device for row in read_runs(folder / RUNS_NAME) for device in row.device.split(TOGETHER)}
+    return Reproduced(study, folder, verdicts, tuple(sorted(devices)))
 
 
 def page(reproduction: Path, home: Path, studies: Mapping[str, Path] | None = None) -> str:
@@ -197,8 +201,14 @@ def _section(each: Reproduced, home: Path) -> str:
     return (
         f"## `{each.study.name}`: {as_text(file.title)}\n\n{as_text(file.question)}\n\n"
         f"![{as_text(file.picture.title)}]({where}/{FIGURE_NAMES[0]})\n\n{table}{left_out}\n"
-        f"Scale `{each.study.scale}`; [data]({where}/{RUNS_NAME}), [study as run]({where}/{STUDY_NAME}).\n"
+        f"Scale `{each.study.scale}`{_computed_on(each.devices)}; [data]({where}/{RUNS_NAME}), "
+        f"[study as run]({where}/{STUDY_NAME}).\n"
     )
+
+
+def _computed_on(devices: Sequence[str]) -> str:
+    names = ["a CPU" if device == "cpu" else f"a GPU ({as_text(device)})" for device in devices]
+    return f", computed on {' and '.join(names)}" if names else ""
 
 
 def _larger(known: Mapping[str, Path]) -> Iterable[str]:

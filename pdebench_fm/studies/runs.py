@@ -26,6 +26,9 @@ from pdebench_fm.results.samples import errors_of
 NORMAL_QUANTILE = 1.959963984540054
 """Half the width of a normal distribution's 95 % interval, in standard deviations."""
 
+TOGETHER: Final = " and "
+"""Between the devices of a run whose cells were computed on several."""
+
 SMALLEST_ERROR: Final = 1e-100
 """What an error of 0, which has no logarithm and divides nothing, is taken for: the smallest that a run can have."""
 
@@ -160,7 +163,7 @@ def rows_of(
             high=run.summary.interval_high,
             covers=run.summary.covers,
             standard_deviation=run.summary.standard_deviation,
-            device=" and ".join(sorted({cell.environment.device for cell in cells})),
+            device=TOGETHER.join(sorted({cell.environment.device for cell in cells})),
             seconds=round(math.fsum(cell.seconds for cell in cells), 3),
         )
         if row.key not in failed:

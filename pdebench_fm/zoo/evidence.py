@@ -114,7 +114,8 @@ def vouched_scores(folder: Path, weights_sha256: str) -> tuple[StatedScore, ...]
 
 def is_shipped(weights_sha256: str) -> bool:
     """Return whether these weights come with this package, and the scores in their card are known."""
-    return weights_sha256 in own_models()
+    own = own_models().get(weights_sha256)
+    return own is not None and own.scores is not None
 
 
 def check_stated(folder: Path, scores: Sequence[StatedScore]) -> None:

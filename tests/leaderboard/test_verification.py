@@ -429,6 +429,31 @@ def test_adapted_models_are_run_again_on_the_same_support_sets(tmp_path, model_f
     assert [badge.partition(": ")[2] for badge in row.badges] == ["reproduced on a private split"] * 3
 
 
+@pytest.mark.parametrize(
+    ("device", "off", "allowed"), [("cpu", 0.9, 0.05), ("NVIDIA H100 80GB HBM3", 0.9, None), ("NVIDIA A100", 0.8, 0.15)]
+)
+def test_an_adaptation_on_a_gpu_may_be_further_off_on_a_cpu(
+    device,
+    off,
+    allowed,
+    tmp_path,
+    model_folder,
+    weights,  # noqa: ARG001
+    quick_recipes,  # noqa: ARG001
+):
+    found = evaluate(load_model(model_folder), TASK, 8, track="lite", device="cpu", seeds=1)
+    found = with_scores(found, lambda name, values: values if name == "parameter" else off * values)
+    there = found.result.cells[0].environment.model_copy(update={"device": device})
+    cells = tuple(cell.model_copy(update={"environment": there}) for cell in found.result.cells)
+    scored = named(changed(found, cells=cells), Submitter("acme", "acme/solver", weights_at=WEIGHTS))
+    (row,) = verify([str(board_of(tmp_path, scored))], Depth(recompute=True)).rows
+    if allowed is None:
+        assert not row.refusal
+        assert all(each.other_device and each.difference == pytest.approx(1 / 9, rel=0.01) for each in row.reruns)
+    else:
+        assert row.refusal.endswith(f"away and may be {allowed}")
+
+
 def test_records_grow_and_the_newer_of_two_is_kept(tmp_path, scored, weights):  # noqa: ARG001
     board = board_of(tmp_path, scored)
     verify([str(board)], Depth(private_seed=5))

@@ -115,7 +115,8 @@ def test_the_packages_own_models_are_known_by_their_digests():
     for name in zoo_names():
         model = open_candidate(name)
         known[model.weights_sha256] = (name, model.fingerprint)
-    assert {weights: (own.name, own.fingerprint) for weights, own in own_models().items()} == known
+    kept = {weights: (own.name, own.fingerprint) for weights, own in own_models().items() if own.scores is not None}
+    assert kept == known
 
 
 @pytest.mark.usefixtures("own_elsewhere")
