@@ -45,6 +45,12 @@ def own_names() -> list[str]:
     return sorted(own.name for own in own_models().values())
 
 
+def has_kept(weights_sha256: str | None) -> bool:
+    """Return whether these are the weights of a model of this package, and were kept."""
+    own = None if weights_sha256 is None else own_models().get(weights_sha256)
+    return own is not None and own.scores is not None
+
+
 def write_own_models(models: Mapping[str, OwnModel]) -> None:
     """Write them, sorted by name."""
     ordered = sorted(models.items(), key=lambda item: item[1].name)

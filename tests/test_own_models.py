@@ -12,6 +12,7 @@ from pdebench_fm.leaderboard.official import is_official, shipped_model
 from pdebench_fm.leaderboard.recompute import NotRunError, open_submitted
 from pdebench_fm.models import IdentityNormaliser, ModelConfig, NeuralOperator, load_model, open_candidate, zoo_names
 from pdebench_fm.own_models import OwnModel, own_models, write_own_models
+from pdebench_fm.results.result import read_result
 from pdebench_fm.zoo.entries import find_entry
 
 NAME = "fno-mixed-300m"
@@ -88,5 +89,12 @@ def test_a_model_whose_weights_were_not_kept_is_known_and_cannot_be_opened():
     assert name not in zoo_names()
     with pytest.raises(UsageError, match=rf"^{name} was trained for its results .* train it again, as reproduction/"):
         load_model(name)
+    weights = next(weights for weights, own in own_models().items() if own.name == name)
+    (path, *_) = (shipped.shipped("leaderboard") / "results").rglob(f"{name}/*.json")
+    held = read_result(path)
+    assert held.model.weights_sha256 == weights
+    assert is_official(held.model)
+    with pytest.raises(NotRunError, match=f"the weights of {name} were not kept"):
+        open_submitted(held)
     with pytest.raises(UsageError, match=r"keeps its name|is the name of a model of the package"):
         check_own_name(name, ["mine"])

@@ -35,6 +35,7 @@ from pdebench_fm.models.candidates import candidate_of
 from pdebench_fm.models.graph import close_graph, open_graph
 from pdebench_fm.models.operator import NeuralOperator
 from pdebench_fm.models.sources import source_on_hub
+from pdebench_fm.own_models import has_kept
 from pdebench_fm.protocol.methods import OWN_METHODS
 from pdebench_fm.protocol.recipes import PROTOCOL_RECIPE
 from pdebench_fm.protocol.task import EvaluationTask, load_task
@@ -160,7 +161,9 @@ def open_submitted(result: Result) -> Submitted:
     if is_official(model):
         candidate = shipped_model(model.model_id)
         if candidate is None:
-            raise NotRunError(f"{model.model_id} is too large to come with the package: verify it in a clone")
+            kept = has_kept(model.weights_sha256)
+            why = "are too large to come with the package: verify it in a clone" if kept else "were not kept"
+            raise NotRunError(f"the weights of {model.model_id} {why}")
         return candidate
     graphs = has_graphs(result)
     if model.weights_sha256 is None and not graphs:

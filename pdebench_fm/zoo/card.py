@@ -11,13 +11,14 @@ from pdebench_fm.data.training_manifest import in_words
 from pdebench_fm.files import write_atomically
 from pdebench_fm.models.config import ModelConfig
 from pdebench_fm.models.sources import CARD_NAME, read_config, source_in
+from pdebench_fm.own_models import has_kept
 from pdebench_fm.physics import SELECTION
 from pdebench_fm.protocol.contamination import knowledge_in_words
 from pdebench_fm.results.evaluation import Evaluation
 from pdebench_fm.templates import as_code, as_text, card_templates
 from pdebench_fm.training.config import PretrainConfig
 from pdebench_fm.training.record import TrainingRecord, read_training_record
-from pdebench_fm.zoo.evidence import is_shipped, keep_results, scores_of_evaluations, vouched_scores
+from pdebench_fm.zoo.evidence import keep_results, scores_of_evaluations, vouched_scores
 from pdebench_fm.zoo.stated_scores import (
     CARD_SHOTS,
     DIGEST_KEY,
@@ -119,7 +120,7 @@ def describe(
         scores = scores_of_evaluations(_shown(evaluations, training), digest)
     order = {task: place for place, task in enumerate(shown_tasks(training.config.family))}
     scores = tuple(sorted((s for s in scores if s.task in order), key=lambda s: (order[s.task], s.shots)))
-    check_complete(scores, training.config.family, shots or ((0,) if is_shipped(digest) else CARD_SHOTS))
+    check_complete(scores, training.config.family, shots or ((0,) if has_kept(digest) else CARD_SHOTS))
     return ModelDescription(config, training, digest, scores)
 
 

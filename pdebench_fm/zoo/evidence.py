@@ -112,12 +112,6 @@ def vouched_scores(folder: Path, weights_sha256: str) -> tuple[StatedScore, ...]
     return scores
 
 
-def is_shipped(weights_sha256: str) -> bool:
-    """Return whether these weights come with this package, and the scores in their card are known."""
-    own = own_models().get(weights_sha256)
-    return own is not None and own.scores is not None
-
-
 def check_stated(folder: Path, scores: Sequence[StatedScore]) -> None:
     """Raise a `PdefmError` if the card in a folder states other scores than these."""
     stated, due = ({(score.task, score.shots): score for score in some} for some in (stated_scores(folder), scores))

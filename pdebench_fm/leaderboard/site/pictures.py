@@ -15,6 +15,7 @@ from pdebench_fm.errors import PdefmError
 from pdebench_fm.leaderboard.official import is_official, shipped_model
 from pdebench_fm.leaderboard.site.page import Page
 from pdebench_fm.leaderboard.store import Entry
+from pdebench_fm.own_models import has_kept
 from pdebench_fm.physics import REFERENCE_RESOLUTION, draw
 from pdebench_fm.protocol.tracks import Track
 from pdebench_fm.results.result import CellRecord, Result
@@ -114,6 +115,8 @@ def why_none(entries: Sequence[Entry]) -> str:
     model = official[0].result.model
     if model.weights_sha256 is None:
         return "No pictures: it has no weights."
+    if not has_kept(model.weights_sha256):
+        return "No pictures: its weights were not kept."
     if shipped_model(model.model_id) is None:
         return "No pictures: its weights are too large to come with the package, and this page was not made in a clone."
     return "" if chosen_entries(official) else "No pictures: it has no zero-shot scores to choose samples by."

@@ -184,7 +184,7 @@ def shipped(monkeypatch):
 
 def test_a_model_of_the_package_has_its_card(shipped):
     document = only_page(shipped)
-    assert "shipped with the package" in document.words
+    assert "one of this project's own" in document.words
     assert 'model = pf.load_model("fno-poisson-64k")' in document.words
     assert "model-index" not in document.words  # the card's metadata
     assert document.words.count("Limits") == 1
@@ -194,7 +194,7 @@ def test_a_name_of_the_package_with_other_weights_has_no_card(shipped):
     impostor = entry_of(make_result(model=shipped.result.model.model_copy(update={"weights_sha256": DIGEST})))
     document = only_page(impostor)
     assert "No card: a submission brings none" in document.words
-    assert "shipped with the package" not in document.words
+    assert "one of this project's own" not in document.words
 
 
 def test_a_card_has_no_html_and_no_links_but_to_https():
