@@ -87,7 +87,9 @@ def test_a_large_models_rows_are_official_with_its_weights_and_without(elsewhere
 def test_a_model_whose_weights_were_not_kept_is_known_and_cannot_be_opened():
     (name, *_) = sorted(own.name for own in own_models().values() if own.scores is None)
     assert name not in zoo_names()
-    with pytest.raises(UsageError, match=rf"^{name} was trained for its results .* train it again, as reproduction/"):
+    with pytest.raises(
+        UsageError, match=rf"^{name} was trained for its results .* train it again, as pdebench_fm/zoo/records/"
+    ):
         load_model(name)
     weights = next(weights for weights, own in own_models().items() if own.name == name)
     (path, *_) = (shipped.shipped("leaderboard") / "results").rglob(f"{name}/*.json")

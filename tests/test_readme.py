@@ -90,7 +90,7 @@ def test_models_without_weights_are_those_of_the_rows_and_the_records_that_were_
     kept = {weights: own for weights, own in own_models().items() if own.scores is None}
     assert {own.name for own in kept.values()} == stated_rows.keys()
     for weights, own in kept.items():
-        record = read_training_record(ROOT / "reproduction" / "trained" / own.name)
+        record = read_training_record(ROOT / "pdebench_fm" / "zoo" / "records" / own.name)
         assert (record.config.model_name, record.samples) == (own.name, 300_000)
         results = [read_result(p) for p in (ROOT / "leaderboard" / "results").rglob(f"{own.name}/*.json")]
         assert {(r.model.weights_sha256, r.model.fingerprint) for r in results} == {(weights, own.fingerprint)}

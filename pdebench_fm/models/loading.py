@@ -124,7 +124,7 @@ def not_shipped(name: str) -> UsageError | None:
     if own is not None and own.scores is None:
         return UsageError(
             f"{name} was trained for its results on the leaderboard, and its weights were not kept: train it again, as "
-            f"reproduction/trained/{name}/training.json in the repository says"
+            f"pdebench_fm/zoo/records/{name}/training.json says"
         )
     if own is not None and name not in zoo_names():
         return UsageError(

@@ -27,9 +27,13 @@ from pdebench_fm.studies.models import found
 from pdebench_fm.studies.study import EvaluationBlock, ModelSource, Study
 from pdebench_fm.surroundings import standard
 
-SUSTAINED_FLOPS: Final = 1e13
-"""Floating-point operations a second that a GPU is taken to sustain on these networks: an assumption, about a seventh
-of the 6.7e13 that an H100's data sheet gives for float32. Nothing was measured."""
+SUSTAINED_FLOPS: Final = 6e12
+"""Floating-point operations a second that a GPU is taken to sustain on these networks.
+
+Sixteen processes that shared an NVIDIA H100 reached 6.6e12 together where they fine-tuned `fno-poisson-1m` with 32 rows
+at 128×128, 5.4e12 with `fno-mixed-16m` and eight rows at 64×64, and 0.9e12 with `fno-poisson-64k` and as many. Other
+sizes, and GPUs, were not measured.
+"""
 
 _BATCH = 4  # samples of the forward pass that is timed
 
@@ -57,7 +61,7 @@ class Cost:
 
     @property
     def gpu_hours(self) -> float | None:
-        """How long a GPU takes by the assumption `SUSTAINED_FLOPS`."""
+        """How long a GPU takes at `SUSTAINED_FLOPS`."""
         return None if self.flops is None else self.flops / SUSTAINED_FLOPS / 3600.0
 
 
