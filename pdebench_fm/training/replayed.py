@@ -2,7 +2,7 @@
 
 import copy
 from collections.abc import Callable, Iterator
-from typing import Any, cast
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -52,9 +52,11 @@ class Replayed(nn.Module):
 def _recorded_with_gradients(module: nn.Module, source: Tensor, coefficients: Tensor) -> _Pass:
     # Newer versions of PyTorch warn that gradients come from the recording's stream, for which they do wait.
     getattr(torch.autograd.graph, "set_warn_on_accumulate_grad_stream_mismatch", lambda _: None)(False)
-    shell = copy.copy(module)  # with the same parameters: PyTorch puts the replay into what it is given
-    recorded: Any = torch.cuda.make_graphed_callables(shell, (source, coefficients))
-    return cast("_Pass", recorded)
+    shell: Any = copy.copy(module)  # with the same parameters: PyTorch puts the replay in place of its `forward`
+    torch.cuda.make_graphed_callables(shell, (source, coefficients))
+    recorded: _Pass = shell.forward
+    del shell.forward  # or the two would hold each other, and memory of the GPU, until garbage is collected
+    return recorded
 
 
 def _recorded(module: nn.Module, source: Tensor, coefficients: Tensor) -> _Pass:

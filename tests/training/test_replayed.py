@@ -1,6 +1,8 @@
 """Recorded passes are those of the network; they run where there is a GPU, and elsewhere nothing is recorded."""
 
 import copy
+import gc
+import weakref
 
 import pytest
 import torch
@@ -76,6 +78,32 @@ def test_a_module_with_hooks_of_a_user_is_called_as_it_is():
     module = load_model("fno-poisson-64k", device="cuda")
     module.network.lift.register_forward_hook(lambda *_: None)
     assert replayed(module) is module
+
+
+def test_a_recording_is_made_for_each_shape_and_ends_with_what_it_is_of(monkeypatch):
+    shells = []
+
+    def recorded(shell, _arguments):
+        shells.append(weakref.ref(shell))
+        plain = shell.forward
+        shell.forward = plain  # holds the shell, as PyTorch's does
+        return shell
+
+    monkeypatch.setattr(torch.cuda, "make_graphed_callables", recorded)
+    module = load_model("fno-poisson-64k").train()
+    call = Replayed(module)
+    for count in (4, 4, 2):
+        rows = batch(count, "cpu", count)
+        given = gradients(call, module, rows)
+        assert all(map(torch.equal, given, gradients(module, module, rows)))
+    assert len(shells) == 2
+    assert all(shell() is not None for shell in shells)
+    gc.disable()
+    try:
+        del call
+        assert all(shell() is None for shell in shells)
+    finally:
+        gc.enable()
 
 
 def test_on_a_cpu_and_for_modules_of_a_user_the_module_is_called():
