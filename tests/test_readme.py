@@ -13,6 +13,8 @@ from pdebench_fm.models.loading import zoo_folder
 from pdebench_fm.models.sources import read_config
 from pdebench_fm.own_models import own_models
 from pdebench_fm.results.result import read_result
+from pdebench_fm.studies.reproduce import read_verdicts
+from pdebench_fm.studies.runs import read_runs
 from pdebench_fm.training.record import read_training_record
 from pdebench_fm.zoo.stated_scores import stated_scores
 
@@ -114,6 +116,13 @@ def test_the_targets_page_states_the_full_tracks_row():
     for said, value in zip(found.groups(), shown, strict=True):
         assert float(said) == pytest.approx(value, abs=0.5 * 10 ** -len(said.partition(".")[2]))
     assert adapted.interval_high < 0.01
+    runs = {(row.method, row.start, row.shots): row for row in read_runs(ROOT / "reproduction" / "anchor" / "data.csv")}
+    verdicts = {each.claim: each for each in read_verdicts(ROOT / "reproduction" / "anchor").verdicts}
+    assert f"and {runs['symmetric', 'pretrained', 32].error:.4f} by `symmetric` (one seed)" in text
+    assert runs["symmetric", "pretrained", 32].seeds == 1
+    assert f"needs about {verdicts['scratch (v1)'].value:.0f} examples, by the closed recipe; it has" in text
+    few, many = (runs["v1", "scratch", shots].error for shots in (128, 512))
+    assert re.search(rf"it has {few:.4f} after 128 of them\s+and {many:.4f} after 512", text)
 
 
 def test_the_table_of_trainings_is_what_cards_and_records_state():
