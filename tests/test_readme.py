@@ -61,6 +61,13 @@ def test_the_targets_page_states_what_the_cards_do():
     assert len(rows) == 6
     for name, system, reached in rows:
         assert reached.split(" / ") == [short(stated(name, regime.format(system))) for regime in regimes]
+    reached = re.findall(r"^\| `(fno-\S+)` \| (\S+) \|(?:[^|]+\|){3} ([\d. /]+), met \|$", adapted, re.MULTILINE)
+    assert len(reached) == 1
+    for name, system, errors in reached:
+        rows = (ROOT / "leaderboard" / "results").rglob(f"{name}/*-lite-symmetric-*.json")
+        results = [result for result in map(read_result, rows) if any(run.shots == 32 for run in result.runs)]
+        means = {result.task: run.summary.mean for result in results for run in result.runs if run.shots == 32}
+        assert errors.split(" / ") == [short(means[regime.format(system)]) for regime in regimes[2:]]
     rows = re.findall(r"^\| `(fno-\S+)` \| (\S+) \| [^|]+ \| ([^|,]+),", adapted, re.MULTILINE)
     assert len(rows) == 3
     for name, system, reached in rows:
