@@ -68,6 +68,9 @@ def test_the_targets_page_states_what_the_cards_do():
         results = [result for result in map(read_result, rows) if any(run.shots == 32 for run in result.runs)]
         means = {result.task: run.summary.mean for result in results for run in result.runs if run.shots == 32}
         assert errors.split(" / ") == [short(means[regime.format(system)]) for regime in regimes[2:]]
+        (hard,) = (result for result in results if result.task.endswith("/hard"))
+        first, second, third = (f"{c.metrics.relative_l2_mean:.2f}" for c in hard.cells if c.shots == 32)
+        assert f"its errors on hard are {first}, {second} and {third} for the three seeds" in adapted
     rows = re.findall(r"^\| `(fno-\S+)` \| (\S+) \| [^|]+ \| ([^|,]+),", adapted, re.MULTILINE)
     assert len(rows) == 3
     for name, system, reached in rows:
