@@ -11,6 +11,7 @@ from pdebench_fm.files import sha256_of
 from pdebench_fm.leaderboard.official import is_official, shipped_model
 from pdebench_fm.leaderboard.recompute import NotRunError, open_submitted
 from pdebench_fm.models import IdentityNormaliser, ModelConfig, NeuralOperator, load_model, open_candidate, zoo_names
+from pdebench_fm.models.loading import RECORDS
 from pdebench_fm.own_models import OwnModel, own_models, write_own_models
 from pdebench_fm.results.result import read_result
 from pdebench_fm.zoo.entries import find_entry
@@ -88,7 +89,7 @@ def test_a_model_whose_weights_were_not_kept_is_known_and_cannot_be_opened():
     (name, *_) = sorted(own.name for own in own_models().values() if own.scores is None)
     assert name not in zoo_names()
     with pytest.raises(
-        UsageError, match=rf"^{name} was trained for its results .* train it again, as pdebench_fm/zoo/records/"
+        UsageError, match=rf"^{name} was trained for its results .* by the settings in .*/{name}/training\.json$"
     ):
         load_model(name)
     weights = next(weights for weights, own in own_models().items() if own.name == name)
@@ -98,5 +99,8 @@ def test_a_model_whose_weights_were_not_kept_is_known_and_cannot_be_opened():
     assert is_official(held.model)
     with pytest.raises(NotRunError, match=f"the weights of {name} were not kept"):
         open_submitted(held)
+    assert (RECORDS / name / "training.json").is_file()
+    with pytest.raises(UsageError, match="its weights were not kept"):
+        check_own_name("mine", [name])
     with pytest.raises(UsageError, match=r"keeps its name|is the name of a model of the package"):
         check_own_name(name, ["mine"])

@@ -130,7 +130,8 @@ def test_the_targets_page_states_the_full_tracks_row():
     verdicts = {each.claim: each for each in read_verdicts(ROOT / "reproduction" / "anchor").verdicts}
     assert f"and {runs['symmetric', 'pretrained', 32].error:.4f} by `symmetric` (one seed)" in text
     assert runs["symmetric", "pretrained", 32].seeds == 1
-    assert f"needs about {verdicts['scratch (v1)'].value:.0f} examples, by the closed recipe; it has" in text
+    found = verdicts["scratch (v1)"]
+    assert f"needs about {found.value:.0f} examples (95 % interval {found.low:.0f}–{found.high:.0f}), by the" in text
     few, many = (runs["v1", "scratch", shots].error for shots in (128, 512))
     assert re.search(rf"it has {few:.4f} after 128 of them\s+and {many:.4f} after 512", text)
 

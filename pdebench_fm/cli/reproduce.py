@@ -138,7 +138,7 @@ def _tell_costs(studies: "Sequence[Study]", pretrained: Path) -> None:
 
     table = Table(title="What would be computed, from the beginning", title_justify="left")
     table.add_column("study, part", overflow="fold", min_width=24)
-    for column in ("cells", "passes", "FLOPs", "one core", "one GPU"):
+    for column in ("cells", "passes", "FLOPs", "one core", "GPU, least"):
         table.add_column(column, justify="right")
     for study in studies:
         costs = costs_of(study, pretrained)
@@ -153,6 +153,6 @@ def _tell_costs(studies: "Sequence[Study]", pretrained: Path) -> None:
     say(
         "Passes of one row through a network, a backward one counting as two; the time on one core of this machine "
         "follows from one forward pass of each model; FLOPs are those of matrix products, of which a GPU is taken to "
-        f"do {SUSTAINED_FLOPS:.0e} a second, as 16 processes with 1m and 16m models did on an H100",
+        f"do {SUSTAINED_FLOPS:.0e} a second at most, as 16 processes with 1m and 16m models did on an H100",
         to=aside,
     )

@@ -7,7 +7,7 @@ from pdebench_fm.errors import UsageError
 from pdebench_fm.extensions.functions import split_file_reference
 from pdebench_fm.models.baselines import BASELINES
 from pdebench_fm.models.builders import DEFAULT_FUNCTION
-from pdebench_fm.models.loading import recipe_names, zoo_names
+from pdebench_fm.models.loading import not_shipped, recipe_names, zoo_names
 from pdebench_fm.naming import HOME_ORGANISATION, check_model_name, outline
 from pdebench_fm.own_models import own_names
 
@@ -26,6 +26,8 @@ def check_own_name(name: str, models: Sequence[object]) -> None:
         raise UsageError(f"a name is that of one model, and here are {len(models)}: evaluate it alone")
     taken = (*zoo_names(), *own_names(), *recipe_names(), *BASELINES)
     model = str(models[0]) if isinstance(models[0], str | Path) else ""
+    if model in own_names() and (missing := not_shipped(model)):
+        raise missing
     if model in taken:
         raise UsageError(f"{model} comes with the package and keeps its name: give a name to a model of yours")
     if "/" in model and not Path(model).expanduser().exists() and split_file_reference(model, DEFAULT_FUNCTION) is None:

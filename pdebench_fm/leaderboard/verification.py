@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from statistics import fmean
 
 from threadpoolctl import threadpool_limits
 
@@ -17,11 +18,13 @@ from pdebench_fm.leaderboard.on_hub import check_owner
 from pdebench_fm.leaderboard.pull_request import Fetched, fetched, split_pull_request
 from pdebench_fm.leaderboard.recompute import NotRunError, RowsOfTasks, Submitted, has_graphs, open_submitted, rerun
 from pdebench_fm.leaderboard.records import (
+    FEW_SHOT_TOLERANCE,
     PrivateScore,
     Rerun,
     VerificationRecord,
     badge_of,
     identity_digest,
+    relative,
     write_record,
 )
 from pdebench_fm.leaderboard.submission import Spellings
@@ -397,8 +400,8 @@ def _run(
     return record
 
 
-def _disagreeing(result: Result, reruns: Iterable[Rerun]) -> str:
-    """Return which cell was not reproduced, "" if all were."""
+def _disagreeing(result: Result, reruns: Sequence[Rerun]) -> str:
+    """Return which cell, or run, was not reproduced, "" if all were."""
     cells = {cell.key: cell for cell in result.cells}
     for found in reruns:
         if not found.agrees:
@@ -406,6 +409,17 @@ def _disagreeing(result: Result, reruns: Iterable[Rerun]) -> str:
             return (
                 f"{found.start}, {found.shots} shots, seed {found.seed}: {found.mean:.6g} instead of {score:.6g}, "
                 f"which is {found.difference:.2g} away and may be {found.tolerance:g}"
+            )
+    for run in result.runs:  # what another device changes is chance, which several seeds have less of together
+        seeds = [each for each in reruns if (each.start, each.shots) == (run.start, run.shots) and each.other_device]
+        if not run.shots or len(seeds) < 2:
+            continue
+        here = fmean(each.mean for each in seeds)
+        there = fmean(cells[each.start, each.shots, each.seed].metrics.relative_l2_mean for each in seeds)
+        if (difference := relative(abs(here - there), there)) > FEW_SHOT_TOLERANCE:
+            return (
+                f"{run.start}, {run.shots} shots, {len(seeds)} seeds together: {here:.6g} instead of {there:.6g}, "
+                f"which is {difference:.2g} away and may be {FEW_SHOT_TOLERANCE:g}"
             )
     return ""
 

@@ -20,6 +20,8 @@ IN_PACKAGE = ("64k", "1m")
 """Sizes whose weights come with the package."""
 LARGE = "weights"
 """The folder of a checkout with the models of the zoo that are too large for the package."""
+RECORDS = Path(str(files("pdebench_fm"))) / "zoo" / "records"
+"""The folder of what is known of the trainings of models whose weights were not kept."""
 
 _ZOO_NAME = re.compile(r"fno-(?P<family>[a-z-]+)-(?P<size>[0-9]+[km])")
 _HUB_REFERENCE = re.compile(r"(?P<id>[\w.-]+/[\w.-]+)(?:@(?P<revision>.+))?")
@@ -123,8 +125,8 @@ def not_shipped(name: str) -> UsageError | None:
     own = next((own for own in own_models().values() if own.name == name), None)
     if own is not None and own.scores is None:
         return UsageError(
-            f"{name} was trained for its results on the leaderboard, and its weights were not kept: train it again, as "
-            f"pdebench_fm/zoo/records/{name}/training.json says"
+            f"{name} was trained for its results on the leaderboard, and its weights were not kept: train it with "
+            f"`pdefm pretrain`, by the settings in {RECORDS / name / 'training.json'}"
         )
     if own is not None and name not in zoo_names():
         return UsageError(

@@ -2,7 +2,7 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
@@ -155,10 +155,14 @@ def _merged(newest: Found, older: Sequence[Found], notes: list[str]) -> Found:
         kept = union.result if union else newest.result
         if each.result == newest.result:
             continue
-        reason = _contradiction(kept, each.result)
+        # runs of a CPU and of a GPU, which is not held to deterministic algorithms, may be in one picture
+        alike = {"deterministic": kept.deterministic}
+        reason = _contradiction(kept, each.result.model_copy(update=alike))
         if not reason:
             try:
-                union = (union or read_evaluation(newest.path)).merged_with(read_evaluation(each.path))
+                other = read_evaluation(each.path)
+                other = replace(other, result=other.result.model_copy(update=alike))
+                union = (union or read_evaluation(newest.path)).merged_with(other)
             except PdefmError as error:
                 reason = f"they cannot be merged: {error}"
         if reason:

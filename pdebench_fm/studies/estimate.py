@@ -31,8 +31,8 @@ SUSTAINED_FLOPS: Final = 6e12
 """Floating-point operations a second that a GPU is taken to sustain on these networks.
 
 Sixteen processes that shared an NVIDIA H100 reached 6.6e12 together where they fine-tuned `fno-poisson-1m` with 32 rows
-at 128×128, 5.4e12 with `fno-mixed-16m` and eight rows at 64×64, and 0.9e12 with `fno-poisson-64k` and as many. Other
-sizes, and GPUs, were not measured.
+at 128×128, 5.4e12 with `fno-mixed-16m` and eight rows at 64×64, and 0.9e12 with `fno-poisson-64k` and as many. One
+process does a fraction of that. Other sizes, and GPUs, were not measured.
 """
 
 _BATCH = 4  # samples of the forward pass that is timed

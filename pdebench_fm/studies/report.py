@@ -116,7 +116,8 @@ _LARGER = """\
 learning rates for 500 epochs each. Nobody has run them here. What they take follows from PyTorch's count of the
 floating-point operations in matrix products of one forward pass, a backward pass as two of them, and {sustained:.0e}
 operations a second on one GPU, which is what sixteen processes with `1m` and `16m` models sustained together on an
-NVIDIA H100. With `64k` models it was a seventh of that; `256m` was not measured.
+NVIDIA H100. It is the least to expect: with `64k` models it was a seventh of that, and a single process, such as a
+pretraining, leaves most of a GPU idle. `256m` was not measured.
 
 | study | cells, `gpu` | GPU-hours, `gpu` | cells, `paper` | GPU-hours, `paper` |
 |---|---|---|---|---|

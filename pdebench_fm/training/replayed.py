@@ -1,24 +1,33 @@
 """Passes of a network on a GPU, recorded once and replayed: small networks wait for their launches, not for the GPU."""
 
 import copy
-from collections.abc import Callable, Iterator
-from typing import Any
+import gc
+import warnings
+from collections.abc import Callable
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 
+from pdebench_fm.models.fno import FNO, FourierLayer
 from pdebench_fm.models.operator import NeuralOperator
+from pdebench_fm.models.spectral import SpectralConvolution
 
 _Pass = Callable[[Tensor, Tensor], Tensor]
+_PARTS = frozenset({NeuralOperator, FNO, FourierLayer, SpectralConvolution, nn.Linear, nn.ModuleList})
+_HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
 
 
 def replayed(module: nn.Module) -> nn.Module:
     """Return what to call in a module's place: where it is one of this package's networks on a GPU, a `Replayed`.
 
-    Other modules are returned as they are, and networks with hooks: what is done between kernels may matter to them.
+    Other modules are returned as they are, and networks that a user has changed: what is done between kernels may
+    matter to them. So are those on another GPU than the process's current one, where PyTorch would record nothing.
     """
-    is_own = type(module) is NeuralOperator and all(parameter.is_cuda for parameter in module.parameters())
-    return Replayed(module) if is_own and not any(_hooks(module)) else module
+    if type(module) is not NeuralOperator or not all(map(_is_plain, module.modules())):
+        return module
+    on_current = all(p.is_cuda and p.get_device() == torch.cuda.current_device() for p in module.parameters())
+    return Replayed(module) if on_current else module
 
 
 class Replayed(nn.Module):
@@ -44,19 +53,21 @@ class Replayed(nn.Module):
         """
         key = source.shape, torch.is_grad_enabled()
         if key not in self._recorded:
+            if not self._recorded:
+                gc.collect()  # PyTorch's recordings are in cycles, and hold memory of the GPU until those are found
             record = _recorded_with_gradients if torch.is_grad_enabled() else _recorded
-            self._recorded[key] = record(self.module, source.clone(), coefficients.clone())
+            with warnings.catch_warnings():
+                warnings.filterwarnings("error", "The CUDA Graph is empty")
+                self._recorded[key] = record(self.module, source.clone(), coefficients.clone())
         return self._recorded[key](source, coefficients)
 
 
 def _recorded_with_gradients(module: nn.Module, source: Tensor, coefficients: Tensor) -> _Pass:
     # Newer versions of PyTorch warn that gradients come from the recording's stream, for which they do wait.
     getattr(torch.autograd.graph, "set_warn_on_accumulate_grad_stream_mismatch", lambda _: None)(False)
-    shell: Any = copy.copy(module)  # with the same parameters: PyTorch puts the replay in place of its `forward`
-    torch.cuda.make_graphed_callables(shell, (source, coefficients))
-    recorded: _Pass = shell.forward
-    del shell.forward  # or the two would hold each other, and memory of the GPU, until garbage is collected
-    return recorded
+    shell = copy.copy(module)  # with the same parameters: PyTorch puts the replay into what it is given
+    recorded: Any = torch.cuda.make_graphed_callables(shell, (source, coefficients))
+    return cast("_Pass", recorded)
 
 
 def _recorded(module: nn.Module, source: Tensor, coefficients: Tensor) -> _Pass:
@@ -78,8 +89,6 @@ def _recorded(module: nn.Module, source: Tensor, coefficients: Tensor) -> _Pass:
     return replay
 
 
-def _hooks(module: nn.Module) -> Iterator[object]:
-    """Yield what a user has hung onto the passes of a module's parts."""
-    for part in module.modules():
-        for hooks in (part._forward_hooks, part._forward_pre_hooks, part._backward_hooks):  # noqa: SLF001
-            yield from hooks.values()
+def _is_plain(part: nn.Module) -> bool:
+    """Return whether a part of a network is as this package made it."""
+    return type(part) in _PARTS and "forward" not in vars(part) and not any(getattr(part, hooks) for hooks in _HOOKS)

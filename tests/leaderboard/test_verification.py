@@ -40,7 +40,7 @@ from pdebench_fm.protocol.methods import OWN_METHODS
 from pdebench_fm.protocol.task import EvaluationTask, load_task
 from pdebench_fm.results.evaluation import read_evaluation
 from pdebench_fm.results.paths import row_path
-from pdebench_fm.results.samples import samples_path
+from pdebench_fm.results.samples import by_cell, samples_path
 
 TASK = "poisson-ood/hard"
 WEIGHTS = "acme/solver@" + "0123456789" * 4
@@ -429,29 +429,51 @@ def test_adapted_models_are_run_again_on_the_same_support_sets(tmp_path, model_f
     assert [badge.partition(": ")[2] for badge in row.badges] == ["reproduced on a private split"] * 3
 
 
+def on_another_device(evaluation, device, factors):
+    """The evaluation with its errors times the factor of their seed, as if computed on a device."""
+    seeds = iter([seed for _start, _shots, seed in by_cell(evaluation.samples)])
+    factor = 1.0
+
+    def scaled(name, values):
+        nonlocal factor
+        if name == "parameter":  # the first column of a cell
+            factor = factors[next(seeds)]
+            return values
+        return factor * values
+
+    found = with_scores(evaluation, scaled)
+    there = found.result.cells[0].environment.model_copy(update={"device": device})
+    return changed(found, cells=tuple(cell.model_copy(update={"environment": there}) for cell in found.result.cells))
+
+
 @pytest.mark.parametrize(
-    ("device", "off", "allowed"), [("cpu", 0.9, 0.05), ("NVIDIA H100 80GB HBM3", 0.9, None), ("NVIDIA A100", 0.8, 0.15)]
+    ("device", "factors", "refused"),
+    [
+        ("cpu", (0.9,), "seed 0: .* and may be 0.05"),
+        ("NVIDIA H100 80GB HBM3", (0.9,), None),
+        ("NVIDIA H100 80GB HBM3", (0.9, 1.1), None),
+        ("NVIDIA H100 80GB HBM3", (0.9, 0.9), "2 seeds together: .* and may be 0.05"),
+        ("NVIDIA A100", (0.8,), "seed 0: .* and may be 0.15"),
+    ],
 )
 def test_an_adaptation_on_a_gpu_may_be_further_off_on_a_cpu(
     device,
-    off,
-    allowed,
+    factors,
+    refused,
     tmp_path,
     model_folder,
     weights,  # noqa: ARG001
     quick_recipes,  # noqa: ARG001
 ):
-    found = evaluate(load_model(model_folder), TASK, 8, track="lite", device="cpu", seeds=1)
-    found = with_scores(found, lambda name, values: values if name == "parameter" else off * values)
-    there = found.result.cells[0].environment.model_copy(update={"device": device})
-    cells = tuple(cell.model_copy(update={"environment": there}) for cell in found.result.cells)
-    scored = named(changed(found, cells=cells), Submitter("acme", "acme/solver", weights_at=WEIGHTS))
+    found = evaluate(load_model(model_folder), TASK, 8, track="lite", device="cpu", seeds=len(factors))
+    found = on_another_device(found, device, factors)
+    scored = named(found, Submitter("acme", "acme/solver", weights_at=WEIGHTS))
     (row,) = verify([str(board_of(tmp_path, scored))], Depth(recompute=True)).rows
-    if allowed is None:
+    if refused is None:
         assert not row.refusal
-        assert all(each.other_device and each.difference == pytest.approx(1 / 9, rel=0.01) for each in row.reruns)
+        assert all(each.other_device and 0.05 < each.difference < 0.15 for each in row.reruns)
     else:
-        assert row.refusal.endswith(f"away and may be {allowed}")
+        assert re.search(refused, row.refusal)
 
 
 def test_records_grow_and_the_newer_of_two_is_kept(tmp_path, scored, weights):  # noqa: ARG001

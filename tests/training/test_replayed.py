@@ -12,7 +12,7 @@ from pdebench_fm.data.batches import Batch
 from pdebench_fm.models.prediction import predicted
 from pdebench_fm.training.adapt import FineTuning
 from pdebench_fm.training.loss import relative_l2
-from pdebench_fm.training.replayed import Replayed, replayed
+from pdebench_fm.training.replayed import Replayed, _is_plain, replayed
 
 needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")
 
@@ -80,30 +80,60 @@ def test_a_module_with_hooks_of_a_user_is_called_as_it_is():
     assert replayed(module) is module
 
 
-def test_a_recording_is_made_for_each_shape_and_ends_with_what_it_is_of(monkeypatch):
+def test_a_recording_is_made_for_each_shape_and_makes_room_first(monkeypatch):
     shells = []
 
     def recorded(shell, _arguments):
-        shells.append(weakref.ref(shell))
-        plain = shell.forward
-        shell.forward = plain  # holds the shell, as PyTorch's does
+        assert not any(before() is not None for of_one in shells[:-1] for before in of_one)
+        shells[-1].append(weakref.ref(shell))
+        shell.forward = shell.forward  # holds the shell, as PyTorch's does
         return shell
 
     monkeypatch.setattr(torch.cuda, "make_graphed_callables", recorded)
-    module = load_model("fno-poisson-64k").train()
-    call = Replayed(module)
-    for count in (4, 4, 2):
-        rows = batch(count, "cpu", count)
-        given = gradients(call, module, rows)
-        assert all(map(torch.equal, given, gradients(module, module, rows)))
-    assert len(shells) == 2
-    assert all(shell() is not None for shell in shells)
     gc.disable()
     try:
-        del call
-        assert all(shell() is None for shell in shells)
+        for _ in range(3):
+            shells.append([])
+            module = load_model("fno-poisson-64k").train()
+            call = Replayed(module)
+            for count in (4, 4, 2):
+                rows = batch(count, "cpu", count)
+                given = gradients(call, module, rows)
+                assert all(map(torch.equal, given, gradients(module, module, rows)))
+            assert len(shells[-1]) == 2
+            assert all(shell() is not None for shell in shells[-1])
+            del call, module
     finally:
         gc.enable()
+
+
+def changed_network(how):
+    module = load_model("fno-poisson-64k").train()
+    if how == "hook":
+        module.network.lift.register_full_backward_pre_hook(lambda *_: None)
+    elif how == "parametrization":
+        torch.nn.utils.parametrize.register_parametrization(module.network.lift, "weight", torch.nn.Identity())
+    elif how == "forward":
+        module.network.forward = module.network.forward_plain
+    elif how == "part":
+        module.network.lift = type("Mine", (torch.nn.Linear,), {})(7, 8)
+    return module
+
+
+@pytest.mark.parametrize("how", ["hook", "parametrization", "forward", "part"])
+def test_a_network_that_a_user_has_changed_is_called_as_it_is(how):
+    assert all(map(_is_plain, load_model("fno-poisson-64k").modules()))
+    assert not all(map(_is_plain, changed_network(how).modules()))
+
+
+def test_a_network_on_another_gpu_than_the_current_one_is_called_as_it_is(monkeypatch):
+    module = load_model("fno-poisson-64k").train()
+    monkeypatch.setattr(torch.Tensor, "is_cuda", True)
+    monkeypatch.setattr(torch.Tensor, "get_device", lambda _: 1)
+    monkeypatch.setattr(torch.cuda, "current_device", lambda: 0)
+    assert replayed(module) is module
+    monkeypatch.setattr(torch.cuda, "current_device", lambda: 1)
+    assert isinstance(replayed(module), Replayed)
 
 
 def test_on_a_cpu_and_for_modules_of_a_user_the_module_is_called():

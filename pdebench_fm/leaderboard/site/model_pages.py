@@ -306,10 +306,12 @@ def _reruns_in_words(reruns: Sequence[Rerun], run: Run) -> str:
     if not reruns:
         return "not run again"
     agreed = sum(rerun.agrees for rerun in reruns)
-    largest = max(rerun.difference for rerun in reruns)
+    largest = max(reruns, key=lambda rerun: rerun.difference / rerun.tolerance)
     seeds = "1 seed" if len(run.seeds) == 1 else f"{len(run.seeds)} seeds"
-    allowed = max(rerun.tolerance for rerun in reruns)
-    return f"{agreed} of {seeds} reproduced; largest difference {number(largest, 2)}, allowed {allowed:g}"
+    return (
+        f"{agreed} of {seeds} reproduced; largest difference {number(largest.difference, 2)}, allowed "
+        f"{largest.tolerance:g}"
+    )
 
 
 def _private_in_words(private: PrivateScore) -> str:
