@@ -3,6 +3,7 @@
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from math import isinf
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
@@ -18,6 +19,7 @@ from pdebench_fm.studies.measures import (
     gain,
     largest_ratio,
     slope,
+    slope_between,
     smallest_step,
 )
 from pdebench_fm.studies.runs import RunKey
@@ -256,10 +258,7 @@ class SlopeClaim(_AboutRun):
 
 
 class GainSlopeClaim(_AboutRun):
-    """The exponent by which the data-efficiency gain follows the size of models.
-
-    A gain beyond the runs counts as the most, or the least, that they can tell.
-    """
+    """The exponent by which the data-efficiency gain follows the size of models; untold if one is beyond the runs."""
 
     measure: Literal["gain-slope"]
     curve: Where = Where()
@@ -278,15 +277,17 @@ class GainSlopeClaim(_AboutRun):
             filling.refuse_itself(of, curve)
         needs = (*ofs, *(key for curve in curves for key in curve))
 
-        def within(errors: Mapping[RunKey, float], key: RunKey, curve: Sequence[RunKey]) -> float:
-            told = gain(errors, key, curve)
-            return told.low if told.low else told.high
-
         def estimate(table: Table) -> Estimate:
             x = _different(_sizes(table, ofs), "parameters")
-            return bootstrapped(
-                table, needs, lambda errors: slope(x, [within(errors, *each) for each in zip(ofs, curves, strict=True)])
+            pairs = list(zip(ofs, curves, strict=True))
+            found = bootstrapped(
+                table, needs, lambda errors: slope_between(x, [gain(errors, of, curve) for of, curve in pairs])
             )
+            if isinf(found.low) or isinf(found.high):
+                raise UntoldError(
+                    "of some models the gain, or its interval, is beyond the runs from scratch: it takes more of them"
+                )
+            return found
 
         return needs, estimate
 

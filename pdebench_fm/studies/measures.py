@@ -8,7 +8,7 @@ the measure is taken of each draw. Errors of runs that are scored on the same te
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from math import inf, nextafter
+from math import inf, log, nextafter
 from typing import Literal
 
 import numpy as np
@@ -110,6 +110,19 @@ def examples(errors: Errors, curve: Sequence[RunKey], error: float) -> Told:
 def slope(x: Sequence[float], y: Sequence[float]) -> float:
     """Return the exponent b of the power law y = a·xᵇ that fits best: least squares of the logarithms."""
     return float(np.polyfit(np.log(x), np.log(y), 1)[0])
+
+
+def slope_between(x: Sequence[float], y: Sequence[Told]) -> Told:
+    """Return between which two values the exponent is if each y is only told to be between two, even 0 and infinity.
+
+    The exponent is a sum of the logarithms of y with weights that x alone decides.
+    """
+    centred = np.log(x) - np.log(x).mean()
+    ends = [(log(each.low) if each.low else -inf, log(each.high) if each.high < inf else inf) for each in y]
+    weights = (centred / (centred**2).sum()).tolist()
+    parts = [sorted((w * low, w * high)) for w, (low, high) in zip(weights, ends, strict=True) if w]
+    low, high = (sum(part) for part in zip(*parts, strict=True))
+    return Told(low, high)
 
 
 def smallest_step(errors: Errors, keys: Sequence[RunKey]) -> float:

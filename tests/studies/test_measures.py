@@ -7,8 +7,17 @@ import pytest
 from pydantic import TypeAdapter
 from studies_rows import key, row
 
-from pdebench_fm.studies.claims import Claim, questions_of
-from pdebench_fm.studies.measures import Told, bootstrapped, examples, gain, largest_ratio, slope, smallest_step
+from pdebench_fm.studies.claims import Claim, UntoldError, questions_of
+from pdebench_fm.studies.measures import (
+    Told,
+    bootstrapped,
+    examples,
+    gain,
+    largest_ratio,
+    slope,
+    slope_between,
+    smallest_step,
+)
 from pdebench_fm.studies.table import table_of
 
 CURVE = [key(shots, "scratch") for shots in (8, 32, 128)]
@@ -137,12 +146,40 @@ def test_claims_about_several_models_measure_what_they_say(name):
         rows.append(row(key(model=model), error, 1.0001, **of))
         reached = 8 * (parameters / 1000) ** 0.5  # by so many examples from scratch: a gain by the power 1/2
         rows.append(row(key(8, model=model), reached**-1.0, 1.0001, **of))
-        rows += [row(key(k, "scratch", model=model), 1 / k, 1.0001, **of) for k in (8, 16, 32, 64)]
+        rows += [row(key(k, "scratch", model=model), 1 / k, 1.0001, **of) for k in (4, 8, 16, 32, 64)]
     table = table_of(rows)
     (question,) = questions_of("claim", parsed(said), "lite", set(table), ValueError)
     found = question.estimate(table)
     assert found.value == pytest.approx(expected, rel=1e-3)
     assert found.low - 1e-3 <= expected <= found.high + 1e-3
+
+
+def test_the_exponent_of_gains_that_are_beyond_the_runs_cannot_be_told():
+    said, _ = CLAIMS["gain-slope"]
+    for few, untold in ((0.05, False), (0.01, True)):  # 64 from scratch have 1/64
+        rows = []
+        for model, parameters in {"a": 1000, "b": 4000, "c": 16000}.items():
+            of = {"parameters": parameters, "pretraining_steps": 100}
+            rows.append(row(key(8, model=model), few, 1.0001, **of))
+            rows += [row(key(k, "scratch", model=model), 1 / k, 1.0001, **of) for k in (4, 8, 16, 32, 64)]
+        table = table_of(rows)
+        (question,) = questions_of("claim", parsed(said), "lite", set(table), ValueError)
+        if untold:
+            with pytest.raises(UntoldError, match="beyond the runs from scratch"):
+                question.estimate(table)
+        else:
+            assert question.estimate(table).value == pytest.approx(0.0, abs=1e-3)
+
+
+def test_an_exponent_lies_between_what_bounds_of_its_values_allow():
+    x, random = [1.0, 3.0, 20.0], np.random.default_rng(0)
+    low, high = np.array([1.0, 2.0, 3.0]), np.array([2.0, 2.5, 9.0])
+    found = slope_between(x, [Told(*ends) for ends in zip(low, high, strict=True)])
+    drawn = [slope(x, random.uniform(low, high)) for _ in range(2000)]
+    assert found.low < min(drawn) < found.low + 0.05
+    assert found.high - 0.05 < max(drawn) < found.high
+    assert slope_between(x, [Told(y, y) for y in low]).low == pytest.approx(slope(x, low))
+    assert slope_between(x, [Told(1.0, 1.0), Told(1.0, 1.0), Told(2.0, np.inf)]).high == np.inf
 
 
 def parsed(said):
