@@ -53,9 +53,9 @@ A study's folder, in that of `--out`, gets all of its files at once and holds no
 **Verdicts.** A claim has a measure and a bound. It *holds* if the whole 95 % interval of the measure is beyond the
 bound, *doesn't hold at this scale* if none of it is, and *can't be told* otherwise, or where runs are missing, or the
 sizes or steps that an exponent is fitted against, or where a gain that it is fitted to is beyond the runs. Where the
-paper finds a larger effect than was measured, it *holds with* the number that was. A claim without a bound is *measured*. Runs on the same test rows are paired by them,
-so that a row which is hard for both is no difference between them; the seeds of two runs count as independent. With a
-single seed an interval is for new test samples alone.
+paper finds a larger effect than was measured, it *holds with* the number that was. A claim without a bound is
+*measured*. Runs on the same test rows are paired by them, so that a row which is hard for both is no difference between
+them; the seeds of two runs count as independent. With a single seed an interval is for new test samples alone.
 
 ## A study of your own
 

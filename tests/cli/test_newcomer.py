@@ -87,10 +87,10 @@ def test_a_folders_card_is_shown(model_with_card, capsys, tmp_path, monkeypatch)
     ("words", "text"),
     [
         (["eval", "--model", "fno-mixed-256m", "--task", "all"], "fno-mixed-256m is a recipe only"),
-        (["eval", "--model", "fno-poisson-16m", "--task", "all"], "--family poisson --size 16m"),
+        (["eval", "--model", "fno-helmholtz-16m", "--task", "all"], "--family helmholtz --size 16m"),
         (["eval", "--model", "fno-helmholtz-256m", "--task", "all"], "here are fno-helmholtz-1m, fno-helmholtz-64k"),
-        (["zoo", "show", "fno-poisson-16m"], "fno-poisson-16m is a size that does not come with the package"),
-        (["zoo", "publish", "fno-poisson-16m", "--namespace", "o", "--version", "1.0.0"], "does not come with the"),
+        (["zoo", "show", "fno-helmholtz-16m"], "fno-helmholtz-16m is a size that does not come with the package"),
+        (["zoo", "publish", "fno-helmholtz-16m", "--namespace", "o", "--version", "1.0.0"], "does not come with the"),
         (["eval", "--model", "fno-mixed-16x", "--task", "all"], "unknown model 'fno-mixed-16x': did you mean"),
         (["eval", "--model", "unet2", "--task", "all"], "did you mean the file 'unet2.py'?"),
         (["eval", "--model", "unet2:make", "--task", "all"], "did you mean the file 'unet2.py:make'?"),

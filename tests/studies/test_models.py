@@ -72,7 +72,7 @@ def test_what_lies_in_the_folder_of_models_goes_before_all_else(tmp_path, model_
     [
         ("fno-mixed-256m", "line 8: fno-mixed-256m comes without weights"),
         ("fno-poisson-128k", "line 8: unknown model 'fno-poisson-128k': did you mean 'fno-poisson-"),
-        ("fno-poisson-16m", "line 8: fno-poisson-16m is a size that does not come with the package"),
+        ("fno-poisson-256m", "line 8: fno-poisson-256m is a size that does not come with the package"),
         ("./nowhere", "line 8: no directory ./nowhere"),
         ("a/b/c", "line 8: no directory a/b/c"),
         ("nowhere.py:build", "line 8: no file nowhere.py"),
