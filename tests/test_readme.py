@@ -131,7 +131,12 @@ def test_the_targets_page_states_the_full_tracks_row():
     assert f"and {runs['symmetric', 'pretrained', 32].error:.4f} by `symmetric` (one seed)" in text
     assert runs["symmetric", "pretrained", 32].seeds == 1
     found = verdicts["scratch (v1)"]
-    assert f"needs about {found.value:.0f} examples (95 % interval {found.low:.0f}–{found.high:.0f}), by the" in text
+    assert (
+        f"needs about {found.value:.0f} examples (at most {found.high:.0f}; 128 are the fewest that were run), by"
+        in text
+    )
+    assert found.low == 0.0
+    assert min(shots for _, start, shots in runs if start == "scratch") == 128
     few, many = (runs["v1", "scratch", shots].error for shots in (128, 512))
     assert re.search(rf"it has {few:.4f} after 128 of them\s+and {many:.4f} after 512", text)
 

@@ -136,9 +136,9 @@ def _tell(study: "Study", verdicts: "Verdicts", out: Path) -> None:
 def _tell_costs(studies: "Sequence[Study]", pretrained: Path) -> None:
     from pdebench_fm.studies.estimate import SUSTAINED_FLOPS, costs_of, total
 
-    table = Table(title="What would be computed, from the beginning", title_justify="left")
+    table = Table(title="What a study takes as a whole: what is finished is not deducted", title_justify="left")
     table.add_column("study, part", overflow="fold", min_width=24)
-    for column in ("cells", "passes", "FLOPs", "one core", "GPU, least"):
+    for column in ("cells", "passes", "FLOPs", "one core", "GPU ≥"):
         table.add_column(column, justify="right")
     for study in studies:
         costs = costs_of(study, pretrained)

@@ -9,7 +9,7 @@ from typing import Final
 
 from pdebench_fm.studies.estimate import SUSTAINED_FLOPS, costs_of, total
 from pdebench_fm.studies.reproduce import FIGURE_NAMES, RUNS_NAME, STUDY_NAME, check_folder, check_tables, read_verdicts
-from pdebench_fm.studies.runs import TOGETHER, read_runs
+from pdebench_fm.studies.runs import TOGETHER, RunRow, read_runs
 from pdebench_fm.studies.study import SCALES, Scale, Study, load_study, shipped_studies
 from pdebench_fm.studies.verdicts import Verdicts, verdicts_table
 from pdebench_fm.templates import as_text
@@ -132,13 +132,13 @@ class Reproduced:
         study: at the scale that it was run at.
         folder: where its files are.
         verdicts: of its claims.
-        devices: that its runs were computed on, as results name them.
+        rows: its runs.
     """
 
     study: Study
     folder: Path
     verdicts: Verdicts
-    devices: tuple[str, ...]
+    rows: tuple[RunRow, ...]
 
 
 def reproduced(path: Path, folder: Path) -> Reproduced | None:
@@ -153,8 +153,7 @@ def reproduced(path: Path, folder: Path) -> Reproduced | None:
     study = load_study(path, verdicts.scale)
     check_folder(study, folder)
     check_tables(verdicts, folder)
-    devices = {device for row in read_runs(folder / RUNS_NAME) for device in row.device.split(TOGETHER)}
-    return Reproduced(study, folder, verdicts, tuple(sorted(devices)))
+    return Reproduced(study, folder, verdicts, tuple(read_runs(folder / RUNS_NAME)))
 
 
 def page(reproduction: Path, home: Path, studies: Mapping[str, Path] | None = None) -> str:
@@ -177,7 +176,12 @@ def page(reproduction: Path, home: Path, studies: Mapping[str, Path] | None = No
 
 
 def _overview(known: Mapping[str, Path], found: Mapping[str, Reproduced | None]) -> str:
-    lines = ["| study | asks | from | scale | claims |", "|---|---|---|---|---|"]
+    lines = [
+        "A scale is a size of study, and no machine: `cpu` is what two cores compute in hours, with smaller models",
+        "and fewer rows than `gpu`, and may be computed on a GPU as well.\n",
+        "| study | asks | from | scale | claims |",
+        "|---|---|---|---|---|",
+    ]
     for name, path in known.items():
         each = found[name]
         file = load_study(path, "cpu").file if each is None else each.study.file
@@ -202,14 +206,21 @@ def _section(each: Reproduced, home: Path) -> str:
     return (
         f"## `{each.study.name}`: {as_text(file.title)}\n\n{as_text(file.question)}\n\n"
         f"![{as_text(file.picture.title)}]({where}/{FIGURE_NAMES[0]})\n\n{table}{left_out}\n"
-        f"Scale `{each.study.scale}`{_computed_on(each.devices)}; [data]({where}/{RUNS_NAME}), "
+        f"Scale `{each.study.scale}`{_circumstances(each.rows)}; [data]({where}/{RUNS_NAME}), "
         f"[study as run]({where}/{STUDY_NAME}).\n"
     )
 
 
-def _computed_on(devices: Sequence[str]) -> str:
+def _circumstances(rows: Sequence[RunRow]) -> str:
+    """Return of which models, on what and by what the runs of a study are; "" if there are none."""
+    if not rows:
+        return ""
+    sizes = sorted({(row.parameters or 0, row.size) for row in rows if row.size is not None})
+    models = ", ".join(dict.fromkeys(f"`{as_text(size)}`" for _, size in sizes)) or "other sizes"
+    tracks = dict.fromkeys(f"{row.test_rows} test rows at {row.resolution}×{row.resolution}" for row in rows)
+    devices = sorted({device for row in rows for device in row.device.split(TOGETHER)})
     names = ["a CPU" if device == "cpu" else f"a GPU ({as_text(device)})" for device in devices]
-    return f", computed on {' and '.join(names)}" if names else ""
+    return f": models of {models}, {' or '.join(tracks)} a task, computed on {' and '.join(names)}"
 
 
 def _larger(known: Mapping[str, Path]) -> Iterable[str]:

@@ -394,7 +394,7 @@ def test_a_dry_run_computes_nothing_and_tells_the_cost(name, tmp_path, monkeypat
     monkeypatch.setenv("PDEFM_CACHE", str(tmp_path / "cache"))
     monkeypatch.chdir(tmp_path)
     assert main(["reproduce", name, "--dry-run"]) == 0
-    assert "What would be computed" in capsys.readouterr().out
+    assert "What a study takes as a whole" in capsys.readouterr().out
     assert not counted
     assert list(tmp_path.iterdir()) == []
 
