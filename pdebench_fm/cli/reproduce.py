@@ -153,6 +153,6 @@ def _tell_costs(studies: "Sequence[Study]", pretrained: Path) -> None:
     say(
         "Passes of one row through a network, a backward one counting as two; the time on one core of this machine "
         "follows from one forward pass of each model; FLOPs are those of matrix products, of which a GPU is taken to "
-        f"do {SUSTAINED_FLOPS:.0e} a second at most, as 16 processes with 1m and 16m models did on an H100",
+        f"do {SUSTAINED_FLOPS:.0e} a second, as 16 processes with 1m and 16m models did on an H100; one takes longer",
         to=aside,
     )
