@@ -20,7 +20,8 @@ IN_PACKAGE = ("64k", "1m")
 """Sizes whose weights come with the package."""
 LARGE = "weights"
 """The folder of a checkout with the models of the zoo that are too large for the package."""
-RECORDS = Path(str(files("pdebench_fm"))) / "zoo" / "records"
+_ZOO = Path(str(files("pdebench_fm"))) / "zoo"
+RECORDS = _ZOO / "records"
 """The folder of what is known of the trainings of models whose weights were not kept."""
 
 _ZOO_NAME = re.compile(r"fno-(?P<family>[a-z-]+)-(?P<size>[0-9]+[km])")
@@ -29,7 +30,7 @@ _HUB_REFERENCE = re.compile(r"(?P<id>[\w.-]+/[\w.-]+)(?:@(?P<revision>.+))?")
 
 def zoo_directory() -> Path:
     """Return the folder of the weights that come with this package."""
-    return Path(str(files("pdebench_fm"))) / "zoo" / "weights"
+    return _ZOO / "weights"
 
 
 def zoo_folder(name: str) -> Path:
@@ -41,7 +42,7 @@ def zoo_folder(name: str) -> Path:
 
 def recipe_directory() -> Path:
     """Return the folder of the models that come without weights: configuration, card and Slurm script of each."""
-    return Path(str(files("pdebench_fm"))) / "zoo" / "recipes"
+    return _ZOO / "recipes"
 
 
 def zoo_names() -> list[str]:

@@ -118,7 +118,7 @@ def slope_between(x: Sequence[float], y: Sequence[Told]) -> Told:
     The exponent is a sum of the logarithms of y with weights that x alone decides.
     """
     centred = np.log(x) - np.log(x).mean()
-    ends = [(log(each.low) if each.low else -inf, log(each.high) if each.high < inf else inf) for each in y]
+    ends = [(log(each.low) if each.low else -inf, log(each.high)) for each in y]
     weights = (centred / (centred**2).sum()).tolist()
     parts = [sorted((w * low, w * high)) for w, (low, high) in zip(weights, ends, strict=True) if w]
     low, high = (sum(part) for part in zip(*parts, strict=True))
