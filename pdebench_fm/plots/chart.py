@@ -17,6 +17,7 @@ _FINER_STEPS = (1.0, 0.5, 0.2, 0.1, 0.05)  # for less than a decade, of which th
 _FEWEST_TICKS = 3
 _MOST_TICKS = 7
 _MOST_DECADES = 12
+_ACROSS = 4  # panels of a row that are still read on a page
 _MARGIN = 1.25  # between the outermost value and the end of a logarithmic axis
 
 
@@ -32,10 +33,13 @@ class Axis:
 
 @dataclass(frozen=True)
 class Style:
-    """How a series looks, as numbers into the palette; a start from scratch is dashed and hollow."""
+    """How a series looks, as numbers into the palette; a start from scratch is dashed and hollow.
+
+    A marker of None is none at all: of a line that is a level, and not measured anywhere.
+    """
 
     colour: int
-    marker: int
+    marker: int | None
     scratch: bool
 
 
@@ -119,7 +123,7 @@ class Chart:
                 for series in panel.series:
                     first.setdefault(series.label, series)
         return sorted(
-            first.values(), key=lambda series: (series.style.scratch, series.style.colour, series.style.marker)
+            first.values(), key=lambda series: (series.style.scratch, series.style.colour, series.style.marker or 0)
         )
 
 
@@ -193,9 +197,11 @@ def parameter_range(task: Task) -> str:
 
 
 def rows_by_system(tasks: Sequence[Task]) -> list[list[Task]]:
-    """Return a row of tasks for each system; one row of all where no system has two."""
+    """Return a row of tasks for each system; rows of a few where no system has two."""
     systems: dict[str, list[Task]] = {}
     for task in tasks:
         systems.setdefault(task.dataset.system_name, []).append(task)
     rows = list(systems.values())
-    return rows if any(len(row) > 1 for row in rows) else [list(tasks)]
+    if any(len(row) > 1 for row in rows):
+        return rows
+    return [list(tasks[i : i + _ACROSS]) for i in range(0, len(tasks), _ACROSS)]

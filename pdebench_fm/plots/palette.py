@@ -35,6 +35,8 @@ MARKERS = (
     Marker("*", "star", "M0-5.6L1.4-1.9L5.3-1.7L2.3 .7L3.3 4.5L0 2.4L-3.3 4.5L-2.3 .7L-5.3-1.7L-1.4-1.9z"),
 )
 
+_NO_MARKER = Marker("None", "line-ew", "M0 0")
+
 FieldKind = Literal["source", "solution", "error"]
 
 COLOUR_MAPS: dict[FieldKind, str] = {"source": "viridis", "solution": "RdBu_r", "error": "PuOr_r"}
@@ -48,7 +50,7 @@ def colour(style: Style) -> str:
 
 def marker(style: Style) -> Marker:
     """Return a style's marker; there is one more than colours, so that a pair comes again only after 72 series."""
-    return MARKERS[style.marker % len(MARKERS)]
+    return _NO_MARKER if style.marker is None else MARKERS[style.marker % len(MARKERS)]
 
 
 def styles(groups: Sequence[str], shots: Sequence[int]) -> dict[tuple[str, int], Style]:

@@ -201,7 +201,7 @@ def _ratios(study: Study, rows: Sequence[RunRow], table: Table) -> Chart:
             if points:
                 series.append(Series(study.label_of(model), Style(place, place, scratch=False), points))
         level = tuple(Point(end, 1.0, 1.0, 1.0, 1, "no difference") for end in x.limits)
-        series.append(Series("no difference", Style(6, 6, scratch=True), level))
+        series.append(Series("no difference", Style(6, None, scratch=True), level))
         panels.append((task, series))
     words = f"{_side_words(above)} / {_side_words(below)}"
     caption = f"{_about(rows)}. Error of {words}: above 1 it is worse. {_intervals(study, rows)}"

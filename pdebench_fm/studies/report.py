@@ -43,7 +43,7 @@ A study's folder, in that of `--out`, gets all of its files at once and holds no
 
 | file | holds |
 |---|---|
-| `study.yaml` | the study as it was run |
+| `study.yaml` | the study at the scale it was run at; its words, picture and claims are those of the last drawing |
 | `data.csv` | each run: model, task, start, shots, method, track, error with its 95 % interval, on which device |
 | `rows.csv` | each run's error on each test row, mean over seeds, to six digits |
 | `fields.csv`, `histogram.csv` | what else the figure shows, if it does |

@@ -52,6 +52,9 @@ _NAMES: Final = frozenset(
     {STUDY_NAME, RUNS_NAME, ROWS_NAME, FIELDS_NAME, HISTOGRAM_NAME, *FIGURE_NAMES, VERDICTS_NAME, TABLE_NAME}
 )
 
+_COMPUTED_FROM: Final = ("track", "seeds", "plugins", "models", "evaluations", "resolution", "fields")
+"""What of a study its tables follow from; the rest is how they are shown and judged."""
+
 
 @dataclass(frozen=True)
 class Places:
@@ -113,6 +116,8 @@ def reproduce(study: Study, out: Path, places: Places, watching: Watching = Watc
 def redraw(study: Study, out: Path) -> Verdicts:
     """Draw a study's figure and judge its claims anew from the tables in its folder; nothing is computed.
 
+    The folder's copy of the study is brought up to date with them: words, picture and claims may have changed.
+
     Raises:
         UsageError: if the study has not been run there.
         PdefmError: if its tables are damaged, or are of other runs than the study has now.
@@ -127,6 +132,12 @@ def redraw(study: Study, out: Path) -> Verdicts:
         table = read_table(folder)
         if others := table.keys() - set(runs_of(study.file, study.file.evaluations.values())):
             raise PdefmError(f"{folder / RUNS_NAME} has {min(others)}, which the study does not run: run the study")
+        held, now = _held(folder), study.as_run()
+        if changed := [key for key in _COMPUTED_FROM if held.get(key) != now.get(key)]:
+            raise PdefmError(
+                f"{folder / STUDY_NAME} was run with another value of {changed[0]} than the study has: run it again"
+            )
+        write_atomically(folder / STUDY_NAME, study_text(study))
         verdicts = _judged(study, table, folder, [], before.left_out)
         _draw(study, table, folder)
     return verdicts
@@ -182,14 +193,19 @@ def check_folder(study: Study, folder: Path) -> None:
         if not is_unused(folder):
             raise UsageError(f"{folder} holds something else than a study: choose another --out")
         return
+    held = _held(folder)
+    for key, wanted in (("study", study.name), ("scale", study.scale)):
+        if held.get(key) != wanted:
+            raise UsageError(f"{folder} holds the {key} {held.get(key)!r}, not {wanted!r}: choose another --out")
+
+
+def _held(folder: Path) -> dict[str, Any]:
+    """Return the study that a folder holds, as it was run; a `PdefmError` if it cannot be read."""
     try:
         held: Any = yaml.safe_load(read_limited(folder / STUDY_NAME, RECORD_BYTES))
     except (OSError, yaml.YAMLError, ValueError, RecursionError) as error:  # which a day such as 2001-99-99 is
         raise PdefmError(f"cannot read {folder / STUDY_NAME}: {in_one_line(str(error))}") from error
-    held = held if isinstance(held, dict) else {}
-    for key, wanted in (("study", study.name), ("scale", study.scale)):
-        if held.get(key) != wanted:
-            raise UsageError(f"{folder} holds the {key} {held.get(key)!r}, not {wanted!r}: choose another --out")
+    return held if isinstance(held, dict) else {}
 
 
 def study_text(study: Study) -> str:

@@ -17,7 +17,15 @@ from pdebench_fm.plots.chart import Chart
 from pdebench_fm.studies import reproduce as module
 from pdebench_fm.studies.drawn import read_fields, read_histogram
 from pdebench_fm.studies.figures import figure_of
-from pdebench_fm.studies.reproduce import FIGURE_NAMES, Watching, read_table, read_verdicts, redraw, reproduce
+from pdebench_fm.studies.reproduce import (
+    FIGURE_NAMES,
+    Watching,
+    read_table,
+    read_verdicts,
+    redraw,
+    reproduce,
+    study_text,
+)
 from pdebench_fm.studies.runs import read_runs
 from pdebench_fm.studies.study import load_study, shipped_studies
 from pdebench_fm.studies.verdicts import verdict_of
@@ -70,6 +78,7 @@ def approximately(number):
 
 def check_that_all_follows_from_the_tables(study, folder):
     """Recompute each verdict, and every number of the figure, from the CSV files alone."""
+    assert (folder / "study.yaml").read_text() == study_text(study)
     table = read_table(folder)
     verdicts = read_verdicts(folder)
     for question, said in zip(study.questions, verdicts.verdicts, strict=True):
@@ -336,6 +345,21 @@ def test_the_folder_of_another_study_or_scale_is_refused(tiny, places, tmp_path,
         reproduce(tiny, tmp_path / "out", places)
     assert [path.name for path in folder.iterdir()] == ["mine.txt"]
     assert not counted
+
+
+def test_redrawing_takes_over_what_a_study_says_now_but_not_what_it_would_compute(tiny_file, places, tmp_path):
+    reproduce(load_study(tiny_file(text=ZERO_SHOT), "smoke"), tmp_path / "out", places)
+    path = tmp_path / "out" / "tiny" / "study.yaml"
+    whole = path.read_text()
+    study = load_study(tiny_file(("A study without training", "Said otherwise"), text=ZERO_SHOT), "smoke")
+    redraw(study, tmp_path / "out")
+    assert path.read_text() == whole.replace("A study without training", "Said otherwise")
+    assert (tmp_path / "out" / "tiny" / "verdicts.md").read_text().startswith("# Said otherwise")
+    path.write_text(path.read_text().replace("n16-rows8", "n16-rows9"))
+    before = written(tmp_path / "out" / "tiny")
+    with pytest.raises(PdefmError, match=r"study\.yaml was run with another value of track than"):
+        redraw(study, tmp_path / "out")
+    assert written(tmp_path / "out" / "tiny") == before
 
 
 def test_runs_that_fail_are_left_out_and_told(tiny_file, places, tmp_path, write):
