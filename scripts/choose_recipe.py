@@ -3,10 +3,11 @@
     python scripts/choose_recipe.py trials.csv --shots 32
     python scripts/choose_recipe.py trials.csv --shots 128 --batch-size 16 --scratch-steps 800,1600
     python scripts/choose_recipe.py trials.csv --adaptation symmetric --batch-size 16 --pretrained-rates 5e-4,1e-3
+    python scripts/choose_recipe.py trials.csv --shots 512 --batch-size 16 --device cuda --workers 4
 
 Every trial is on a `pretrain` regime, which no task scores. Pretrained models are adapted to three kinds of it: one
 that they know, where nothing must be lost; a near one (Poisson is advection-diffusion without a velocity); and a far
-one, of another equation. The same architectures, and a U-Net, are trained there from scratch.
+one, of another equation. The same architectures, a U-Net and neuraloperator's FNO are trained there from scratch.
 
 A line of the file is one trial: start, regime, shots, learning rate, steps, batch size, method, its share of superposed
 examples and its anchor, and the mean relative l2 error on test rows. Trials that the file holds already are not made
@@ -19,7 +20,9 @@ import csv
 import itertools
 from collections import defaultdict
 from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import replace
+from multiprocessing import get_context
 from pathlib import Path
 from statistics import geometric_mean
 from typing import NamedTuple
@@ -30,6 +33,7 @@ from torch import nn
 from pdebench_fm.evaluation.held import HeldTask
 from pdebench_fm.memory import keep_freed_memory
 from pdebench_fm.models import NeuralOperator, load_model
+from pdebench_fm.models.neuraloperator import neuraloperator_fno
 from pdebench_fm.models.unet import unet
 from pdebench_fm.protocol.methods import OWN_METHODS, AdaptationError, Method
 from pdebench_fm.protocol.recipes import PROTOCOL_RECIPE
@@ -52,6 +56,7 @@ SCRATCH = (
     ("scratch 64k", "poisson/pretrain"),
     ("scratch 1m", "advection-diffusion/pretrain"),
     ("scratch unet", "poisson/pretrain"),
+    ("scratch neuraloperator", "poisson/pretrain"),
 )
 TEST_ROWS = 128
 
@@ -80,14 +85,17 @@ class Trial(NamedTuple):
         torch.manual_seed(0)
         if self.start == "scratch unet":
             return unet()
+        if self.start == "scratch neuraloperator":
+            return neuraloperator_fno()
         if self.fresh:
             return NeuralOperator(load_model(self.start.replace("scratch ", "fno-advection-diffusion-")).config)
         return load_model(self.start)
 
-    def error(self) -> float:
+    def error(self, device: str) -> float:
         """Return the mean relative l2 error after the adaptation; infinite if it diverges."""
-        rows = HeldTask(load_task(self.regime), "lite", torch.device("cpu"))
-        recipe, module = AdaptationRecipe(self.learning_rate, self.steps, self.batch_size), self.module
+        keep_freed_memory()
+        rows = HeldTask(load_task(self.regime), "lite", torch.device(device))
+        recipe, module = AdaptationRecipe(self.learning_rate, self.steps, self.batch_size), self.module.to(device)
         try:
             if self.method == PROTOCOL_RECIPE:
                 adapted = adapt(module, rows.support(self.shots, seed=0), recipe, seed=0)
@@ -155,9 +163,11 @@ def main() -> None:
     parser.add_argument("--superposed", type=numbers, default=[0.0])
     parser.add_argument("--anchors", type=numbers, default=[0.0])
     parser.add_argument("--adaptation", choices=[PROTOCOL_RECIPE, *OWN_METHODS], default=PROTOCOL_RECIPE)
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--workers", type=int, default=1)
     options = parser.parse_args()
-    keep_freed_memory()
     found = read(options.file)
+    wanted: set[Trial] = set()
     for cases, rates, steps in (
         (PRETRAINED, options.pretrained_rates, options.pretrained_steps),
         (SCRATCH, options.scratch_rates, options.scratch_steps),
@@ -165,11 +175,15 @@ def main() -> None:
         for shots, batch, superposed, anchor, rate, count, case in itertools.product(
             options.shots, options.batch_size, options.superposed, options.anchors, rates, steps, cases
         ):
-            trial = Trial(*case, int(shots), rate, int(count), int(batch), options.adaptation, superposed, anchor)
-            if trial not in found:
-                found[trial] = trial.error()
-                with options.file.open("a", newline="") as handle:
-                    csv.writer(handle).writerow([*trial, found[trial]])
+            wanted.add(Trial(*case, int(shots), rate, int(count), int(batch), options.adaptation, superposed, anchor))
+    longest_first = sorted(wanted - set(found), key=lambda trial: (-trial.steps * trial.batch_size, trial))
+    with ProcessPoolExecutor(options.workers, get_context("spawn")) as processes:
+        running = {processes.submit(trial.error, options.device): trial for trial in longest_first}
+        for done in as_completed(running):
+            trial = running[done]
+            found[trial] = done.result()
+            with options.file.open("a", newline="") as handle:
+                csv.writer(handle).writerow([*trial, found[trial]])
     print("\n".join(best(found)))
 
 
