@@ -22,6 +22,7 @@ from pdebench_fm.protocol.task import load_task
 from pdebench_fm.results.result import read_result
 from pdebench_fm.studies.reproduce import read_verdicts
 from pdebench_fm.studies.runs import read_runs
+from pdebench_fm.training.config import PretrainConfig
 from pdebench_fm.training.loss import relative_l2
 from pdebench_fm.training.record import read_training_record
 from pdebench_fm.zoo.stated_scores import stated_scores
@@ -179,6 +180,10 @@ def test_models_without_weights_are_those_of_the_rows_and_the_records_that_were_
     for weights, own in kept.items():
         record = read_training_record(ROOT / "pdebench_fm" / "zoo" / "records" / own.name)
         assert (record.config.model_name, record.samples) == (own.name, 300_000)
+        (command,) = re.findall(rf"^pdefm pretrain (--family {record.config.family} .+?)--device", text, re.M | re.S)
+        words = iter(command.replace("\\\n", " ").split())
+        flags = {flag.removeprefix("--").replace("-", "_"): value for flag, value in zip(words, words, strict=True)}
+        assert PretrainConfig.model_validate({**flags, "coarse_share": 0.9}, strict=False) == record.config
         results = [read_result(p) for p in (ROOT / "leaderboard" / "results").rglob(f"{own.name}/*.json")]
         assert {(r.model.weights_sha256, r.model.fingerprint) for r in results} == {(weights, own.fingerprint)}
         errors = {(r.task, run.shots): run.summary.mean for r in results for run in r.runs}

@@ -58,8 +58,8 @@ paper finds a larger effect than was measured, it *holds with* the number that w
 them; the seeds of two runs count as independent. With a single seed an interval is for new test samples alone.
 
 **Effort.** Models are adapted, and trained from scratch, by a fixed number of steps for each number of examples. From 512
-examples on twice as many [would still help](../design/recipes.md#where-more-steps-would-help), from scratch a little more
-than from pretrained weights: gains that are read off there are those of that effort.
+examples on twice as many [would still help](../design/recipes.md#where-more-steps-would-help), training from scratch at least as
+much as pretrained weights: gains that are read off there are those of that effort.
 
 ## A study of your own
 
