@@ -57,9 +57,9 @@ paper finds a larger effect than was measured, it *holds with* the number that w
 *measured*. Runs on the same test rows are paired by them, so that a row which is hard for both is no difference between
 them; the seeds of two runs count as independent. With a single seed an interval is for new test samples alone.
 
-**Effort.** Models are adapted, and trained from scratch, by a fixed number of steps for each number of examples. From 512
-examples on twice as many [would still help](../design/recipes.md#where-more-steps-would-help), training from scratch at least as
-much as pretrained weights: gains that are read off there are those of that effort.
+**Effort.** Models are adapted, and trained from scratch, by a fixed number of steps for each number of examples. From
+512 examples on twice as many [would still help](../design/recipes.md#where-more-steps-would-help), training from
+scratch at least as much as pretrained weights: gains that are read off there are those of that effort.
 
 ## A study of your own
 
