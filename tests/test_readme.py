@@ -22,6 +22,7 @@ from pdebench_fm.protocol.task import load_task
 from pdebench_fm.results.result import read_result
 from pdebench_fm.studies.reproduce import read_verdicts
 from pdebench_fm.studies.runs import read_runs
+from pdebench_fm.studies.study import shipped_studies
 from pdebench_fm.training.config import PretrainConfig
 from pdebench_fm.training.loss import relative_l2
 from pdebench_fm.training.record import read_training_record
@@ -125,6 +126,17 @@ def test_what_is_said_of_a_training_that_another_device_leads_elsewhere_is_what_
     assert re.search(rf"had errors of {said[0]} on a CPU and\s+{said[1]} on the GPU", text)
     assert 4.0 < seeds[False][1] / seeds[True][1] < 4.1
     assert 0.08 < sum(seeds[False]) / sum(seeds[True]) - 1.0 < 0.09
+
+
+def test_the_studies_that_were_run_are_counted_right():
+    folders = [path.parent for path in (ROOT / "reproduction").glob("*/verdicts.json")]
+    beyond = {folder.name for folder in folders if folder.name.startswith("beyond-")}
+    assert beyond == {name for name in shipped_studies() if name.startswith("beyond-")}
+    assert len(beyond) == 6
+    assert "as have six questions beyond them" in README
+    tables = [folder / "data.csv" for folder in folders if (folder / "data.csv").exists()]
+    assert sum(any("NVIDIA" in row.device for row in read_runs(table)) for table in tables) == 9
+    assert "nine [studies](" in (ROOT / "docs" / "how-to" / "gpu.md").read_text(encoding="utf-8")
 
 
 def test_the_table_of_longer_trainings_is_what_the_trials_have():
