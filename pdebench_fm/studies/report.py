@@ -1,7 +1,6 @@
 """The page on what was reproduced: figures and verdicts of the studies that were run, and what was not."""
 
 import os
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +10,7 @@ from pdebench_fm.studies.estimate import SUSTAINED_FLOPS, costs_of, total
 from pdebench_fm.studies.reproduce import FIGURE_NAMES, RUNS_NAME, STUDY_NAME, check_folder, check_tables, read_verdicts
 from pdebench_fm.studies.runs import TOGETHER, RunRow, read_runs
 from pdebench_fm.studies.study import SCALES, Scale, Study, load_study, shipped_studies
-from pdebench_fm.studies.verdicts import Verdicts, verdicts_table
+from pdebench_fm.studies.verdicts import Verdicts, counted, verdicts_in_brief, verdicts_table
 from pdebench_fm.templates import as_text
 
 _NOT_RUN: Final[tuple[Scale, ...]] = ("gpu", "paper")
@@ -190,25 +189,26 @@ def _overview(known: Mapping[str, Path], found: Mapping[str, Reproduced | None])
         each = found[name]
         file = load_study(path, "cpu").file if each is None else each.study.file
         scale = "**not run**" if each is None else f"`{each.study.scale}`"
-        claims = "—" if each is None else _counted(each.verdicts)
+        claims = "—" if each is None else counted(each.verdicts.verdicts) or "none: it shows data"
         lines.append(f"| `{name}` | {as_text(file.title)} | {as_text(file.source)} | {scale} | {claims} |")
     if any(each is not None and each.study.scale == "smoke" for each in found.values()):
         lines += ["", "At the scale `smoke` a study only shows that it runs: its verdicts have no scientific meaning."]
     return "\n".join(lines) + "\n"
 
 
-def _counted(verdicts: Verdicts) -> str:
-    counts = Counter(verdict.decision for verdict in verdicts.verdicts)
-    return ", ".join(f"{count} × {decision}" for decision, count in counts.items()) or "none: it shows data"
-
-
 def _section(each: Reproduced, home: Path) -> str:
     """Return a study's figure and verdicts."""
     file, where = each.study.file, Path(os.path.relpath(each.folder, home)).as_posix()
-    table = verdicts_table(each.verdicts.verdicts) if each.verdicts.verdicts else ""
+    verdicts = each.verdicts.verdicts
+    brief = table = ""
+    if verdicts:
+        brief = f"In brief:\n\n{verdicts_in_brief(verdicts)}\n"
+        cases = f"All {len(verdicts)} verdicts" if len(verdicts) > 1 else "The verdict"
+        table = f"<details>\n<summary>{cases}</summary>\n\n{verdicts_table(verdicts)}\n</details>\n\n"
     left_out = "".join(f"* left out: {as_text(line)}\n" for line in each.verdicts.left_out)
     return (
         f"## `{each.study.name}`: {as_text(file.title)}\n\n{as_text(file.question)}\n\n"
+        f"{brief}"
         f"![{as_text(file.picture.title)}]({where}/{FIGURE_NAMES[0]})\n\n{table}{left_out}\n"
         f"Scale `{each.study.scale}`{_circumstances(each.rows)}; [data]({where}/{RUNS_NAME}), "
         f"[study as run]({where}/{STUDY_NAME}).\n"

@@ -1,8 +1,10 @@
 """Verdicts: what the runs of a study say of each of its claims, computed and never typed in."""
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Sequence
-from typing import Annotated, Final, Literal
+from itertools import groupby
+from typing import Annotated, Final, Literal, get_args
 
 from pydantic import Field
 
@@ -165,6 +167,29 @@ def verdicts_of(
         verdicts=tuple(verdict_of(question, table) for question in questions),
         left_out=tuple(f"{each.key}: {each.reason}" for each in left_out),
     )
+
+
+def counted(verdicts: Iterable[Verdict]) -> str:
+    """Return how many claims came out how, in words: `17 × holds, 5 × can't be told`."""
+    counts = Counter(verdict.decision for verdict in verdicts)
+    return ", ".join(f"{counts[decision]} × {decision}" for decision in get_args(Decision) if counts[decision])
+
+
+def verdicts_in_brief(verdicts: Sequence[Verdict]) -> str:
+    """Return a Markdown list of statements: how often each came out how, and from where to where its measure goes."""
+    lines = []
+    for says, group in groupby(verdicts, key=lambda verdict: verdict.says):
+        cases = list(group)
+        values = sorted(each.value for each in cases if each.value is not None and each.relation == "=")
+        reach = ""
+        if len(values) > 1:
+            reach = f"; {cases[0].measure}: {number(values[0])} to {number(values[-1])}"
+            beyond = len(cases) - len(values)
+            reach += f", and in {beyond} beyond the runs or not known" if beyond else ""
+        outcome = counted(cases) if len(cases) > 1 else cases[0].because
+        what = as_text(outcome if len(cases) > 1 else f"{cases[0].in_short}; {outcome}")
+        lines.append(f"* {as_text(says)} **{what}**{as_text(reach)}.\n")
+    return "".join(lines)
 
 
 def verdicts_table(verdicts: Sequence[Verdict]) -> str:

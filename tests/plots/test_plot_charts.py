@@ -2,14 +2,16 @@
 
 import json
 import re
+from dataclasses import replace
 
 import matplotlib as mpl
 import numpy as np
 import pytest
 from factories import make_dataset, make_model, make_result, make_run
 
+from pdebench_fm.data.catalogue import find_task
 from pdebench_fm.models.sizes import rounded_count
-from pdebench_fm.plots.chart import logarithmic_ticks
+from pdebench_fm.plots.chart import Axis, Chart, Panel, Point, Series, Style, logarithmic_ticks, rows_by_system
 from pdebench_fm.plots.draw import draw
 from pdebench_fm.plots.interactive import chart_page
 from pdebench_fm.plots.palette import COLOURS, MARKERS
@@ -40,6 +42,24 @@ def runs_of(level):
             )
         ),
     ]
+
+
+def test_tasks_of_one_a_system_are_drawn_in_rows_that_are_still_read():
+    task = find_task("poisson/in-domain")
+    alone = [replace(task, dataset=replace(task.dataset, system_name=f"own-{i}")) for i in range(7)]
+    assert rows_by_system(alone[:3]) == [alone[:3]]
+    assert rows_by_system(alone) == [alone[:4], alone[4:]]
+    assert rows_by_system([*alone, alone[1]]) == [[each, *(i == 1) * [each]] for i, each in enumerate(alone)]
+
+
+def test_a_level_has_no_marks():
+    axis = Axis("y", (0.1, 10.0), ((1.0, "1"),), logarithmic=True)
+    points = tuple(Point(x, 1.0, 1.0, 1.0, 1, "level") for x in (0.5, 5.0))
+    for mark in (0, None):
+        series = Series("no difference", Style(6, mark, scratch=True), points)
+        figure = draw_chart(Chart("t", "c", ((Panel("p", "", axis, axis, (series,)),),), bands=True, notes=()))
+        lines = [line for axes in figure.axes for line in axes.lines if line.get_label() == "no difference"]
+        assert [line.get_marker() for line in lines] == ["None" if mark is None else "o"]
 
 
 @pytest.fixture

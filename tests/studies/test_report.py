@@ -1,6 +1,7 @@
 """The page: what was run with its figures and verdicts, what was not as not run, and nothing that is not so."""
 
 import re
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -48,6 +49,14 @@ def test_a_study_that_was_run_is_shown_with_its_verdicts_and_links_that_lead_the
     folder = tmp_path / "reproduction" / "tiny"
     for verdict in read_verdicts(folder).verdicts:
         assert verdict.in_short.replace("'", "&#39;") in text or verdict.in_short in text
+    brief, _, table = text.partition("## `tiny`")[2].partition("<details>\n<summary>All ")
+    assert table.startswith(f"{len(read_verdicts(folder).verdicts)} verdicts</summary>\n\n| claim |")
+    assert table.partition("</details>")[0].count("\n| ") > len(read_verdicts(folder).verdicts)
+    statements = Counter(verdict.says for verdict in read_verdicts(folder).verdicts)
+    counts = {}
+    for says, outcome in re.findall(r"^\* (.+) \*\*(.+)\*\*", brief, re.MULTILINE):
+        counts[says] = sum(map(int, re.findall(r"(\d+) × ", outcome))) or 1
+    assert counts == statements
     for name in ("figure.svg", "data.csv", "study.yaml"):
         link = f"(../reproduction/tiny/{name})"
         assert link in text

@@ -10,7 +10,7 @@ from pdebench_fm.errors import PdefmError
 from pdebench_fm.studies.claims import Claim, questions_of
 from pdebench_fm.studies.runs import read_runs, runs_text, write_runs
 from pdebench_fm.studies.table import table_of
-from pdebench_fm.studies.verdicts import number, verdict_of, verdicts_table
+from pdebench_fm.studies.verdicts import number, verdict_of, verdicts_in_brief, verdicts_table
 
 OF, TO = key(8), key(8, "scratch")
 SAID = {
@@ -109,6 +109,24 @@ def test_a_gain_that_is_never_reached_has_no_upper_end():
     assert found.value == pytest.approx(4.0)
     assert "more than 4 (4 to no end)" in found.because
     assert "whether as far as the paper's 10 can't be told" in found.because
+
+
+def test_in_brief_each_statement_has_its_outcomes_and_how_far_its_measure_goes():
+    cases = [verdict(of, 1.0, below=1) for of in (0.5, 0.25, 1.5)]
+    alone = verdict(3.0, 1.0, above=1, says="It hurts.")
+    untold = alone.model_copy(update={"says": "Who knows?", "relation": ">"})
+    assert verdicts_in_brief(
+        [*cases, alone, *3 * [untold], cases[0], untold.model_copy(update={"says": "It helps."})]
+    ) == (
+        "* It helps. **2 × holds, 1 × doesn't hold at this scale**; ratio of two errors: 0.25 to 1.5.\n"
+        f"* It hurts. **holds; {alone.because}**.\n"
+        "* Who knows? **3 × holds**.\n"
+        "* It helps. **2 × holds**.\n"
+    )
+    among = [*cases, untold.model_copy(update={"says": "It helps."})]
+    assert verdicts_in_brief(among).endswith(
+        "; ratio of two errors: 0.25 to 1.5, and in 1 beyond the runs or not known.\n"
+    )
 
 
 def test_a_statement_that_several_verdicts_share_is_said_once():
