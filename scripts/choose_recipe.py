@@ -3,16 +3,17 @@
     python scripts/choose_recipe.py trials.csv --shots 32
     python scripts/choose_recipe.py trials.csv --shots 128 --batch-size 16 --scratch-steps 800,1600
     python scripts/choose_recipe.py trials.csv --adaptation symmetric --batch-size 16 --pretrained-rates 5e-4,1e-3
-    python scripts/choose_recipe.py trials.csv --shots 512 --batch-size 16 --device cuda --workers 4
+    python scripts/choose_recipe.py on-gpu.csv --shots 512 --batch-size 16 --device cuda --workers 4 \
+      --pretrained-rates 1e-3,2e-3 --pretrained-steps 400,800,1600 --scratch-rates 3e-3 --scratch-steps 1600,3200,6400
 
 Every trial is on a `pretrain` regime, which no task scores. Pretrained models are adapted to three kinds of it: one
 that they know, where nothing must be lost; a near one (Poisson is advection-diffusion without a velocity); and a far
 one, of another equation. The same architectures, a U-Net and neuraloperator's FNO are trained there from scratch.
 
-A line of the file is one trial: start, regime, shots, learning rate, steps, batch size, method, its share of superposed
-examples and its anchor, and the mean relative l2 error on test rows. Trials that the file holds already are not made
-again. At the end the settings are listed by their mean factor over the best setting of each case, so that no case
-weighs more for being harder.
+What it was computed on is not in the file: take one for each device. A line of the file is one trial: start, regime,
+shots, learning rate, steps, batch size, method, its share of superposed examples and its anchor, and the mean
+relative l2 error on test rows. Trials that the file holds already are not made again. At the end the settings are
+listed by their mean factor over the best setting of each case, so that no case weighs more for being harder.
 """
 
 import argparse
@@ -177,13 +178,16 @@ def main() -> None:
         ):
             wanted.add(Trial(*case, int(shots), rate, int(count), int(batch), options.adaptation, superposed, anchor))
     longest_first = sorted(wanted - set(found), key=lambda trial: (-trial.steps * trial.batch_size, trial))
-    with ProcessPoolExecutor(options.workers, get_context("spawn")) as processes:
+    processes = ProcessPoolExecutor(options.workers, get_context("spawn"), torch.set_num_threads, (1,))
+    try:
         running = {processes.submit(trial.error, options.device): trial for trial in longest_first}
         for done in as_completed(running):
             trial = running[done]
             found[trial] = done.result()
             with options.file.open("a", newline="") as handle:
                 csv.writer(handle).writerow([*trial, found[trial]])
+    finally:
+        processes.shutdown(cancel_futures=True)  # after a trial that raised, no more are begun
     print("\n".join(best(found)))
 
 

@@ -54,11 +54,15 @@ bound, *doesn't hold at this scale* if none of it is, and *can't be told* otherw
 sizes or steps that an exponent is fitted against, or where a gain that it is fitted to is beyond the runs. Where the
 paper finds a larger effect than was measured, it *holds with* the number that was. A claim without a bound is
 *measured*. Runs on the same test rows are paired by them, so that a row which is hard for both is no difference between
-them; the seeds of two runs count as independent. With a single seed an interval is for new test samples alone.
+them; the seeds of two runs count as independent. With a single seed an interval is for new test samples alone. Seeds
+are those of adaptations: each pretrained model is one training, and no interval is for what another one would have
+given. *From scratch* is the network of the model that stands beside it, of the same size, normaliser and frame, with
+random weights: it has what was chosen for that model's equation, and another one may do better.
 
-**Effort.** Models are adapted, and trained from scratch, by a fixed number of steps for each number of examples. From
-512 examples on twice as many [would still help](../design/recipes.md#where-more-steps-would-help), training from
-scratch at least as much as pretrained weights: gains that are read off there are those of that effort.
+**Effort.** For each number of examples the protocol fixes how many steps are made, from scratch two to four times as
+many as from pretrained weights. With 128 examples and more,
+[twice as many would help](../design/recipes.md#where-more-steps-would-help) either, by how much differs from case to
+case: what is read off there, gains and harm, is that of this effort.
 
 ## A study of your own
 
@@ -211,7 +215,7 @@ def _section(each: Reproduced, home: Path) -> str:
         f"{brief}"
         f"![{as_text(file.picture.title)}]({where}/{FIGURE_NAMES[0]})\n\n{table}{left_out}\n"
         f"Scale `{each.study.scale}`{_circumstances(each.rows)}; [data]({where}/{RUNS_NAME}), "
-        f"[study as run]({where}/{STUDY_NAME}).\n"
+        f"[study]({where}/{STUDY_NAME}).\n"
     )
 
 

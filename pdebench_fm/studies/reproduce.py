@@ -35,7 +35,7 @@ from pdebench_fm.studies.drawn import (
 from pdebench_fm.studies.figures import figure_of
 from pdebench_fm.studies.models import OnTraining, check_models, found, pretraining_steps, trained
 from pdebench_fm.studies.runs import LeftOut, RunKey, RunRow, read_runs, rows_of, runs_text
-from pdebench_fm.studies.study import EvaluationBlock, Study, runs_of
+from pdebench_fm.studies.study import EvaluationBlock, Study, StudyFile, difference_in_runs, runs_of
 from pdebench_fm.studies.table import Table, table_of
 from pdebench_fm.studies.verdicts import Verdicts, verdicts_of, verdicts_table
 from pdebench_fm.text import in_one_line
@@ -51,9 +51,6 @@ TABLE_NAME: Final = "verdicts.md"
 _NAMES: Final = frozenset(
     {STUDY_NAME, RUNS_NAME, ROWS_NAME, FIELDS_NAME, HISTOGRAM_NAME, *FIGURE_NAMES, VERDICTS_NAME, TABLE_NAME}
 )
-
-_COMPUTED_FROM: Final = ("track", "seeds", "plugins", "models", "evaluations", "resolution", "fields")
-"""What of a study its tables follow from; the rest is how they are shown and judged."""
 
 
 @dataclass(frozen=True)
@@ -116,7 +113,7 @@ def reproduce(study: Study, out: Path, places: Places, watching: Watching = Watc
 def redraw(study: Study, out: Path) -> Verdicts:
     """Draw a study's figure and judge its claims anew from the tables in its folder; nothing is computed.
 
-    The folder's copy of the study is brought up to date with them: words, picture and claims may have changed.
+    The folder's copy of the study is brought up to date with them: words, labels, picture and claims may have changed.
 
     Raises:
         UsageError: if the study has not been run there.
@@ -132,14 +129,11 @@ def redraw(study: Study, out: Path) -> Verdicts:
         table = read_table(folder)
         if others := table.keys() - set(runs_of(study.file, study.file.evaluations.values())):
             raise PdefmError(f"{folder / RUNS_NAME} has {min(others)}, which the study does not run: run the study")
-        held, now = _held(folder), study.as_run()
-        if changed := [key for key in _COMPUTED_FROM if held.get(key) != now.get(key)]:
-            raise PdefmError(
-                f"{folder / STUDY_NAME} was run with another value of {changed[0]} than the study has: run it again"
-            )
-        write_atomically(folder / STUDY_NAME, study_text(study))
-        verdicts = _judged(study, table, folder, [], before.left_out)
+        if changed := difference_in_runs(_study_in(folder), study.file):
+            raise PdefmError(f"{folder / STUDY_NAME} is of {changed} than the study has now: run it again")
         _draw(study, table, folder)
+        verdicts = _judged(study, table, folder, [], before.left_out)
+        write_atomically(folder / STUDY_NAME, study_text(study))
     return verdicts
 
 
@@ -206,6 +200,14 @@ def _held(folder: Path) -> dict[str, Any]:
     except (OSError, yaml.YAMLError, ValueError, RecursionError) as error:  # which a day such as 2001-99-99 is
         raise PdefmError(f"cannot read {folder / STUDY_NAME}: {in_one_line(str(error))}") from error
     return held if isinstance(held, dict) else {}
+
+
+def _study_in(folder: Path) -> StudyFile:
+    """Return the study that a folder holds; a `PdefmError` if it is none."""
+    try:
+        return StudyFile.model_validate({key: value for key, value in _held(folder).items() if key != "scale"})
+    except ValidationError as error:
+        raise PdefmError(f"{folder / STUDY_NAME} does not hold a study: {first_problem(error)}") from error
 
 
 def study_text(study: Study) -> str:

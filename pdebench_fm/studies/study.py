@@ -249,6 +249,27 @@ def _runs(file: StudyFile, block: EvaluationBlock) -> Iterator[RunKey]:
                     yield RunKey(model, task, start, shots, block.method, block.track or file.track)
 
 
+def difference_in_runs(one: StudyFile, other: StudyFile) -> str:
+    """Return what two studies compute differently, in words such as "another model mine"; "" if nothing.
+
+    Models are compared by where they come from: a folder, or a file of yours, may hold something else by now.
+    """
+    for name in dict.fromkeys((*one.models, *other.models)):
+        sources = [file.models.get(name, ModelSource()).model_copy(update={"label": None}) for file in (one, other)]
+        if sources[0] != sources[1]:
+            return f"another model {name}"
+    if _seeds_by_run(one) != _seeds_by_run(other):
+        return "other runs, or seeds,"
+    if one.plugins != other.plugins:
+        return "other plug-ins"
+    return "" if (one.fields, one.resolution) == (other.fields, other.resolution) else "other fields"
+
+
+def _seeds_by_run(file: StudyFile) -> dict[RunKey, int]:
+    blocks = file.evaluations.values()
+    return {key: block.seeds or file.seeds for block in blocks for key in _runs(file, block)}
+
+
 def _explained(document: Document, error: ValidationError) -> UsageError:
     """Return pydantic's first error with its line, and with the keys that would be right for one that isn't."""
     errors = error.errors(include_url=False)

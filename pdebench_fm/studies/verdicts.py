@@ -21,6 +21,7 @@ Decision = Literal["holds", "holds with", "doesn't hold at this scale", "can't b
 _FEWEST_DIGITS: Final = 0.001
 _MANY: Final = 1000.0
 _HUGE: Final = 1e9
+_FEW: Final = 6
 _WORDS: Final[dict[Relation, str]] = {"=": "", "<": "less than ", ">": "more than "}
 
 
@@ -186,10 +187,18 @@ def verdicts_in_brief(verdicts: Sequence[Verdict]) -> str:
             reach = f"; {cases[0].measure}: {number(values[0])} to {number(values[-1])}"
             beyond = len(cases) - len(values)
             reach += f", and in {beyond} beyond the runs or not known" if beyond else ""
+        failed = [_case(each) for each in cases if each.decision == "doesn't hold at this scale"]
+        if 0 < len(failed) <= _FEW and len(failed) < len(cases):
+            reach += f"; it doesn't for {'; '.join(failed)}"
         outcome = counted(cases) if len(cases) > 1 else cases[0].because
         what = as_text(outcome if len(cases) > 1 else f"{cases[0].in_short}; {outcome}")
         lines.append(f"* {as_text(says)} **{what}**{as_text(reach)}.\n")
     return "".join(lines)
+
+
+def _case(verdict: Verdict) -> str:
+    """Return which of a claim's cases a verdict is of; "" if it has one alone."""
+    return verdict.claim.partition(" (")[2].removesuffix(")")
 
 
 def verdicts_table(verdicts: Sequence[Verdict]) -> str:
@@ -197,7 +206,7 @@ def verdicts_table(verdicts: Sequence[Verdict]) -> str:
     lines = ["| claim | verdict | by what |", "|---|---|---|"]
     said = ""
     for verdict in verdicts:
-        about = verdict.claim.partition(" (")[2].removesuffix(")")
+        about = _case(verdict)
         if about and verdict.says != said:
             lines.append(f"| **{as_text(verdict.says)}** | | |")
         statement = as_text(about or verdict.says)

@@ -347,19 +347,53 @@ def test_the_folder_of_another_study_or_scale_is_refused(tiny, places, tmp_path,
     assert not counted
 
 
-def test_redrawing_takes_over_what_a_study_says_now_but_not_what_it_would_compute(tiny_file, places, tmp_path):
+def test_redrawing_takes_over_what_a_study_says_now(tiny_file, places, tmp_path, monkeypatch):
     reproduce(load_study(tiny_file(text=ZERO_SHOT), "smoke"), tmp_path / "out", places)
-    path = tmp_path / "out" / "tiny" / "study.yaml"
-    whole = path.read_text()
-    study = load_study(tiny_file(("A study without training", "Said otherwise"), text=ZERO_SHOT), "smoke")
-    redraw(study, tmp_path / "out")
-    assert path.read_text() == whole.replace("A study without training", "Said otherwise")
-    assert (tmp_path / "out" / "tiny" / "verdicts.md").read_text().startswith("# Said otherwise")
-    path.write_text(path.read_text().replace("n16-rows8", "n16-rows9"))
+    said = (
+        ("A study without training", "Said otherwise"),
+        ("{open: MODEL}", "{open: MODEL, label: My model}"),
+        ("shots: [0]", "shots: [0], method: v1, seeds: 3"),  # as they are by default
+        ("[poisson-ood/medium, helmholtz/in-domain]", "[helmholtz/in-domain, poisson-ood/medium]"),
+    )
+    study = load_study(tiny_file(*said, text=ZERO_SHOT), "smoke")
     before = written(tmp_path / "out" / "tiny")
-    with pytest.raises(PdefmError, match=r"study\.yaml was run with another value of track than"):
+    with monkeypatch.context() as patched:
+        patched.setattr(module, "figure_of", lambda *_: (_ for _ in ()).throw(PdefmError("cannot be drawn")))
+        with pytest.raises(PdefmError, match="cannot be drawn"):
+            redraw(study, tmp_path / "out")
+    assert written(tmp_path / "out" / "tiny") == before
+    redraw(study, tmp_path / "out")
+    after = written(tmp_path / "out" / "tiny")
+    assert after["study.yaml"].decode() == study_text(study)
+    assert after["verdicts.md"].startswith(b"# Said otherwise")
+    assert b"My model" in after["figure.svg"]
+    assert after["data.csv"] == before["data.csv"]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ("track: n16-rows8", "track: n16-rows9", "other runs, or seeds,"),
+        ("track: n16-rows8", "track: n16-rows8\nseeds: 2", "other runs, or seeds,"),
+        ("- 0\n", "- 0\n    - 8\n", "other runs, or seeds,"),
+        ("open: ", "open: ./other", "another model tiny"),
+        ("track: n16-rows8", "track: n16-rows8\nplugins: [mine.py]", "other plug-ins"),
+        ("track: n16-rows8", "track: n16-rows8\nresolution: 32", "other fields"),
+    ],
+)
+def test_what_a_study_would_compute_otherwise_now_is_not_redrawn(tiny_file, places, tmp_path, old, new, words):
+    study = load_study(tiny_file(text=ZERO_SHOT), "smoke")
+    reproduce(study, tmp_path / "out", places)
+    path = tmp_path / "out" / "tiny" / "study.yaml"
+    assert old in path.read_text()
+    path.write_text(path.read_text().replace(old, new))
+    before = written(tmp_path / "out" / "tiny")
+    with pytest.raises(PdefmError, match=rf"study\.yaml is of {words} than the study has now: run it again"):
         redraw(study, tmp_path / "out")
     assert written(tmp_path / "out" / "tiny") == before
+    path.write_text("study: tiny\nscale: smoke\n")
+    with pytest.raises(PdefmError, match=r"study\.yaml does not hold a study: "):
+        redraw(study, tmp_path / "out")
 
 
 def test_runs_that_fail_are_left_out_and_told(tiny_file, places, tmp_path, write):

@@ -112,20 +112,24 @@ def test_a_gain_that_is_never_reached_has_no_upper_end():
 
 
 def test_in_brief_each_statement_has_its_outcomes_and_how_far_its_measure_goes():
-    cases = [verdict(of, 1.0, below=1) for of in (0.5, 0.25, 1.5)]
+    cases = [
+        verdict(of, 1.0, below=1).model_copy(update={"claim": f"helps ({k} shots)"})
+        for k, of in ((8, 0.5), (32, 0.25), (128, 1.5))
+    ]
     alone = verdict(3.0, 1.0, above=1, says="It hurts.")
     untold = alone.model_copy(update={"says": "Who knows?", "relation": ">"})
     assert verdicts_in_brief(
         [*cases, alone, *3 * [untold], cases[0], untold.model_copy(update={"says": "It helps."})]
     ) == (
-        "* It helps. **2 × holds, 1 × doesn't hold at this scale**; ratio of two errors: 0.25 to 1.5.\n"
+        "* It helps. **2 × holds, 1 × doesn't hold at this scale**; ratio of two errors: 0.25 to 1.5; "
+        "it doesn't for 128 shots.\n"
         f"* It hurts. **holds; {alone.because}**.\n"
         "* Who knows? **3 × holds**.\n"
         "* It helps. **2 × holds**.\n"
     )
     among = [*cases, untold.model_copy(update={"says": "It helps."})]
     assert verdicts_in_brief(among).endswith(
-        "; ratio of two errors: 0.25 to 1.5, and in 1 beyond the runs or not known.\n"
+        "; ratio of two errors: 0.25 to 1.5, and in 1 beyond the runs or not known; it doesn't for 128 shots.\n"
     )
 
 
