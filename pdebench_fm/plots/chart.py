@@ -1,7 +1,7 @@
 """A picture of lines as plain objects: everything that is drawn and every word on it, whatever draws it."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from pdebench_fm.data.catalogue import Task
@@ -196,12 +196,24 @@ def parameter_range(task: Task) -> str:
     return task.dataset.system.range_of(task.regime.name)
 
 
-def rows_by_system(tasks: Sequence[Task]) -> list[list[Task]]:
-    """Return a row of tasks for each system; rows of a few where no system has two."""
+def rows_by_system(tasks: Sequence[Task], models: Mapping[str, frozenset[str]] | None = None) -> list[list[Task]]:
+    """Return a row of tasks for each system; one of all where no system has two, or rows of a few if they are many.
+
+    The many are grouped by the models that are scored on them.
+
+    Args:
+        tasks: in order.
+        models: names of those that are scored on each, by the task's name.
+    """
     systems: dict[str, list[Task]] = {}
     for task in tasks:
         systems.setdefault(task.dataset.system_name, []).append(task)
     rows = list(systems.values())
     if any(len(row) > 1 for row in rows):
         return rows
-    return [list(tasks[i : i + _ACROSS]) for i in range(0, len(tasks), _ACROSS)]
+    if len(tasks) <= _ACROSS:
+        return [list(tasks)]
+    alike: dict[frozenset[str], list[Task]] = {}
+    for task in tasks:
+        alike.setdefault((models or {}).get(task.name, frozenset()), []).append(task)
+    return [group[i : i + _ACROSS] for group in alike.values() for i in range(0, len(group), _ACROSS)]

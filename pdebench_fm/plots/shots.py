@@ -29,7 +29,8 @@ def shots_chart(scores: Scores) -> Chart:
     """Return the chart: a line for each model and start, with zero-shot apart at its left end."""
     axis = _shots_axis({score.shots for score in scores.entries})
     rows = []
-    for tasks in rows_by_system(scores.tasks):
+    models = {task.name: frozenset(s.name for s in scores.entries if s.task == task) for task in scores.tasks}
+    for tasks in rows_by_system(scores.tasks, models):
         series = [_series_of(scores, task, axis.ticks[0][0]) for task in tasks]
         y = error_axis(each for of_task in series for each in of_task)
         rows.append(

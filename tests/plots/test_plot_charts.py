@@ -49,6 +49,10 @@ def test_tasks_of_one_a_system_are_drawn_in_rows_that_are_still_read():
     alone = [replace(task, dataset=replace(task.dataset, system_name=f"own-{i}")) for i in range(7)]
     assert rows_by_system(alone[:3]) == [alone[:3]]
     assert rows_by_system(alone) == [alone[:4], alone[4:]]
+    named = [replace(each, dataset=replace(each.dataset, name=f"own-{i}")) for i, each in enumerate(alone)]
+    models = {each.name: frozenset({f"model {i % 2}"}) for i, each in enumerate(named)}
+    assert rows_by_system(named, models) == [named[::2], named[1::2]]
+    assert rows_by_system(named[:4], models) == [named[:4]]
     assert rows_by_system([*alone, alone[1]]) == [[each, *(i == 1) * [each]] for i, each in enumerate(alone)]
 
 
