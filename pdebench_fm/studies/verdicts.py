@@ -181,19 +181,29 @@ def verdicts_in_brief(verdicts: Sequence[Verdict]) -> str:
     lines = []
     for says, group in groupby(verdicts, key=lambda verdict: verdict.says):
         cases = list(group)
-        values = sorted(each.value for each in cases if each.value is not None and each.relation == "=")
-        reach = ""
-        if len(values) > 1:
-            reach = f"; {cases[0].measure}: {number(values[0])} to {number(values[-1])}"
-            beyond = len(cases) - len(values)
-            reach += f", and in {beyond} beyond the runs or not known" if beyond else ""
-        failed = [_case(each) for each in cases if each.decision == "doesn't hold at this scale"]
-        if 0 < len(failed) <= _FEW and len(failed) < len(cases):
-            reach += f"; it doesn't for {'; '.join(failed)}"
-        outcome = counted(cases) if len(cases) > 1 else cases[0].because
-        what = as_text(outcome if len(cases) > 1 else f"{cases[0].in_short}; {outcome}")
-        lines.append(f"* {as_text(says)} **{what}**{as_text(reach)}.\n")
+        if len(cases) == 1:
+            what, more = f"{cases[0].in_short}; {cases[0].because}", ""
+        else:
+            what, more = counted(cases), _reach(cases) + _failed(cases)
+        lines.append(f"* {as_text(says)} **{as_text(what)}**{as_text(more)}.\n")
     return "".join(lines)
+
+
+def _reach(cases: Sequence[Verdict]) -> str:
+    """Return from where to where a measure goes; what is only known to be below or above something, if that is all."""
+    values = sorted(each.value for each in cases if each.value is not None and each.relation == "=")
+    if not values:
+        numbers = dict.fromkeys(each.number for each in cases if each.value is not None)
+        return f"; {cases[0].measure}: {', '.join(numbers)}" if 0 < len(numbers) <= _FEW else ""
+    beyond = len(cases) - len(values)
+    rest = f", and in {beyond} beyond the runs or not known" if beyond else ""
+    return f"; {cases[0].measure}: {number(values[0])} to {number(values[-1])}{rest}"
+
+
+def _failed(cases: Sequence[Verdict]) -> str:
+    """Return for which cases a claim doesn't hold, if these are few and not all."""
+    failed = [_case(each) for each in cases if each.decision == "doesn't hold at this scale"]
+    return f"; it doesn't for {'; '.join(failed)}" if 0 < len(failed) <= _FEW and len(failed) < len(cases) else ""
 
 
 def _case(verdict: Verdict) -> str:
