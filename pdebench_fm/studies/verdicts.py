@@ -190,9 +190,9 @@ def verdicts_in_brief(verdicts: Sequence[Verdict]) -> str:
 
 
 def _reach(cases: Sequence[Verdict]) -> str:
-    """Return from where to where a measure goes; what is only known to be below or above something, if that is all."""
+    """Return from where to where a measure goes, or its few values."""
     values = sorted(each.value for each in cases if each.value is not None and each.relation == "=")
-    if not values:
+    if len(values) <= 1:
         numbers = dict.fromkeys(each.number for each in cases if each.value is not None)
         return f"; {cases[0].measure}: {', '.join(numbers)}" if 0 < len(numbers) <= _FEW else ""
     beyond = len(cases) - len(values)

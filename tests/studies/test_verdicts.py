@@ -125,7 +125,7 @@ def test_in_brief_each_statement_has_its_outcomes_and_how_far_its_measure_goes()
         "it doesn't for 128 shots.\n"
         f"* It hurts. **holds; {alone.because}**.\n"
         "* Who knows? **3 × holds**; ratio of two errors: more than 3.\n"
-        "* It helps. **2 × holds**; ratio of two errors: 0.5 to 0.5, and in 1 beyond the runs or not known.\n"
+        "* It helps. **2 × holds**; ratio of two errors: 0.5, more than 3.\n"
     )
     among = [*cases, untold.model_copy(update={"says": "It helps."})]
     assert verdicts_in_brief(among).endswith(
