@@ -37,6 +37,10 @@ processor, and many steps enlarge that."""
 OTHER_DEVICE_TOLERANCE = 0.15
 """The same of a cell that was computed on a GPU and is verified on a CPU, or the other way round."""
 
+CHANCE = 2.0
+"""Standard errors between the means of a run's seeds on the two devices that a verifier takes for chance, if that is
+more than `FEW_SHOT_TOLERANCE`: of 1m networks trained from scratch, seeds differ by a fifth."""
+
 ROUNDING = 1e-6
 """Differences of relative errors below this are the rounding of float32 fields: the exact solver scores about 1e-7."""
 

@@ -22,6 +22,7 @@ from pdebench_fm.leaderboard.recompute import gap_between
 from pdebench_fm.leaderboard.records import (
     BADGES,
     SAMPLING_LIMIT,
+    Rerun,
     badge_of,
     private_of,
     read_record,
@@ -474,6 +475,37 @@ def test_an_adaptation_on_a_gpu_may_be_further_off_on_a_cpu(
         assert all(each.other_device and 0.05 < each.difference < 0.15 for each in row.reruns)
     else:
         assert re.search(refused, row.refusal)
+
+
+@pytest.mark.parametrize(
+    ("there", "here", "allowed"),
+    [
+        ((0.0284, 0.0320, 0.0384), (0.0310, 0.0340, 0.0404), None),  # seeds differ by more than the devices
+        ((0.0300, 0.0301, 0.0302), (0.0320, 0.0321, 0.0322), "0.05"),
+        ((0.0284, 0.0320, 0.0384), (0.0350, 0.0351, 0.0352), "0.05"),  # a claim of unlike seeds widens nothing
+        ((0.0300, 0.0301, 0.0302), (0.0270, 0.0273, 0.0276), "0.05"),
+        ((0.0300, 0.0301), (0.0325, 0.0330), "0.05"),
+        ((0.0280, 0.0320), (0.0300, 0.0340), None),
+    ],
+)
+def test_the_seeds_of_another_device_may_be_off_together_as_far_as_new_seeds_would_be(there, here, allowed):
+    result = make_result(runs=[make_run(there, "scratch", 32)])
+    reruns = [
+        Rerun(
+            start="scratch",
+            shots=32,
+            seed=cell.seed,
+            samples_sha256=cell.samples_sha256,
+            mean=mean,
+            difference=min(abs(mean / cell.metrics.relative_l2_mean - 1.0), 0.149),
+            package_version="0.1.0",
+            date=datetime.now(UTC),
+            other_device=True,
+        )
+        for cell, mean in zip(result.cells, here, strict=True)
+    ]
+    found = verification._disagreeing(result, reruns)
+    assert not found if allowed is None else f"{len(there)} seeds together" in found and f"may be {allowed}" in found
 
 
 def test_records_grow_and_the_newer_of_two_is_kept(tmp_path, scored, weights):  # noqa: ARG001
