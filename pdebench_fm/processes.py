@@ -23,7 +23,10 @@ def end_with_parent() -> None:
     process keeps its parent's number). A signal asked of the kernel instead (`PR_SET_PDEATHSIG`) would come at the end
     of the parent's *thread* that started the child.
     """
-    threading.Thread(target=_watch, args=(os.getppid(),), name="end-with-parent", daemon=True).start()
+    known = parent_process()
+    # Not asked of the system where Python knows it: a parent that is gone by now has been replaced there already.
+    parent = known.pid if known is not None and known.pid is not None and os.name == "posix" else os.getppid()
+    threading.Thread(target=_watch, args=(parent,), name="end-with-parent", daemon=True).start()
 
 
 def _watch(parent: int) -> None:

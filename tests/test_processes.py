@@ -39,6 +39,20 @@ with open_executor(workers=2) as pool:
     print("ready", flush=True)
     time.sleep(600)
 """,
+    "a pool whose readers are late": """
+import os, time
+from loky import ProcessPoolExecutor
+def late():
+    from pdebench_fm.processes import end_with_parent
+    parent = os.getppid()
+    print("ready", flush=True)
+    while os.getppid() == parent:
+        time.sleep(0.05)
+    end_with_parent()  # its parent is gone already
+with ProcessPoolExecutor(1, initializer=late) as pool:
+    pool.submit(time.sleep, 600)
+    time.sleep(600)
+""",
     "another program": """
 import subprocess, sys, time
 subprocess.Popen([sys.executable, "-c", '''
