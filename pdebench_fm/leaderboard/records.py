@@ -39,7 +39,7 @@ OTHER_DEVICE_TOLERANCE = 0.15
 
 CHANCE = 2.0
 """Standard errors between the means of a run's seeds on the two devices that a verifier takes for chance, if that is
-more than `FEW_SHOT_TOLERANCE`: of 1m networks trained from scratch, seeds differ by a fifth."""
+more than `FEW_SHOT_TOLERANCE`: three such means of `1m` networks trained from scratch were up to 7 % apart."""
 
 ROUNDING = 1e-6
 """Differences of relative errors below this are the rounding of float32 fields: the exact solver scores about 1e-7."""

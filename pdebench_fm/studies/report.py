@@ -60,7 +60,7 @@ given. *From scratch* is the network of the model that stands beside it, of the 
 random weights: it has what was chosen for that model's equation, and another one may do better.
 
 **Effort.** For each number of examples the protocol fixes how many steps are made, from scratch two to four times as
-many as from pretrained weights. With 128 examples and more,
+many as from pretrained weights. With 128 to 2048 examples,
 [twice as many would help](../design/recipes.md#where-more-steps-would-help) either, by how much differs from case to
 case: what is read off there, gains and harm, is that of this effort.
 
