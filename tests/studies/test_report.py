@@ -7,9 +7,11 @@ from pathlib import Path
 import pytest
 
 from pdebench_fm.errors import PdefmError, UsageError
+from pdebench_fm.protocol.recipes import PROTOCOL_TABLE, SYMMETRIC_TABLE
 from pdebench_fm.studies.claims import MEASURES
 from pdebench_fm.studies.report import page
 from pdebench_fm.studies.reproduce import read_verdicts, reproduce
+from pdebench_fm.studies.runs import read_runs
 from pdebench_fm.studies.study import load_study
 
 ROOT = Path(__file__).parents[2]
@@ -20,6 +22,32 @@ def test_the_committed_page_is_that_of_the_committed_data():
     assert committed == page(ROOT / "reproduction", ROOT / "docs" / "reproduction"), (
         "python scripts/reproduction_page.py"
     )
+
+
+def test_what_is_said_of_the_effort_follows_from_the_tables():
+    text = (ROOT / "docs" / "reproduction" / "paper.md").read_text(encoding="utf-8")
+    assert {row.scratch.steps / row.pretrained.steps for row in PROTOCOL_TABLE} == {2.0, 4.0}
+    assert "from scratch two to four times as\nmany as from pretrained weights" in text
+    closed = {row.shots: row.pretrained.steps * row.batch_size for row in PROTOCOL_TABLE}
+    shots = {8: 1, 32: 32, 128: 128}  # from which row of either table each of the study's is
+    symmetric = {row.shots: row.recipe.steps * row.recipe.batch_size for row in SYMMETRIC_TABLE}
+    assert sorted(symmetric[row] / closed[row] for row in shots.values()) == [4.0, 8.0, 12.0]
+    assert "is trained on 4 to 12 times as many rows, made of the same examples, as the recipe" in text
+
+
+def test_what_studies_say_of_their_errors_is_what_their_tables_have():
+    rows = {
+        name: read_runs(ROOT / "reproduction" / f"beyond-{name}" / "data.csv") for name in ("negative", "operators")
+    }
+    for table in rows.values():
+        out = [row for row in table if row.task.startswith("helmholtz-ood/") and row.shots]
+        assert min(row.error for row in out if row.start == "scratch") > 1.2
+    adapted = [row.error for row in out if row.start == "pretrained"]
+    assert 0.9 < min(adapted) < max(adapted) < 1.1
+    symmetries = read_runs(ROOT / "reproduction" / "beyond-symmetries" / "data.csv")
+    own = {(r.task, r.method): r.error for r in symmetries if r.model == "advection-diffusion" and not r.shots}
+    for task in {task for task, _ in own}:
+        assert own[task, "symmetric"] == pytest.approx(own[task, "v1"], rel=1e-4)
 
 
 def test_the_pages_example_of_a_study_is_one(tmp_path):
