@@ -62,6 +62,18 @@ SCRATCH = (
 TEST_ROWS = 128
 
 
+def starting_module(start: str) -> nn.Module:
+    """Return a model of the zoo, or after the word "scratch" an architecture with random weights."""
+    torch.manual_seed(0)
+    if start == "scratch unet":
+        return unet()
+    if start == "scratch neuraloperator":
+        return neuraloperator_fno()
+    if start.startswith("scratch"):
+        return NeuralOperator(load_model(start.replace("scratch ", "fno-advection-diffusion-")).config)
+    return load_model(start)
+
+
 class Trial(NamedTuple):
     """A start, what it is adapted to, and how."""
 
@@ -80,23 +92,14 @@ class Trial(NamedTuple):
         """Whether it starts from random weights."""
         return self.start.startswith("scratch")
 
-    @property
-    def module(self) -> nn.Module:
-        """The module that it starts with."""
-        torch.manual_seed(0)
-        if self.start == "scratch unet":
-            return unet()
-        if self.start == "scratch neuraloperator":
-            return neuraloperator_fno()
-        if self.fresh:
-            return NeuralOperator(load_model(self.start.replace("scratch ", "fno-advection-diffusion-")).config)
-        return load_model(self.start)
-
     def error(self, device: str) -> float:
         """Return the mean relative l2 error after the adaptation; infinite if it diverges."""
         keep_freed_memory()
         rows = HeldTask(load_task(self.regime), "lite", torch.device(device))
-        recipe, module = AdaptationRecipe(self.learning_rate, self.steps, self.batch_size), self.module.to(device)
+        recipe, module = (
+            AdaptationRecipe(self.learning_rate, self.steps, self.batch_size),
+            starting_module(self.start).to(device),
+        )
         try:
             if self.method == PROTOCOL_RECIPE:
                 adapted = adapt(module, rows.support(self.shots, seed=0), recipe, seed=0)
