@@ -56,7 +56,6 @@ PRETRAINED = (
     ("fno-helmholtz-1m", "helmholtz/selection"),
     ("fno-advection-diffusion-64k", "poisson/pretrain"),  # far
     ("fno-poisson-64k", "advection-diffusion/pretrain"),
-    ("fno-helmholtz-1m", "poisson/pretrain"),
 )
 SHARES = (0.0, 0.125, 0.25, 0.5, 0.75, 1.0)
 SUPPORT_FROM, TEST_FROM, TEST_ROWS, RESOLUTION = 20_000, 10_000, 128, 64

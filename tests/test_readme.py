@@ -17,6 +17,7 @@ from pdebench_fm.models.loading import zoo_folder
 from pdebench_fm.models.sources import read_config
 from pdebench_fm.own_models import own_models
 from pdebench_fm.physics.operator import solve
+from pdebench_fm.protocol.methods import OWN_METHODS
 from pdebench_fm.protocol.recipes import adaptation_recipe
 from pdebench_fm.protocol.task import load_task
 from pdebench_fm.results.result import read_result
@@ -168,6 +169,60 @@ def test_the_table_of_longer_trainings_is_what_the_trials_have():
             said = f"{geometric_mean(factors):.2f} ({max(factors):.2f})" if factors else ""
             assert cell.strip() == said
         assert all(min(errors, key=errors.get) == 2 * usual for errors in each if int(shots) > 512)
+
+
+def test_the_tables_on_the_method_symmetric_are_what_its_trials_have():
+    folder = ROOT / "docs" / "design"
+    wholes: dict[tuple[str, bool], dict[tuple[str, str], dict[tuple[str, ...], list[float]]]] = {}
+    halves: dict[tuple[str, str, str, str], list[float]] = {}
+    with (folder / "symmetric-trials.csv").open(newline="") as file:
+        for start, regime, shots, *setting, part, e0, e1, e2, e3, e4, e5 in csv.reader(file):
+            errors = [float(error) for error in (e0, e1, e2, e3, e4, e5)]
+            if part == "whole":
+                cases = wholes.setdefault((shots, start.startswith("scratch")), {})
+                cases.setdefault((start, regime), {})[tuple(setting)] = errors
+            else:
+                halves[start, regime, shots, part] = errors
+    text = (folder / "recipes.md").read_text(encoding="utf-8").partition("\n## symmetric\n")[2]
+    search, _, choice = text.partition("### A choice of how far to go")
+    rows = re.findall(r"^\| (\d+) \| (pretrained|from scratch) \| (.+) \|$", search, re.MULTILINE)
+    assert {(shots, start == "from scratch") for shots, start, _ in rows} == wholes.keys()
+    method = OWN_METHODS["symmetric"]
+    for shots, start, cells in rows:
+        cases = wholes[shots, start == "from scratch"]
+        assert len(cases) == {("32", "pretrained"): 12, ("32", "from scratch"): 5}.get((shots, start), 9)
+        found = {}
+        for cell in cells.split("; "):
+            rate, steps, batch, mean, worst = re.fullmatch(
+                r"(?:\*\*)?(\S+) × (\d+) × (\d+): (\S+) \((\S+?)\)(?:\*\*)?", cell
+            ).groups()
+            found[float(rate), int(steps), int(batch)] = (mean, worst)
+            recipe = method.row(int(shots)).recipe
+            own = (recipe.learning_rate, recipe.steps, recipe.batch_size)
+            assert cell.startswith("**") == ((float(rate), int(steps), int(batch)) == own)
+        due = {}
+        for setting in next(iter(cases.values())):
+            factors = [each[setting][-1] / min(errors[-1] for errors in each.values()) for each in cases.values()]
+            rate, steps, batch, _ = setting
+            due[float(rate), int(steps), int(batch)] = (f"{geometric_mean(factors):.2f}", f"{max(factors):.2f}")
+        assert found == due
+    stated_rows = re.findall(r"^\| (\d+) \| (\S+) \| (\S+), (\S+) \| (\d+), (\d+), (\d+) \|$", choice, re.MULTILINE)
+    assert [row[0] for row in stated_rows] == ["8", "32", "128"]
+    for shots, *said in stated_rows:
+        recipe = method.row(int(shots)).recipe
+        factors = []
+        for (start, regime), each in wholes[shots, False].items():
+            (errors,) = (
+                errors
+                for (rate, steps, batch, _), errors in each.items()
+                if (float(rate), int(steps), int(batch)) == (recipe.learning_rate, recipe.steps, recipe.batch_size)
+            )
+            left = [halves[start, regime, shots, part] for part in ("first", "second")]
+            totals = [first + second for first, second in zip(*left, strict=True)]
+            factors.append(errors[totals.index(min(totals))] / errors[-1])
+        counts = (sum(f < 1 for f in factors), sum(f == 1 for f in factors), sum(f > 1 for f in factors))
+        summary = (geometric_mean(factors), min(factors), max(factors))
+        assert said == [*(f"{value:.2f}" for value in summary), *map(str, counts)]
 
 
 def test_the_targets_page_says_on_which_tasks_the_larger_model_is_better():
