@@ -37,10 +37,18 @@ class UserCodeError(PdefmError):
         self.details = details
 
 
+def as_utf8(text: str) -> str:
+    """Return a text that files and streams can hold: halves of characters are shown as "?"."""
+    return text.encode("utf-8", "replace").decode("utf-8")
+
+
 def words_of(error: BaseException) -> str:
-    """Return the message of any exception in one line, "" for none; one of a user's own may be unable to give it."""
+    """Return the message of any exception in one line, "" for none; one of a user's own may be unable to give it.
+
+    What no file can hold as UTF-8, such as the bytes of a file's name that is in another encoding, is shown as "?".
+    """
     try:
-        return " ".join(str(error).split())
+        return as_utf8(" ".join(str(error).split()))
     except Exception:  # noqa: BLE001 (whatever its `__str__` raises)
         return "(it has no message that can be printed)"
 

@@ -49,10 +49,19 @@ def outline(name: str) -> str:
     """Return what a name looks like at a glance: names with the same outline are easily taken for each other.
 
     Names have ASCII letters and digits alone, so this covers what is confusable there, by Unicode's list (Technical
-    Standard 39): I, l and 1, O and 0, rn and m, vv and w; and separators, - _ and . alike.
+    Standard 39): I, l and 1, O and 0, rn and m, vv and w; S and 5, in some fonts; and separators, - _ and . alike.
     """
     looks = unicodedata.normalize("NFKC", name).lower()
-    for like, same in (("rn", "m"), ("vv", "w"), ("0", "o"), ("1", "l"), ("i", "l"), ("_", "-"), (".", "-")):
+    for like, same in (
+        ("rn", "m"),
+        ("vv", "w"),
+        ("0", "o"),
+        ("1", "l"),
+        ("i", "l"),
+        ("5", "s"),
+        ("_", "-"),
+        (".", "-"),
+    ):
         looks = looks.replace(like, same)
     return looks
 

@@ -21,12 +21,13 @@ from pydantic import (
     model_validator,
 )
 
-from pdebench_fm.contracts import VERSION_PATTERN, Contract, first_problem
+from pdebench_fm.contracts import VERSION_PATTERN, Contract, first_problem, twice_in
 from pdebench_fm.data.catalogue import benchmark_range, find_system
 from pdebench_fm.errors import PdefmError, UsageError
 from pdebench_fm.files import write_atomically
 from pdebench_fm.limits import RECORD_BYTES, RESOLUTION, STREAM_ROWS, TRAINING_STREAMS, read_limited
-from pdebench_fm.physics import Range, SampleKey
+from pdebench_fm.physics import SYSTEMS, Range, SampleKey
+from pdebench_fm.physics.registry import is_reserved
 
 Name = Annotated[str, StringConstraints(max_length=40, pattern="^[a-z][a-z0-9]*(-[a-z0-9]+)*$")]
 """Of a system or a regime, as `register_system` takes them."""
@@ -73,6 +74,9 @@ def known_range(system: str, regime: str, stated: ParameterRange | None) -> Rang
         ValueError: if it states none for a regime that is not the benchmark's, or another one for one that is.
     """
     own = benchmark_range(system, regime)
+    if own is None and is_reserved(system):
+        what = "a family of models" if system == "mixed" else "a dataset"
+        raise ValueError(f"system is {system!r}, the name of {what}: name a system, such as {', '.join(SYSTEMS)}")
     if own is None:
         if stated is None:
             raise ValueError(
@@ -168,9 +172,12 @@ def read_manifest(path: Path) -> TrainingManifest | None:
     except OSError as error:
         raise PdefmError(f"cannot read {path}: {error.strerror or error}") from error
     try:
-        return _Holder.model_validate_json(content, strict=True).manifest
+        manifest = _Holder.model_validate_json(content, strict=True).manifest
     except ValidationError as error:
         raise PdefmError(f"{path} holds no training manifest: {first_problem(error)}") from error
+    if (again := twice_in(content)) is not None:
+        raise PdefmError(f"{path} holds no training manifest: {again!r:.80} is there twice in one place")
+    return manifest
 
 
 def required_manifest(path: Path) -> TrainingManifest:

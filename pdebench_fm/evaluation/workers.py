@@ -115,7 +115,8 @@ class WorkersRunner:
                         lost.add(cell)
                         schedule.put_back(cell)
                     elif isinstance(news, _Died):
-                        reason = f"the process that computed it died twice ({news.how})"
+                        by = "" if cell.method is None else f", adapting it by {cell.method.name}"
+                        reason = f"the process that computed it died twice ({news.how}){by}"
                         yield cell, Failed(reason, "", provenance_here(cell.candidate.device, 0.0)), 0.0
                     elif isinstance(news, _Done):
                         yield cell, news.outcome, news.seconds / len(crew)

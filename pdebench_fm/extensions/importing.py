@@ -10,7 +10,7 @@ from pathlib import Path
 from traceback import StackSummary, TracebackException, extract_tb
 from types import ModuleType
 
-from pdebench_fm.errors import UsageError, UserCodeError, words_of
+from pdebench_fm.errors import UsageError, UserCodeError, as_utf8, words_of
 from pdebench_fm.extensions.local_files import (
     beside,
     imported_names,
@@ -160,4 +160,4 @@ def _users_traceback(error: BaseException, others: tuple[str, ...]) -> str:
         if (part := parts.pop()) is not None:
             part.stack = StackSummary.from_list([f for f in part.stack if not f.filename.startswith(others)])
             parts += [part.__cause__, part.__context__]
-    return "".join(shown.format())
+    return as_utf8("".join(shown.format()))

@@ -5,6 +5,7 @@ something else changes every model of the process, those of other files and the 
 """
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from types import FunctionType, ModuleType
 
 import numpy as np
@@ -79,6 +80,32 @@ def replaced() -> Iterator[tuple[str, object]]:
                     yield f"{owner.__name__}.{name}", value
             elif value is not original:
                 yield f"{owner.__name__}.{name}", value
+
+
+@contextmanager
+def put_back() -> Iterator[list[str]]:
+    """Put back, at the end, what is replaced within; yields a list that then has its places, such as "torch.exp".
+
+    What somebody had replaced before stays as it was.
+    """
+    before = dict(replaced())
+    held = [(owner, dict(vars(owner))) for owner in _OWNERS]
+    places: list[str] = []
+    try:
+        yield places
+    finally:
+        new = {place for place, value in replaced() if before.get(place) is not value}
+        for owner, members in held if new else ():
+            for name in {*members, *vars(owner)}:
+                place = f"{owner.__name__}.{name}"
+                if place not in new or vars(owner).get(name) is members.get(name):
+                    continue
+                places.append(place)
+                if name in members:
+                    setattr(owner, name, members[name])
+                else:  # it was put in front of one that is inherited
+                    delattr(owner, name)
+        places.sort()
 
 
 def _is_wrapped(function: FunctionType, owner: _Owner, name: str) -> bool:

@@ -18,10 +18,13 @@ from pdebench_fm.leaderboard.store import Entry
 from pdebench_fm.protocol.contamination import Knowledge
 from pdebench_fm.protocol.divisions import DIVISIONS, Division
 from pdebench_fm.protocol.tracks import PROTOCOL_VERSION, Start, Track
+from pdebench_fm.results.merging import fingerprint
 from pdebench_fm.results.remarks import is_of_one_seed, rows_remark, test_rows_remark
 from pdebench_fm.results.result import Metrics, Result, Run, Summary
 
 STANDARD_RESOLUTION = {"full": 128, "lite": 64}
+
+_VERSION_DIGITS = 8  # of a fingerprint, beside a name
 
 _BoardKey = tuple[int, Division, str, Track]
 
@@ -116,7 +119,10 @@ class Row:
 
 @dataclass(frozen=True)
 class Board:
-    """One table: every row of one track under one protocol version, adapted by one method of one division."""
+    """One table: every row of one track under one protocol version, adapted by one method of one division.
+
+    Where methods of one name are several by their fingerprints, `method` has the beginning of that as well.
+    """
 
     protocol_version: int
     track: Track
@@ -128,12 +134,18 @@ class Board:
 
 def make_boards(entries: Iterable[Entry]) -> list[Board]:
     """Return the boards of all `entries`: newest known protocol first, then the closed division and the full track."""
+    scored = [entry for entry in entries if complete_runs(entry.result)]
+    versions: dict[str, set[str | None]] = defaultdict(set)
+    for entry in scored:
+        method, version = entry.result.adaptation
+        versions[method].add(version)
     groups: dict[_BoardKey, list[Entry]] = defaultdict(list)
-    for entry in entries:
-        if not complete_runs(entry.result):
-            continue  # every run failed
+    for entry in scored:
         result = entry.result
-        groups[result.protocol_version, result.division, result.method, result.track].append(entry)
+        method, version = result.adaptation
+        if len(versions[method]) > 1:  # other functions of this name, or it was edited
+            method = f"{method} ({(version or 'unknown')[:_VERSION_DIGITS]})"
+        groups[result.protocol_version, result.division, method, result.track].append(entry)
     order = sorted(groups, key=_board_order)
     return [_make_board(key, groups[key]) for key in order]
 
@@ -219,8 +231,10 @@ def row_key(entry: Entry, start: Start, shots: int) -> tuple[str | int, ...]:
     model = entry.result.model
     training = "" if model.training is None else model.training.digest
     digests = (model.revision or "", model.weights_sha256 or "", model.tensors_sha256 or "", training)
-    method, fingerprint = entry.result.adaptation
-    return shots, start, entry.organisation, model.model_id, *digests, method, fingerprint or ""
+    method, version = entry.result.adaptation
+    if entry.result.division == "open" and version is None:
+        version = fingerprint(entry.result)  # nobody knows whether two results are of one such method
+    return shots, start, entry.organisation, model.model_id, *digests, method, version or ""
 
 
 def _row_order(row: Row) -> tuple[str | int, ...]:

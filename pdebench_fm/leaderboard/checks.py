@@ -12,7 +12,7 @@ import pyarrow as pa
 from pdebench_fm.contracts import Contract
 from pdebench_fm.data.catalogue import DATA_VERSION
 from pdebench_fm.errors import PdefmError
-from pdebench_fm.leaderboard.official import is_official
+from pdebench_fm.leaderboard.official import check_training, is_official
 from pdebench_fm.leaderboard.records import (
     Rerun,
     VerificationRecord,
@@ -151,6 +151,7 @@ def check_pinned(result: Result) -> None:
     if result.date > datetime.now(UTC) + timedelta(days=1):  # a clock may be in another time zone
         raise PdefmError(f"it is dated {result.date:%Y-%m-%d}, which is still to come")
     model, dataset = result.model, result.dataset
+    check_training(model)
     own, stated = (version.rpartition(".")[0] for version in (DATA_VERSION, dataset.version))
     if stated != own:  # a higher last number is new cards for the same data
         raise PdefmError(f"data of version {dataset.version} are not known here: this package makes {own}.x")

@@ -20,6 +20,16 @@ def is_official(model: ModelRecord) -> bool:
     return own is not None and (model.model_id, model.fingerprint) == (own.name, own.fingerprint)
 
 
+def check_training(model: ModelRecord) -> None:
+    """Raise a `PdefmError` if a result of a model of this package states other training rows than the model does.
+
+    Of models whose weights are not here, nothing is known to hold it against.
+    """
+    shipped = shipped_model(model.model_id) if is_official(model) else None
+    if shipped is not None and shipped.training != model.training:
+        raise PdefmError(f"it states other training rows than those that {model.model_id} was trained on")
+
+
 @cache
 def shipped_model(name: str) -> "Candidate | None":
     """Return the model of this package that has this name; None if there is none, or if its weights are not here."""

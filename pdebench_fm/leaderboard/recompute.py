@@ -188,6 +188,8 @@ def open_submitted(result: Result) -> Submitted:
     ):
         if scored != held:
             raise PdefmError(f"{model.weights_at} has other {what}, {held!s:.12}…, than were scored, {scored!s:.12}…")
+    if found.training is not None and found.training != model.training:
+        raise PdefmError(f"{model.weights_at} states other training rows than the row does")
     return replace(found, name=model.model_id)
 
 

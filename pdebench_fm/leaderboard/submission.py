@@ -14,8 +14,8 @@ from pydantic import ValidationError
 from pdebench_fm.contracts import first_problem
 from pdebench_fm.errors import PdefmError, UsageError
 from pdebench_fm.leaderboard.official import is_official
-from pdebench_fm.naming import HOME_ORGANISATION, bare_outline, check_folder_names, outline
-from pdebench_fm.protocol.divisions import DIVISIONS
+from pdebench_fm.naming import HOME_ORGANISATION, check_folder_names, outline
+from pdebench_fm.protocol.divisions import DIVISIONS, SIGNS_OF_METHODS, has_a_methods_signs, looks_like
 from pdebench_fm.protocol.tracks import TRACKS
 from pdebench_fm.results.evaluation import Evaluation, read_evaluation
 from pdebench_fm.results.merging import conflicts
@@ -235,13 +235,12 @@ def _check_words(result: Result) -> None:
     from pdebench_fm.protocol.methods import OWN_METHODS
     from pdebench_fm.protocol.recipes import RECIPES
 
-    if not bare_outline(result.method):
-        raise UsageError(f"its method {result.method!r} should have letters or digits")
-    for own in (*OWN_METHODS, *RECIPES, *DIVISIONS):
-        if bare_outline(result.method) == bare_outline(own) and result.method != own:
-            raise UsageError(
-                f"its method {result.method!r} can be taken for this package's {own!r}: give it another name"
-            )
+    if (own := looks_like(result.method, (*OWN_METHODS, *RECIPES, *DIVISIONS))) is not None:
+        raise UsageError(f"its method {result.method!r} can be taken for this package's {own!r}: give it another name")
+    if not has_a_methods_signs(result.method):
+        raise UsageError(f"its method {result.method!r:.80} should have {SIGNS_OF_METHODS}")
+    if result.method in OWN_METHODS and result.method_fingerprint is None:
+        raise UsageError(f"its method {result.method!r} is this package's, and has no fingerprint, as that has")
 
 
 class Spellings:

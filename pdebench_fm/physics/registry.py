@@ -19,6 +19,11 @@ _NAMESPACES: dict[str, object] = {}  # of the modules that registered them
 _RESERVED = re.compile(r"mixed|.*-ood")
 
 
+def is_reserved(name: str) -> bool:
+    """Return whether a name is the benchmark's own for something else than a system, so that no system can have it."""
+    return _RESERVED.fullmatch(name) is not None
+
+
 def register_system(system: System) -> None:
     """Add a system, from here on known by its name like the built-in ones.
 
@@ -61,7 +66,7 @@ def _add(system: System, origin: str, namespace: object = None) -> None:
         raise UsageError(f"system {name!r} of {origin} has the name of a built-in system: choose another")
     if name in SYSTEMS and not runs_again:
         raise UsageError(f"system {name!r} is registered twice, by {ORIGINS[name]} and by {origin}: names must differ")
-    if _RESERVED.fullmatch(name):
+    if is_reserved(name):
         raise UsageError(f"system {name!r} of {origin}: 'mixed' and names in -ood are the benchmark's: choose another")
     SYSTEMS[name] = system
     ORIGINS[name] = origin

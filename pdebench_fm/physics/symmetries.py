@@ -151,4 +151,9 @@ def _declared(name: str, images: tuple[str, ...], coefficient_names: tuple[str, 
             f"changes, not {', '.join(images)}"
         )
     rest = range(len(coefficient_names), len(COEFFICIENT_NAMES))
-    return Symmetry(ELEMENTS[name], (*map(coefficient_names.index, places), *rest), (*signs, *(1 for _ in rest)))
+    declared = Symmetry(ELEMENTS[name], (*map(coefficient_names.index, places), *rest), (*signs, *(1 for _ in rest)))
+    if declared.element == Element() and declared != Symmetry(Element()):
+        raise ValueError(
+            f"symmetry {name!r} leaves every coefficient as it is, and cannot make {', '.join(images)} of them"
+        )
+    return declared

@@ -126,6 +126,11 @@ class System:
     terms: str = ""
     sampling: str = ""
 
+    def __post_init__(self) -> None:
+        """Keep a copy of what is declared: the caller may go on to change its own."""
+        if isinstance(self.symmetries, Mapping):
+            object.__setattr__(self, "symmetries", dict(self.symmetries))
+
     @property
     def condition(self) -> str:
         """What a sample is accepted by, such as "given |u| ≤ 2"; "" where every one is."""

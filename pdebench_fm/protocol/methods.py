@@ -3,6 +3,7 @@
 import inspect
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
+from copy import deepcopy
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -13,12 +14,20 @@ from torch import Tensor, nn
 from pdebench_fm.errors import PdefmError, UsageError, unknown_name, words_of
 from pdebench_fm.extensions.calling import user_code
 from pdebench_fm.extensions.functions import UserFunction, function_in_file, loaded, offered, split_file_reference
-from pdebench_fm.extensions.replaced import replaced
+from pdebench_fm.extensions.replaced import put_back, replaced
 from pdebench_fm.models.candidate import Operator
 from pdebench_fm.models.fresh import copied
 from pdebench_fm.models.identity import Identity, identity_of
 from pdebench_fm.naming import safe_name
-from pdebench_fm.protocol.divisions import Division, division_of, passes_for_a_division
+from pdebench_fm.protocol.divisions import (
+    DIVISIONS,
+    SIGNS_OF_METHODS,
+    Division,
+    division_of,
+    has_a_methods_signs,
+    looks_like,
+    passes_for_a_division,
+)
 from pdebench_fm.protocol.recipes import (
     L2_SP_TABLE,
     PAPER_RECIPE,
@@ -113,12 +122,16 @@ class Method:
                 coefficients=support.coefficients.clone(),
             )
             returned: object
-            with user_code(title), torch.enable_grad(), self.its_modules():
+            with put_back() as places, user_code(title), torch.enable_grad(), self.its_modules():
                 if isinstance(self.function, TabledMethod):
                     returned = self.function(module, given, seed, on_step)
                 else:
                     assert self.function is not None  # noqa: S101 (no recipe is called)
                     returned = self.function(module, given, seed)
+            if places:
+                raise AdaptationError(
+                    f"{title} replaces {places[0]} for the whole process, and with it changes the models"
+                )
         except (PdefmError, MemoryError, torch.OutOfMemoryError) as error:
             text = words_of(error)
             failure = AdaptationError(text if text.startswith(title) else f"{title}: {text or type(error).__name__}")
@@ -208,10 +221,15 @@ def _of_user(found: UserFunction, name: str, reference: str | None) -> Method:
             seed.
         UserCodeError: if looking at it raises.
     """
-    if name in OWN_METHODS or division_of(name) != "open" or passes_for_a_division(name):
+    own = (*OWN_METHODS, *RECIPES, *DIVISIONS)
+    if name in own or division_of(name) != "open" or passes_for_a_division(name) or looks_like(name, own) is not None:
         raise UsageError(
             f"an adaptation of your own cannot be called {name!r}: that is one of the package's names, or passes for "
             "one"
+        )
+    if not has_a_methods_signs(name):
+        raise UsageError(
+            f"an adaptation of your own cannot be called {name!r}: its name should have {SIGNS_OF_METHODS}"
         )
     if not callable(found.function):
         raise UsageError(f"{found.title} is of type {type(found.function).__name__}: it must be a function")
@@ -243,12 +261,20 @@ def _known(method: Method, found: UserFunction) -> Method:
     return replace(known, its_modules=found.modules.active)
 
 
+def _copy_of(operator: Callable[[Tensor, Tensor], Any]) -> Callable[[Tensor, Tensor], Any]:
+    """Return a copy of a model that is no module; itself where it cannot be copied, as sessions of other runtimes."""
+    try:
+        return deepcopy(operator)
+    except Exception:  # noqa: BLE001 (whatever its own copying raises)
+        return operator
+
+
 class _Predicting(nn.Module):
     """A model that is no module, as one."""
 
     def __init__(self, operator: Callable[[Tensor, Tensor], Any]) -> None:
         super().__init__()
-        self._operator = operator
+        self._operator = _copy_of(operator)
 
     def forward(self, source: Tensor, coefficients: Tensor) -> Any:
         """Map (B, n, n) and (B, 6) to what the model gives."""

@@ -83,7 +83,8 @@ def compare(first: Path | str, second: Path | str) -> Comparison:
 def _check_comparable(a: Result, b: Result) -> None:
     """Refuse results that were scored on other rows, or that differ both in their model and in its adaptation."""
     methods = [(each.division, each.method, each.method_fingerprint) for each in (a, b)]
-    if methods[0] != methods[1] and (a.model.fingerprint is None or a.model.fingerprint != b.model.fingerprint):
+    alike = methods[0] == methods[1] and (a.division != "open" or a.method_fingerprint is not None)
+    if not alike and (a.model.fingerprint is None or a.model.fingerprint != b.model.fingerprint):
         ways = " and ".join(adaptation_in_words(each) for each in (a, b))
         raise UsageError(
             f"the results are of different models, and of different ways of adapting them ({ways}): compare two models "

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Final, Literal, Self, TypeVar
 from pydantic import AfterValidator, Field, FiniteFloat, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 
+from pdebench_fm.contracts import twice_in
 from pdebench_fm.data.catalogue import system_of
 from pdebench_fm.data.training_manifest import ParameterRange, TrainingManifest, known_range
 from pdebench_fm.errors import PdefmError, UsageError
@@ -526,7 +527,7 @@ def read_result(path: Path | str) -> Result:
         result = Result.model_validate_json(text, strict=True)
     except ValidationError as error:
         raise PdefmError(f"{path} {_what_is_wrong(error.errors(include_url=False))}") from error
-    if (again := _twice_in(text)) is not None:
+    if (again := twice_in(text)) is not None:
         raise PdefmError(f"{path} is not a valid result: it holds {again!r:.80} twice in one place")
     if "schema_version" not in result.model_fields_set:  # the default is for code, never guessed for a file
         raise PdefmError(f"{path} is not a valid result: schema_version is missing")
@@ -566,18 +567,6 @@ def result_files_under(folder: Path) -> list[Path]:
                 raise PdefmError(f"{Path(place, name)} is a link to a folder, which is not followed")
         files += [Path(place, name) for name in names if name.endswith(".json")]
     return sorted(files)
-
-
-def _twice_in(text: str) -> str | None:
-    """Return a key that one of the objects in valid JSON has twice, of which a reader would take one in silence."""
-    found: list[str] = []
-
-    def note(pairs: list[tuple[str, object]]) -> None:
-        if len({key for key, _ in pairs}) < len(pairs):
-            found.extend(duplicates(key for key, _ in pairs))
-
-    json.loads(text, object_pairs_hook=note)
-    return found[0] if found else None
 
 
 def _what_is_wrong(errors: list[ErrorDetails]) -> str:

@@ -1,7 +1,9 @@
 """The support set as a method of adaptation is given it: exact examples, and what the equation says of them."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 from pdebench_fm.data.batches import Batch
@@ -35,8 +37,10 @@ class SupportSet:
         """Return K."""
         return len(self.source)
 
-    def __getitem__(self, rows: Tensor) -> Batch:
-        """Return some of the examples, by their places."""
+    def __getitem__(self, rows: Tensor | slice | int | Sequence[int]) -> Batch:
+        """Return some of the examples, by their places: of one example as well, as a batch of one."""
+        if not isinstance(rows, Tensor):
+            rows = torch.arange(len(self))[rows].reshape(-1)
         rows = rows.to(self.source.device)
         return Batch(self.source[rows], self.coefficients[rows], self.solution[rows])
 

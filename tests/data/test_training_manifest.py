@@ -44,6 +44,31 @@ def test_a_manifest_is_the_same_after_writing_and_reading(tmp_path):
     assert manifest.digest == read_manifest(tmp_path / "training.json").digest
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"manifest": {"trained": [STREAM]}, "manifest": {"trained": []}}',
+        '{"manifest": {"trained": [STREAM], "trained": []}}',
+        '{"manifest": {"trained": [STREAM]}}'.replace("STREAM", json.dumps(STREAM)[:-1] + ', "stop": 1}'),
+    ],
+    ids=["manifest", "trained", "stop"],
+)
+def test_what_is_stated_twice_is_refused(text, tmp_path):
+    path = tmp_path / "training.json"
+    path.write_text(text.replace("STREAM", json.dumps(STREAM)))
+    with pytest.raises(
+        PdefmError, match=r"holds no training manifest: '(manifest|trained|stop)' is there twice in one"
+    ):
+        read_manifest(path)
+
+
+@pytest.mark.parametrize(("name", "kind"), [("poisson-ood", "a dataset"), ("mixed", "a family of models")])
+def test_names_that_no_system_can_have_are_refused_with_any_range(name, kind):
+    for stated in ({}, {"parameter_range": OWN}):
+        with pytest.raises(ValueError, match=f"system is '{name}', the name of {kind}: name a system, such as poisson"):
+            Stream(**STREAM | {"system": name, "regime": "hard"} | stated)
+
+
 def test_the_order_of_streams_makes_no_difference():
     streams = [Stream(**STREAM | {"start": start}) for start in (0, 7, 3)]
     one, other = (TrainingManifest(trained=tuple(some)) for some in (streams, streams[::-1]))

@@ -131,6 +131,52 @@ def test_what_a_method_changes_reaches_nobody(small_task):
     assert torch.equal(torch.get_rng_state(), state)
 
 
+def test_a_method_that_replaces_what_models_call_fails_and_it_is_put_back(small_task):
+    def replacing(module, support, seed):
+        torch.nn.functional.softplus = lambda values: values * 0
+        return module
+
+    def hiding(module, support, seed):
+        nn.Linear.__call__ = lambda _self, values: values
+        return module
+
+    before = torch.nn.functional.softplus, nn.Linear.__call__
+    for method, place in ((replacing, "torch.nn.functional.softplus"), (hiding, "Linear.__call__")):
+        found = run(method, small_task(), [0, 4], scratch=False)
+        (failure,) = found.failures
+        reason = f"the adaptation {method.__name__} replaces {place} for the whole process, and with it changes the "
+        reason += "models"
+        assert (failure.shots, failure.reason) == (4, reason)
+        assert (torch.nn.functional.softplus, nn.Linear.__call__) == before
+        assert "__call__" not in vars(nn.Linear)
+
+
+def test_a_model_that_only_predicts_is_copied_too(small_task):
+    class Scaled:
+        def __init__(self):
+            self.scale = 1.0
+
+        def __call__(self, source, coefficients):
+            return self.scale * source
+
+    def spoil(module, support, seed):
+        module._operator.scale = 0.0
+        return module
+
+    spoil.zero_shot = True
+    model = Scaled()
+    assert run(spoil, small_task(), 0, model).runs[0].summary.mean == 1.0
+    assert model.scale == 1.0
+
+
+def test_an_exception_with_bytes_of_another_encoding_is_a_failure_like_any_other(small_task):
+    def failing(module, support, seed):
+        raise ValueError("no file caf\udce9.npy")
+
+    found = run(failing, small_task(), 4, scratch=False)
+    assert "no file caf?.npy" in found.failures[0].reason
+
+
 class Returning(nn.Module):
     """What a method may return: a module that gives whatever it is told to."""
 

@@ -83,7 +83,8 @@ def test_divisions_and_methods_have_tables_of_their_own_where_nothing_was_adapte
         for method, fingerprint in (("symmetric", DIGEST), ("mine:adapt", None))
     }
     closed = make_result(runs=[make_run((0.2,), shots=0), make_run((0.5,))])
-    boards = boards_of(*of_method.values(), closed, zero_shot(0.3, method="symmetric", track="full"))
+    full = zero_shot(0.3, method="symmetric", method_fingerprint=DIGEST, track="full")
+    boards = boards_of(*of_method.values(), closed, full)
     assert [(board.track, board.division, board.method) for board in boards] == [
         ("lite", "closed", "v1"),
         ("lite", "open", "mine:adapt"),
@@ -94,10 +95,26 @@ def test_divisions_and_methods_have_tables_of_their_own_where_nothing_was_adapte
     assert {row.name for row in boards[3].rows} == {"a"}
 
 
-def test_two_versions_of_one_method_are_two_rows():
-    first, second = (zero_shot(0.1 * i, method="mine:adapt", method_fingerprint=f"{i}" * 64) for i in (1, 2))
-    [board] = boards_of(first, second)
-    assert [row.cells[0].summary.mean for row in board.rows] == [0.1, 0.2]
+def test_methods_of_one_name_have_tables_of_their_own_that_say_which():
+    versions = {f"{i}" * 64: 0.1 * i for i in (1, 2)} | {None: 0.3}
+    results = [zero_shot(mean, method="mine:adapt", method_fingerprint=version) for version, mean in versions.items()]
+    boards = boards_of(*results, zero_shot(0.3, method="mine:other", method_fingerprint=DIGEST))
+    assert {board.method: [row.cells[0].summary.mean for row in board.rows] for board in boards} == {
+        "mine:adapt (11111111)": [0.1],
+        "mine:adapt (22222222)": [0.2],
+        "mine:adapt (unknown)": [0.3],
+        "mine:other": [0.3],
+    }
+
+
+def test_results_of_methods_that_cannot_be_known_again_are_rows_of_their_own():
+    of_two_tasks = [
+        make_result(task, method="mine:adapt", runs=[make_run((mean,), shots=8)])
+        for task, mean in (("poisson/in-domain", 0.1), ("poisson-ood/hard", 0.2))
+    ]
+    [board] = boards_of(*of_two_tasks)
+    means = [[cell and cell.summary.mean for cell in row.cells] for row in board.rows]
+    assert sorted(means, key=str) == [[0.1, None], [None, 0.2]]
 
 
 def columns_of(*results):

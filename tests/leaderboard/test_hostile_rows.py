@@ -8,6 +8,7 @@ import struct
 import pytest
 from falsified import put
 
+from pdebench_fm.data.training_manifest import TrainingManifest
 from pdebench_fm.errors import PdefmError
 from pdebench_fm.evaluation.evaluate import evaluate
 from pdebench_fm.leaderboard import recompute
@@ -17,6 +18,8 @@ from pdebench_fm.leaderboard.verification import Depth, verify
 from pdebench_fm.models import load_model
 from pdebench_fm.models.sources import source_in
 from pdebench_fm.protocol.methods import OWN_METHODS
+from pdebench_fm.results.contamination import contamination_of
+from pdebench_fm.results.evaluation import Evaluation
 from pdebench_fm.results.paths import row_path
 from pdebench_fm.results.result import read_result
 
@@ -231,6 +234,18 @@ def test_hostile_weights_are_refused_before_they_are_read(kind, tmp_path, scored
     assert words in row.refusal
     assert len(row.refusal) < 600
     assert not (tmp_path / "board" / "verified").exists()
+
+
+def test_a_model_of_this_package_states_the_rows_that_it_was_trained_on(tmp_path):
+    found = evaluate("fno-mixed-64k", "poisson/in-domain", track="lite", device="cpu")
+    assert found.result.contamination.regime == "seen"
+    forged = found.result.model.model_copy(update={"training": TrainingManifest()})
+    rows = found.result.dataset.scored_rows(found.result.test_rows)
+    labels = contamination_of(forged.training, rows, found.samples.column("parameter").to_numpy())
+    changed = found.result.model_copy(update={"model": forged, "contamination": labels})
+    board_of(tmp_path, Evaluation(changed, found.samples))
+    (row,) = verify([str(tmp_path / "board")]).rows
+    assert row.refusal == "pinned: it states other training rows than those that fno-mixed-64k was trained on"
 
 
 @pytest.mark.parametrize("method", OWN_METHODS)

@@ -304,7 +304,11 @@ BAD = {
             "symmetric.": "can be taken for this package's 'symmetric'",
             "sym  metric": "can be taken for this package's 'symmetric'",
             "l2sp": "can be taken for this package's 'l2-sp'",
-            "--": "should have letters or digits",
+            "5ymmetric": "can be taken for this package's 'symmetric'",
+            "symmetr!c": "should have letters and digits of ASCII",
+            "v1, closed division": "should have letters and digits of ASCII",
+            "--": "should have letters and digits of ASCII",
+            "symmetric": "is this package's, and has no fingerprint",
         }.items()
     },
     "an organisation in other letters": (

@@ -166,6 +166,29 @@ def test_a_system_of_ones_own_declares_what_holds_for_it_and_products_follow():
     assert group[ELEMENTS["half-turn"]].signs == (1, -1, 1, 1, 1, 1)
 
 
+def stiff(k, coefficients):
+    """a(−Δ)⁴u + b ∂ₓu: on fine grids the first term is larger by ten orders of magnitude."""
+    a, b = (coefficients[:, i][:, None, None] for i in range(2))
+    return 1e-6 * a * (4 * pi**2 * (k.kx**2 + k.ky**2)) ** 4 + 2j * pi * b * k.kx_odd
+
+
+@pytest.mark.usefixtures("registry")
+def test_a_declaration_is_held_to_the_waves_that_fields_consist_of():
+    system = replace(LEAN, symbol=stiff)
+    with pytest.raises(UsageError, match="does not commute with 'flip-x'"):
+        register_system(replace(system, symmetries={"flip-x": ("a", "b")}))
+    register_system(replace(system, symmetries={"flip-x": ("a", "-b")}))
+
+
+@pytest.mark.usefixtures("registry")
+def test_a_declaration_that_is_changed_later_changes_nothing():
+    declared = {"flip-x": ("a", "-b")}
+    register_system(replace(LEAN, symmetries=declared))
+    before = registered_system("lean").symmetry_group
+    declared["flip-x"] = ("a", "b")
+    assert registered_system("lean").symmetry_group == before
+
+
 @pytest.mark.parametrize(
     ("declared", "words"),
     [
@@ -180,6 +203,7 @@ def test_a_system_of_ones_own_declares_what_holds_for_it_and_products_follow():
         ({"flip-x": "ab"}, "a tuple of coefficient names, not 'ab'"),
         ({"flip-x": (1, 2)}, "a tuple of coefficient names, not (1, 2)"),
         (("flip-x",), "symmetries must be a dictionary"),
+        ({"identity": ("b", "-a")}, "'identity' leaves every coefficient as it is, and cannot make b, -a of them"),
     ],
     ids=str,
 )

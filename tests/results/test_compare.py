@@ -171,6 +171,16 @@ WAYS = {
 }
 
 
+def test_two_models_whose_method_cannot_be_known_again_are_not_adapted_alike(kept, tmp_path):
+    unknown = OPEN | {"method": "mine:adapt", "method_fingerprint": None}
+    first = adapted(kept("a", 0.1, 1), tmp_path / "first.json", A, **unknown)
+    other = adapted(kept("b", 0.2, 2), tmp_path / "other.json", B, **unknown)
+    with pytest.raises(UsageError, match="different models, and of different ways of adapting them"):
+        compare(first, other)
+    again = adapted(kept("c", 0.2, 3), tmp_path / "again.json", A, **unknown)
+    assert len(compare(first, again).differences) == 2
+
+
 @pytest.mark.parametrize("way", WAYS)
 def test_ways_of_adapting_one_model_are_compared_and_two_models_only_if_adapted_alike(way, kept, tmp_path, capsys):
     first = adapted(kept("a", 0.1, 1), tmp_path / "first.json", A)

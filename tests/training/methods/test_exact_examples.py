@@ -68,3 +68,29 @@ def test_the_seed_decides_what_is_drawn():
 def test_a_system_without_symmetries_gives_none():
     with pytest.raises(NoSymmetriesError, match="the system 'poisson' declares no symmetries"):
         ExactExamples(support_of("poisson", symmetries=()), 0, 0.5)
+
+
+@pytest.mark.parametrize(
+    ("rows", "places"),
+    [
+        (2, [2]),
+        (slice(1, 5, 2), [1, 3]),
+        (slice(None), [0, 1, 2, 3, 4, 5]),
+        ([4, 0], [4, 0]),
+        (torch.tensor([5, 5]), [5, 5]),
+    ],
+    ids=str,
+)
+def test_a_support_set_is_indexed_as_tensors_are_and_gives_batches(rows, places):
+    support = support_of("poisson")
+    some = support[rows]
+    assert torch.equal(some.source, support.source[places])
+    assert torch.equal(some.solution, support.solution[places])
+    assert torch.equal(some.coefficients, support.coefficients[places])
+
+
+def test_a_support_set_is_gone_through_one_example_after_another():
+    support = support_of("poisson")
+    assert [len(one) for one in support] == [1] * 6
+    with pytest.raises(IndexError):
+        support[6]
