@@ -5,7 +5,9 @@ the model knows the task's regime or even its test rows, is never stated in it: 
 """
 
 import hashlib
+import json
 from collections.abc import Iterable
+from difflib import get_close_matches
 from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Literal, Self
@@ -67,6 +69,12 @@ def stated_range(system: str, regime: str, span: Range) -> ParameterRange | None
     return ParameterRange(low=span.low, high=span.high, integer=span.integer)
 
 
+def _meant(system: str) -> str:
+    """Return which system a name may have been meant for, in words; "" where it is one."""
+    near = [] if system in SYSTEMS else get_close_matches(system, SYSTEMS, n=1)
+    return f" (did you mean {near[0]!r}?)" if near else ""
+
+
 def known_range(system: str, regime: str, stated: ParameterRange | None) -> Range:
     """Return the range of a regime of which a file states this.
 
@@ -80,8 +88,8 @@ def known_range(system: str, regime: str, stated: ParameterRange | None) -> Rang
     if own is None:
         if stated is None:
             raise ValueError(
-                f"parameter_range is missing: {system}/{regime} is no regime of the benchmark, so say what its varied "
-                "parameter is drawn from"
+                f"parameter_range is missing: {system}/{regime} is no regime of the benchmark{_meant(system)}, so say "
+                "what its varied parameter is drawn from"
             )
         return stated.span
     if stated is not None and stated.span != own:
@@ -175,6 +183,8 @@ def read_manifest(path: Path) -> TrainingManifest | None:
         manifest = _Holder.model_validate_json(content, strict=True).manifest
     except ValidationError as error:
         raise PdefmError(f"{path} holds no training manifest: {first_problem(error)}") from error
+    if manifest is None and (outside := [key for key in TrainingManifest.model_fields if key in json.loads(content)]):
+        raise PdefmError(f"{path} holds no training manifest: {outside[0]!r} belongs inside an object 'manifest'")
     if (again := twice_in(content)) is not None:
         raise PdefmError(f"{path} holds no training manifest: {again!r:.80} is there twice in one place")
     return manifest

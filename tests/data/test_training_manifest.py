@@ -62,6 +62,19 @@ def test_what_is_stated_twice_is_refused(text, tmp_path):
         read_manifest(path)
 
 
+@pytest.mark.parametrize("key", ["trained", "looked_at"])
+def test_streams_beside_the_manifest_are_not_passed_over(key, tmp_path):
+    path = tmp_path / "training.json"
+    path.write_text(json.dumps({key: [STREAM]}))
+    with pytest.raises(PdefmError, match=f"holds no training manifest: '{key}' belongs inside an object 'manifest'"):
+        read_manifest(path)
+
+
+def test_a_systems_name_with_a_letter_too_few_is_suggested():
+    with pytest.raises(ValueError, match=r"poison/pretrain is no regime of the benchmark \(did you mean 'poisson'\?\)"):
+        Stream(**STREAM | {"system": "poison"})
+
+
 @pytest.mark.parametrize(("name", "kind"), [("poisson-ood", "a dataset"), ("mixed", "a family of models")])
 def test_names_that_no_system_can_have_are_refused_with_any_range(name, kind):
     for stated in ({}, {"parameter_range": OWN}):

@@ -5,6 +5,7 @@ import re
 import shutil
 import struct
 
+import pyarrow as pa
 import pytest
 from falsified import put
 
@@ -18,10 +19,12 @@ from pdebench_fm.leaderboard.verification import Depth, verify
 from pdebench_fm.models import load_model
 from pdebench_fm.models.sources import source_in
 from pdebench_fm.protocol.methods import OWN_METHODS
+from pdebench_fm.protocol.metric_names import METRIC_NAMES
 from pdebench_fm.results.contamination import contamination_of
 from pdebench_fm.results.evaluation import Evaluation
 from pdebench_fm.results.paths import row_path
 from pdebench_fm.results.result import read_result
+from pdebench_fm.results.samples import samples_digest, summarise
 
 TASK = "poisson-ood/hard"
 WEIGHTS = "acme/solver@" + "0123456789" * 4
@@ -234,6 +237,29 @@ def test_hostile_weights_are_refused_before_they_are_read(kind, tmp_path, scored
     assert words in row.refusal
     assert len(row.refusal) < 600
     assert not (tmp_path / "board" / "verified").exists()
+
+
+@pytest.mark.usefixtures("held")
+@pytest.mark.parametrize("name", ["relative_h1", "residual", "max_error", "band_low"])
+def test_other_metrics_than_the_score_are_those_of_the_model_too(name, tmp_path, scored):
+    columns = {each: scored.samples.column(each).to_numpy() for each in (name, "relative_l2", "band_mid", "band_high")}
+    if name == "band_low":  # all of the error there: the squares of the bands still add up
+        changed = {name: columns["relative_l2"]} | dict.fromkeys(("band_mid", "band_high"), 0.0 * columns[name])
+    else:
+        changed = {name: 0.5 * columns[name]}
+    samples = scored.samples
+    for column, values in changed.items():
+        samples = samples.set_column(samples.schema.get_field_index(column), column, pa.array(values))
+    errors = {each: samples.column(each).to_numpy() for each in METRIC_NAMES}
+    cell = scored.result.cells[0]
+    cell = cell.model_copy(update={"metrics": summarise(errors), "samples_sha256": samples_digest(samples)})
+    result = scored.result.model_copy(update={"cells": (cell,)})
+    board_of(tmp_path, Evaluation(result, samples))
+    (row,) = verify([str(tmp_path / "board")]).rows
+    assert not row.refusal
+    (row,) = verify([str(tmp_path / "board")], Depth(recompute=True)).rows
+    first = "band_mid" if name == "band_low" else name
+    assert re.search(rf"^recomputed: .*its mean {first} is \S+, and \S+ when it is run again$", row.refusal)
 
 
 def test_a_model_of_this_package_states_the_rows_that_it_was_trained_on(tmp_path):
