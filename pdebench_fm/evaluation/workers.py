@@ -115,7 +115,8 @@ class WorkersRunner:
                         lost.add(cell)
                         schedule.put_back(cell)
                     elif isinstance(news, _Died):
-                        by = "" if cell.method is None else f", adapting it by {cell.method.name}"
+                        method = cell.settings.method
+                        by = "" if method.function is None else f", adapting the model by {method.name}"
                         reason = f"the process that computed it died twice ({news.how}){by}"
                         yield cell, Failed(reason, "", provenance_here(cell.candidate.device, 0.0)), 0.0
                     elif isinstance(news, _Done):

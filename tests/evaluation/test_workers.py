@@ -99,6 +99,14 @@ def test_a_cell_whose_process_dies_is_computed_once_more(tmp_path, options):
     assert failure.reason == "the process that computed it died twice (SIGKILL: was there enough memory?)"
 
 
+def test_a_method_that_ends_its_process_is_named(tmp_path, options):
+    (tmp_path / "leaving.py").write_text("import os\n\ndef adapt(module, support, seed):\n    os._exit(0)\n")
+    options |= {"adaptation": f"{tmp_path}/leaving.py", "scratch": False}
+    (found,) = evaluate_suite(["fno-poisson-64k"], TASKS[:1], 4, **options, workers=2)
+    reason = "the process that computed it died twice (exit code 0), adapting the model by leaving:adapt"
+    assert {failure.reason for failure in found.failures} == {reason}
+
+
 def test_an_objects_model_is_refused_before_any_process_starts(model_folder, monkeypatch, options):
     monkeypatch.setattr("pdebench_fm.evaluation.workers.get_context", None)
     with pytest.raises(UsageError, match="fno-tiny is an object of this process: workers open a model by its name"):
