@@ -96,10 +96,8 @@ class Trial(NamedTuple):
         """Return the mean relative l2 error after the adaptation; infinite if it diverges."""
         keep_freed_memory()
         rows = HeldTask(load_task(self.regime), "lite", torch.device(device))
-        recipe, module = (
-            AdaptationRecipe(self.learning_rate, self.steps, self.batch_size),
-            starting_module(self.start).to(device),
-        )
+        recipe = AdaptationRecipe(self.learning_rate, self.steps, self.batch_size)
+        module = starting_module(self.start).to(device)
         try:
             if self.method == PROTOCOL_RECIPE:
                 adapted = adapt(module, rows.support(self.shots, seed=0), recipe, seed=0)

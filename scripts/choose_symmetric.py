@@ -37,7 +37,7 @@ from pdebench_fm.memory import keep_freed_memory
 from pdebench_fm.physics import SampleKey, registered_system
 from pdebench_fm.protocol.methods import OWN_METHODS
 from pdebench_fm.training.adapt import AdaptationRecipe, DivergenceError, train
-from pdebench_fm.training.interpolation import between
+from pdebench_fm.training.interpolation import InterpolationRecipe, between
 from pdebench_fm.training.methods.averaging import SymmetryAveraged
 from pdebench_fm.training.methods.exact_examples import ExactExamples
 from pdebench_fm.training.search import mean_error
@@ -57,7 +57,7 @@ PRETRAINED = (
     ("fno-advection-diffusion-64k", "poisson/pretrain"),  # far
     ("fno-poisson-64k", "advection-diffusion/pretrain"),
 )
-SHARES = (0.0, 0.125, 0.25, 0.5, 0.75, 1.0)
+SHARES = InterpolationRecipe.shares
 SUPPORT_FROM, TEST_FROM, TEST_ROWS, RESOLUTION = 20_000, 10_000, 128, 64
 
 

@@ -24,8 +24,6 @@ from pdebench_fm.results.result import Metrics, Result, Run, Summary
 
 STANDARD_RESOLUTION = {"full": 128, "lite": 64}
 
-_VERSION_DIGITS = 8  # of a fingerprint, beside a name
-
 _BoardKey = tuple[int, Division, str, Track]
 
 
@@ -142,9 +140,8 @@ def make_boards(entries: Iterable[Entry]) -> list[Board]:
     groups: dict[_BoardKey, list[Entry]] = defaultdict(list)
     for entry in scored:
         result = entry.result
-        method, version = result.adaptation
-        if len(versions[method]) > 1:  # other functions of this name, or it was edited
-            method = f"{method} ({(version or 'unknown')[:_VERSION_DIGITS]})"
+        several = len(versions[result.method]) > 1  # other functions of this name, or it was edited
+        method = result.versioned_method if several else result.method
         groups[result.protocol_version, result.division, method, result.track].append(entry)
     order = sorted(groups, key=_board_order)
     return [_make_board(key, groups[key]) for key in order]

@@ -263,8 +263,7 @@ def _method_in_words(result: Result, others: Iterable[Result]) -> str:
     if result.division == "closed":
         return ""
     versions = {other.method_fingerprint for other in others if other.method == result.method}
-    version = f" ({(result.method_fingerprint or 'unknown')[:8]})" if len(versions) > 1 else ""
-    return f", method {result.method}{version}"
+    return f", method {result.versioned_method if len(versions) > 1 else result.method}"
 
 
 def _about(results: Sequence[Result]) -> str:

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from pdebench_fm.errors import PdefmError, UsageError, unknown_name, words_of
 from pdebench_fm.extensions.calling import user_code
 from pdebench_fm.extensions.functions import UserFunction, function_in_file, loaded, offered, split_file_reference
-from pdebench_fm.extensions.replaced import put_back, replaced
+from pdebench_fm.extensions.replaced import put_back
 from pdebench_fm.models.candidate import Operator
 from pdebench_fm.models.fresh import copied
 from pdebench_fm.models.identity import Identity, identity_of
@@ -192,15 +192,15 @@ def open_method(adaptation: object) -> Method:
     file = split_file_reference(reference, DEFAULT_FUNCTION)
     if file is None and (known := known_method(reference)) is not None:
         return known
-    before = dict(replaced())
-    if file is not None:
-        found, name = function_in_file(*file, "an adaptation of your own"), f"{safe_name(file[0].stem)}:{file[1]}"
-    else:
-        plugins = offered(METHOD_GROUP)
-        if reference not in plugins:
-            raise unknown_name("adaptation", reference, [*OWN_METHODS, *plugins, *RECIPES], files=True)
-        found, name = loaded(plugins[reference]), safe_name(reference)
-    if places := [place for place, value in replaced() if before.get(place) is not value]:
+    with put_back() as places:
+        if file is not None:
+            found, name = function_in_file(*file, "an adaptation of your own"), f"{safe_name(file[0].stem)}:{file[1]}"
+        else:
+            plugins = offered(METHOD_GROUP)
+            if reference not in plugins:
+                raise unknown_name("adaptation", reference, [*OWN_METHODS, *plugins, *RECIPES], files=True)
+            found, name = loaded(plugins[reference]), safe_name(reference)
+    if places:
         raise UsageError(f"{reference} replaces {places[0]} for the whole process, and with it changes the models")
     return _of_user(found, name, reference)
 

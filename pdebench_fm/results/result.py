@@ -446,6 +446,11 @@ class Result(Record):
         """The method and what it is known by: what two results must share to be by one way of adapting."""
         return self.method, self.method_fingerprint
 
+    @property
+    def versioned_method(self) -> str:
+        """The method with the beginning of its fingerprint, where there are several of its name."""
+        return f"{self.method} ({(self.method_fingerprint or 'unknown')[:8]})"
+
     def cells_of(self, run: Run) -> tuple[CellRecord, ...]:
         """Return the cells that a run sums up, by seed."""
         return tuple(cell for cell in self.cells if (cell.start, cell.shots) == (run.start, run.shots))
