@@ -74,7 +74,7 @@ class Cell:
             return None
         method = self.settings.method
         if method.function is not None:
-            return method.recipe(self.shots)
+            return method.recipe(self.start, self.shots)
         return adaptation_recipe(self.start, self.shots, method.name)
 
     @property

@@ -19,6 +19,7 @@ from pdebench_fm.models.prediction import asked, checked, predict
 from pdebench_fm.physics import registered_system
 from pdebench_fm.protocol.methods import PROTOCOL_METHOD, Method
 from pdebench_fm.protocol.task import load_task
+from pdebench_fm.protocol.tracks import Start
 from pdebench_fm.surroundings import is_deterministic, process_kept, seeded, standard, torch_threads
 from pdebench_fm.training.adapt import AdaptationRecipe, adapt
 from pdebench_fm.training.loss import relative_l2
@@ -311,9 +312,9 @@ def _adapting(method: Method, system: str, shots: int, candidate: Candidate, tes
     examples = support[:shots]
     symmetries = registered_system(system).symmetry_group
     given = SupportSet(examples.source, examples.solution, examples.coefficients, system, symmetries)
-    adapted = replace(
-        candidate, operator=method.adapted(model, given, 0), name=f"{candidate.name} adapted by {method.name}"
-    )
+    start: Start = "pretrained" if candidate.pretrained else "scratch"
+    operator = method.adapted(model, given, 0, start=start)
+    adapted = replace(candidate, operator=operator, name=f"{candidate.name} adapted by {method.name}")
     return SmokeCheck("", "ok", f"error {_error(adapted, _coarser(test)):.3g}")
 
 

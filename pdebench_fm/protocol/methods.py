@@ -36,7 +36,9 @@ from pdebench_fm.protocol.recipes import (
     SYMMETRIC_TABLE,
     find_recipe,
 )
+from pdebench_fm.protocol.tracks import Start
 from pdebench_fm.training.adapt import AdaptationRecipe
+from pdebench_fm.training.interpolation import InterpolationRecipe
 from pdebench_fm.training.methods.l2_sp import L2SP
 from pdebench_fm.training.methods.symmetric import Symmetric
 from pdebench_fm.training.methods.table import OnStep, TabledMethod
@@ -88,9 +90,11 @@ class Method:
         """What results by it are ranked among."""
         return division_of(self.name)
 
-    def recipe(self, shots: int) -> AdaptationRecipe | None:
+    def recipe(self, start: Start, shots: int) -> AdaptationRecipe | InterpolationRecipe | None:
         """Return how many steps of which size a function trains with on `shots` ≥ 1 rows; None if nobody knows."""
-        return self.function.row(shots).recipe if isinstance(self.function, TabledMethod) else None
+        if not isinstance(self.function, TabledMethod):
+            return None
+        return self.function.recipe(shots, fresh=start == "scratch")
 
     def shortened(self, steps: int) -> "Method":
         """Return a method of the package with as few steps, to try whether it runs; any other as it is."""
@@ -98,7 +102,13 @@ class Method:
         return replace(self, function=function.shortened(steps)) if isinstance(function, TabledMethod) else self
 
     def adapted(
-        self, model: Operator, support: SupportSet, seed: int, on_step: OnStep = lambda _step, _loss: None
+        self,
+        model: Operator,
+        support: SupportSet,
+        seed: int,
+        on_step: OnStep = lambda _step, _loss: None,
+        *,
+        start: Start,
     ) -> nn.Module:
         """Return what the function makes of a model, which is left as it is, as are the support set's tensors.
 
@@ -107,6 +117,7 @@ class Method:
             support: on the model's device.
             seed: for the function to use.
             on_step: called after each step of a method of the package.
+            start: where the model's weights are from; methods of the package alone are told.
 
         Raises:
             AdaptationError: if the function raises, asks for symmetries that there are not, or returns no module.
@@ -124,7 +135,7 @@ class Method:
             returned: object
             with put_back() as places, user_code(title), torch.enable_grad(), self.its_modules():
                 if isinstance(self.function, TabledMethod):
-                    returned = self.function(module, given, seed, on_step)
+                    returned = self.function(module, given, seed, on_step, fresh=start == "scratch")
                 else:
                     assert self.function is not None  # noqa: S101 (no recipe is called)
                     returned = self.function(module, given, seed)

@@ -66,18 +66,26 @@ L2_SP_TABLE: tuple[MethodRow, ...] = tuple(
 )
 """Settings of the method `l2-sp`: the protocol's for a pretrained start, so that the penalty is all that differs."""
 
-SYMMETRIC_TABLE: tuple[MethodRow, ...] = (
-    MethodRow(1, AdaptationRecipe(2e-3, 400, 16), superposed=0.5),
-    MethodRow(32, AdaptationRecipe(2e-3, 1200, 16), superposed=0.25),
-    MethodRow(128, AdaptationRecipe(2e-3, 1600, 16)),
-    MethodRow(512, AdaptationRecipe(2e-3, 3200, 16)),
-    MethodRow(2048, AdaptationRecipe(2e-3, 3200, 32)),
-    MethodRow(8192, AdaptationRecipe(2e-3, 6400, 32)),
-    MethodRow(32768, AdaptationRecipe(2e-3, 12800, 32)),
+SYMMETRIC_TABLE: tuple[MethodRow, ...] = tuple(
+    MethodRow(
+        shots,
+        AdaptationRecipe(2e-3, steps, batch_size),
+        scratch=AdaptationRecipe(2e-3, 4 * steps, batch_size),
+        superposed=superposed,
+    )
+    for shots, steps, batch_size, superposed in (
+        (1, 400, 8, 0.5),
+        (32, 1200, 8, 0.25),
+        (128, 1600, 16, 0.0),
+        (512, 3200, 16, 0.0),
+        (2048, 3200, 32, 0.0),
+        (8192, 6400, 32, 0.0),
+        (32768, 12800, 32, 0.0),
+    )
 )
-"""Settings of the method `symmetric`, for any start and system."""
-# First trials, on the regime `selection` (docs/design/recipes.md has the figures): sums of examples help where there
-# are few, and cost where there are enough of each value of the coefficients; an anchor costs a far transfer too much.
+"""Settings of the method `symmetric`, for any system; from scratch four times the steps, as the protocol has it."""
+# docs/design/recipes.md has the trials. Sums of examples help where there are few, and cost where there are enough of
+# each value of the coefficients; an anchor costs a far transfer too much.
 
 
 def find_recipe(name: str) -> str:

@@ -7,13 +7,12 @@ does best on the other halves. Nothing but the support set is looked at.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
-from pdebench_fm.data.batches import Batch
 from pdebench_fm.extensions.calling import user_code
 from pdebench_fm.models.fresh import copied
 from pdebench_fm.models.prediction import ModelOutputError
@@ -62,32 +61,62 @@ def adapt_by_interpolation(
         DivergenceError, ModelOutputError: if the training diverges, or the module predicts no solution as it is.
         UserCodeError: if the module raises.
     """
-    if len(support) < 2:
+    counted = counting_on(on_step)
+    share = share_that_serves(
+        module,
+        len(support),
+        lambda rows: adapt(module, support[rows], recipe.half, seed, counted),
+        lambda tried, rows: mean_error(tried, support[rows]),
+        recipe.shares,
+    )
+    return between(module, adapt(module, support, recipe.whole, seed, counted), share)
+
+
+def share_that_serves(
+    module: nn.Module,
+    shots: int,
+    tuned_on: Callable[[Tensor], nn.Module],
+    error: Callable[[nn.Module, Tensor], float],
+    shares: Sequence[float],
+) -> float:
+    """Return how far a module's weights should go, by two-fold cross-validation; of equals the share that is least.
+
+    Args:
+        module: as it is before it is fine-tuned.
+        shots: the rows of the support set, at least two.
+        tuned_on: returns the module fine-tuned on some of the rows, by their places.
+        error: of a module on some of the rows; one that predicts no solution there has an infinite error.
+        shares: what is tried.
+
+    Raises:
+        ValueError: if there are fewer than two rows.
+    """
+    if shots < 2:
         raise ValueError("a support set of one row has no halves")
-    rows = torch.arange(len(support)).tensor_split(2)
-    steps_before = 0
+    halves = torch.arange(shots).tensor_split(2)
+    totals = dict.fromkeys(shares, 0.0)
+    for trained, left in (halves, halves[::-1]):
+        tuned = tuned_on(trained)
+        for share in shares:
+            try:
+                totals[share] += len(left) * error(between(module, tuned, share), left)
+            except ModelOutputError:
+                totals[share] = math.inf
+    return min(shares, key=lambda share: (totals[share], share))
+
+
+def counting_on(on_step: Callable[[int, float], None]) -> Callable[[int, float], None]:
+    """Return a function for one training after another, each counting from 1, that tells the steps of all together."""
+    before = last = 0
 
     def counted(step: int, loss: float) -> None:
-        on_step(steps_before + step, loss)
+        nonlocal before, last
+        if step == 1:
+            before += last
+        last = step
+        on_step(before + step, loss)
 
-    totals = [0.0] * len(recipe.shares)
-    for trained, left in (rows, rows[::-1]):
-        tuned = adapt(module, support[trained], recipe.half, seed, counted)
-        steps_before += recipe.half.steps
-        left_out = support[left]
-        for i, share in enumerate(recipe.shares):
-            totals[i] += len(left) * _error(between(module, tuned, share), left_out)
-    tuned = adapt(module, support, recipe.whole, seed, counted)
-    best = min(zip(totals, recipe.shares, strict=True))  # of equals the one that changes least
-    return between(module, tuned, best[1])
-
-
-def _error(module: nn.Module, rows: Batch) -> float:
-    """Return the mean error, infinite where a module predicts no solution."""
-    try:
-        return mean_error(module, rows)
-    except ModelOutputError:
-        return math.inf
+    return counted
 
 
 def between(before: nn.Module, after: nn.Module, share: float) -> nn.Module:

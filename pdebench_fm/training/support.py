@@ -1,7 +1,7 @@
 """The support set as a method of adaptation is given it: exact examples, and what the equation says of them."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -43,6 +43,11 @@ class SupportSet:
             rows = torch.arange(len(self))[rows].reshape(-1)
         rows = rows.to(self.source.device)
         return Batch(self.source[rows], self.coefficients[rows], self.solution[rows])
+
+    def subset(self, rows: Tensor) -> "SupportSet":
+        """Return the support set of some of the examples, by their places."""
+        some = self[rows]
+        return replace(self, source=some.source, solution=some.solution, coefficients=some.coefficients)
 
     @property
     def symmetries(self) -> tuple[Symmetry, ...]:

@@ -14,14 +14,21 @@ class L2SP(TabledMethod):
     """The examples as they are, and a penalty on how far all parameters together have moved."""
 
     def __call__(
-        self, module: nn.Module, support: SupportSet, seed: int, on_step: OnStep = lambda _step, _loss: None
+        self,
+        module: nn.Module,
+        support: SupportSet,
+        seed: int,
+        on_step: OnStep = lambda _step, _loss: None,
+        *,
+        fresh: bool = False,
     ) -> nn.Module:
-        """Return the module fine-tuned.
+        """Return the module fine-tuned, in the same way from whatever start.
 
         Raises:
             DivergenceError, ModelOutputError: If the training diverges, or the module predicts no solution.
             UserCodeError: If the module raises.
         """
+        del fresh
         row = self.row(len(support))
         visits = visiting_order(len(support), min(row.recipe.batch_size, len(support)), seed)
         return train(module, lambda: support[next(visits)], row.recipe, on_step, anchor=row.anchor)

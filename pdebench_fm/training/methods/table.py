@@ -8,6 +8,7 @@ from typing import ClassVar, Self
 from torch import nn
 
 from pdebench_fm.training.adapt import AdaptationRecipe
+from pdebench_fm.training.interpolation import InterpolationRecipe
 from pdebench_fm.training.support import SupportSet
 
 OnStep = Callable[[int, float], None]
@@ -20,13 +21,15 @@ class MethodRow:
 
     Attributes:
         shots: the fewest shots that they are for.
-        recipe: how to train.
+        recipe: how to train a pretrained model.
+        scratch: how to train a network whose weights are random; None if in the same way.
         anchor: what the squared distance from the starting weights is multiplied by in the loss.
         superposed: for `symmetric`, the probability that an example that it trains on is a mean of two.
     """
 
     shots: int
     recipe: AdaptationRecipe
+    scratch: AdaptationRecipe | None = None
     anchor: float = 0.0
     superposed: float = 0.0
 
@@ -45,9 +48,28 @@ class TabledMethod(ABC):
 
     @abstractmethod
     def __call__(
-        self, module: nn.Module, support: SupportSet, seed: int, on_step: OnStep = lambda _step, _loss: None
+        self,
+        module: nn.Module,
+        support: SupportSet,
+        seed: int,
+        on_step: OnStep = lambda _step, _loss: None,
+        *,
+        fresh: bool = False,
     ) -> nn.Module:
-        """Return the module adapted to the support set, in evaluation mode; the one given stays as it is."""
+        """Return the module adapted to the support set, in evaluation mode; the one given stays as it is.
+
+        Args:
+            module: what to adapt.
+            support: what to adapt it to.
+            seed: of all that is random.
+            on_step: called with the steps done, of all trainings together, and the step's loss.
+            fresh: whether the module's weights are random.
+        """
+
+    def recipe(self, shots: int, *, fresh: bool) -> AdaptationRecipe | InterpolationRecipe:
+        """Return how it trains a model, or a network of random weights (`fresh`), on at least one row."""
+        row = self.row(shots)
+        return (fresh and row.scratch) or row.recipe
 
     def row(self, shots: int) -> MethodRow:
         """Return its settings for a support set of at least one row."""
@@ -55,5 +77,12 @@ class TabledMethod(ABC):
 
     def shortened(self, steps: int) -> Self:
         """Return the same method with as few steps, to try whether it runs."""
-        rows = (replace(row, recipe=replace(row.recipe, steps=steps)) for row in self.table)
+        rows = (
+            replace(
+                row,
+                recipe=replace(row.recipe, steps=steps),
+                scratch=row.scratch and replace(row.scratch, steps=steps),
+            )
+            for row in self.table
+        )
         return replace(self, table=tuple(rows))
