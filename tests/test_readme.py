@@ -11,11 +11,13 @@ import torch
 
 from pdebench_fm.cli.console import short
 from pdebench_fm.data.catalogue import FAMILIES, TASKS
+from pdebench_fm.data.training_manifest import read_manifest
 from pdebench_fm.evaluation.held import HeldTask
 from pdebench_fm.models import zoo_names
 from pdebench_fm.models.loading import zoo_folder
 from pdebench_fm.models.sources import read_config
 from pdebench_fm.own_models import own_models
+from pdebench_fm.physics import PAPER_SYSTEMS
 from pdebench_fm.physics.operator import solve
 from pdebench_fm.protocol.methods import OWN_METHODS
 from pdebench_fm.protocol.recipes import adaptation_recipe
@@ -30,6 +32,7 @@ from pdebench_fm.training.record import read_training_record
 from pdebench_fm.zoo.stated_scores import stated_scores
 
 ROOT = Path(__file__).parent.parent
+SYSTEMS = [system.name for system in PAPER_SYSTEMS]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
@@ -64,8 +67,24 @@ def test_what_is_said_of_examples_is_what_the_card_states():
         assert error == short(stated(name, task, 32))
 
 
+def test_the_page_of_models_lists_them_with_what_they_were_pretrained_on():
+    text = (ROOT / "docs" / "models.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `(fno-\S+)` \| ([\d,]+) \| (.+) \|$", text.partition("\n## Targets")[0], re.MULTILINE)
+    assert sorted(name for name, *_ in rows) == sorted(zoo_names())
+    for name, parameters, samples in rows:
+        streams = read_manifest(zoo_folder(name) / "training.json").trained
+        assert parameters == f"{read_config(zoo_folder(name)).parameters:,}"
+        counts = {system: sum(s.stop - s.start for s in streams if s.system == system) for system in SYSTEMS}
+        assert samples == ", ".join(f"{count:,} {system}" for system, count in counts.items() if count)
+        grids = {n: sum(s.stop - s.start for s in streams if s.resolution == n) for n in (32, 64)}
+        seen = read_training_record(zoo_folder(name)).samples
+        assert (grids[32], grids[64]) == (0.9 * seen, 0.1 * seen)
+        places = [(s.system, row) for s in streams for row in (s.start, s.stop - 1)]
+        assert len(set(places)) == len(places)
+
+
 def test_the_targets_page_states_what_the_cards_do():
-    text = (ROOT / "docs" / "reproduction" / "targets.md").read_text(encoding="utf-8")
+    text = (ROOT / "docs" / "models.md").read_text(encoding="utf-8")
     zero_shot, _, adapted = text.partition("\nAfter 32 shots")
     regimes = ("{}/in-domain", "{}-ood/mild", "{}-ood/medium", "{}-ood/hard")
     rows = re.findall(r"^\| `(fno-\S+)` \| (\S+) \| [^|]+ \| ([^|]+) \|", zero_shot, re.MULTILINE)
@@ -99,7 +118,7 @@ def test_the_targets_page_states_what_the_cards_do():
 
 
 def test_the_targets_page_says_what_an_exact_solver_has_that_knows_no_larger_frequency():
-    text = (ROOT / "docs" / "reproduction" / "targets.md").read_text(encoding="utf-8")
+    text = (ROOT / "docs" / "models.md").read_text(encoding="utf-8")
     found = dict(re.findall(r"[Gg]iven ω = (\d+),[^:/]+ has\s+([\d.]+ / [\d.]+ / [\d.]+\d)", text))
     assert found.keys() == {"9", "10"}
     reached = {largest: [] for largest in found}
@@ -125,7 +144,7 @@ def test_what_is_said_of_a_training_that_another_device_leads_elsewhere_is_what_
     }
     said = ["{:.2f}, {:.2f} and {:.2f}".format(*seeds[on_cpu]) for on_cpu in (True, False)]
     assert re.search(rf"had errors of {said[0]} on a CPU and\s+{said[1]} on the GPU", text)
-    targets = (ROOT / "docs" / "reproduction" / "targets.md").read_text(encoding="utf-8")
+    targets = (ROOT / "docs" / "models.md").read_text(encoding="utf-8")
     assert (
         f"errors on hard are {said[0]} for the three seeds; on a GPU the same support sets gave {said[1]}, so"
         in targets
@@ -172,22 +191,23 @@ def test_the_table_of_longer_trainings_is_what_the_trials_have():
 
 
 def test_the_tables_on_the_method_symmetric_are_what_its_trials_have():
+    method = OWN_METHODS["symmetric"]
     folder = ROOT / "docs" / "design"
-    wholes: dict[tuple[str, bool], dict[tuple[str, str], dict[tuple[str, ...], list[float]]]] = {}
+    wholes: dict[tuple[str, bool], dict[tuple[str, str], dict[tuple[float, ...], list[float]]]] = {}
     halves: dict[tuple[str, str, str, str], list[float]] = {}
     with (folder / "symmetric-trials.csv").open(newline="") as file:
-        for start, regime, shots, *setting, part, e0, e1, e2, e3, e4, e5 in csv.reader(file):
+        for start, regime, shots, *numbers, part, e0, e1, e2, e3, e4, e5 in csv.reader(file):
+            setting = tuple(map(float, numbers))
             errors = [float(error) for error in (e0, e1, e2, e3, e4, e5)]
             if part == "whole":
                 cases = wholes.setdefault((shots, start.startswith("scratch")), {})
-                cases.setdefault((start, regime), {})[tuple(setting)] = errors
-            else:
+                cases.setdefault((start, regime), {})[setting] = errors
+            elif setting == settings_of(method, (int(shots) + 1) // 2):
                 halves[start, regime, shots, part] = errors
     text = (folder / "recipes.md").read_text(encoding="utf-8").partition("\n## symmetric\n")[2]
     search, _, choice = text.partition("### A choice of how far to go")
     rows = re.findall(r"^\| (\d+) \| (pretrained|from scratch) \| (.+) \|$", search, re.MULTILINE)
     assert {(shots, start == "from scratch") for shots, start, _ in rows} == wholes.keys()
-    method = OWN_METHODS["symmetric"]
     for shots, start, cells in rows:
         cases = wholes[shots, start == "from scratch"]
         assert len(cases) == {("32", "pretrained"): 12, ("32", "from scratch"): 5}.get((shots, start), 9)
@@ -196,37 +216,48 @@ def test_the_tables_on_the_method_symmetric_are_what_its_trials_have():
             rate, steps, batch, mean, worst = re.fullmatch(
                 r"(?:\*\*)?(\S+) × (\d+) × (\d+): (\S+) \((\S+?)\)(?:\*\*)?", cell
             ).groups()
-            found[float(rate), int(steps), int(batch)] = (mean, worst)
-            recipe = method.row(int(shots)).recipe
-            own = (recipe.learning_rate, recipe.steps, recipe.batch_size)
-            assert cell.startswith("**") == ((float(rate), int(steps), int(batch)) == own)
+            found[float(rate), float(steps), float(batch)] = (mean, worst)
+            own = settings_of(method, int(shots), fresh=start == "from scratch")[:3]
+            assert cell.startswith("**") == ((float(rate), float(steps), float(batch)) == own)
+        tried = set.intersection(*(set(each) for each in cases.values()))
+        best = [min(each[setting][-1] for setting in tried) for each in cases.values()]
         due = {}
-        for setting in next(iter(cases.values())):
-            factors = [each[setting][-1] / min(errors[-1] for errors in each.values()) for each in cases.values()]
-            rate, steps, batch, _ = setting
-            due[float(rate), int(steps), int(batch)] = (f"{geometric_mean(factors):.2f}", f"{max(factors):.2f}")
+        for setting in tried:
+            factors = [each[setting][-1] / least for each, least in zip(cases.values(), best, strict=True)]
+            due[setting[:3]] = (f"{geometric_mean(factors):.2f}", f"{max(factors):.2f}")
         assert found == due
     stated_rows = re.findall(r"^\| (\d+) \| (\S+) \| (\S+), (\S+) \| (\d+), (\d+), (\d+) \|$", choice, re.MULTILINE)
     assert [row[0] for row in stated_rows] == ["8", "32", "128"]
+    over_zero_shot = []
     for shots, *said in stated_rows:
-        recipe = method.row(int(shots)).recipe
         factors = []
         for (start, regime), each in wholes[shots, False].items():
-            (errors,) = (
-                errors
-                for (rate, steps, batch, _), errors in each.items()
-                if (float(rate), int(steps), int(batch)) == (recipe.learning_rate, recipe.steps, recipe.batch_size)
-            )
+            errors = each[settings_of(method, int(shots))]
             left = [halves[start, regime, shots, part] for part in ("first", "second")]
             totals = [first + second for first, second in zip(*left, strict=True)]
-            factors.append(errors[totals.index(min(totals))] / errors[-1])
+            chosen = errors[totals.index(min(totals))]
+            factors.append(chosen / errors[-1])
+            over_zero_shot.append((chosen / errors[0], errors[-1] / errors[0]))
         counts = (sum(f < 1 for f in factors), sum(f == 1 for f in factors), sum(f > 1 for f in factors))
         summary = (geometric_mean(factors), min(factors), max(factors))
         assert said == [*(f"{value:.2f}" for value in summary), *map(str, counts)]
+    chosen, whole = zip(*over_zero_shot, strict=True)
+    assert (len(chosen), max(chosen) < 1.01) == (30, True)
+    worse = [factor for factor in whole if factor > 1.01]
+    assert (
+        f"none of the 30 is more than 1 % worse; all the way {len(worse)} are, by up to {max(worse):.1f} times"
+        in choice
+    )
+
+
+def settings_of(method, shots, *, fresh=False):
+    row = method.row(shots)
+    recipe = row.scratch if fresh else row.recipe
+    return recipe.learning_rate, recipe.steps, recipe.batch_size, row.superposed
 
 
 def test_the_targets_page_says_on_which_tasks_the_larger_model_is_better():
-    text = (ROOT / "docs" / "reproduction" / "targets.md").read_text(encoding="utf-8")
+    text = (ROOT / "docs" / "models.md").read_text(encoding="utf-8")
     ratio = {task: stated("fno-mixed-16m", task) / stated("fno-mixed-1m", task) for task in TASKS}
     better = {task for task in TASKS if ratio[task] < 1.0}
     assert f"Zero-shot it has the smaller error on {len(better)} of the {len(TASKS)}: on all of" in text
@@ -245,7 +276,7 @@ def test_the_targets_page_says_on_which_tasks_the_larger_model_is_better():
 
 
 def test_models_without_weights_are_those_of_the_rows_and_the_records_that_were_kept():
-    text = (ROOT / "docs" / "reproduction" / "targets.md").read_text(encoding="utf-8")
+    text = (ROOT / "docs" / "models.md").read_text(encoding="utf-8")
     stated_rows = dict(re.findall(r"^\| `(fno-\S+)` \| ([^|]+ \| [^|]+) \|$", text, re.MULTILINE))
     kept = {weights: own for weights, own in own_models().items() if own.scores is None}
     assert {own.name for own in kept.values()} == stated_rows.keys()
@@ -266,7 +297,7 @@ def test_models_without_weights_are_those_of_the_rows_and_the_records_that_were_
 
 
 def test_the_targets_page_states_the_full_tracks_row():
-    text = (ROOT / "docs" / "reproduction" / "targets.md").read_text(encoding="utf-8")
+    text = (ROOT / "docs" / "models.md").read_text(encoding="utf-8")
     found = re.search(
         r"has (\S+) zero-shot and\s+(\S+) \(95 % interval (\S+)–(\S+), three seeds\) after 32 shots", text
     )

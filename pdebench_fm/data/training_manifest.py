@@ -158,6 +158,18 @@ class TrainingManifest(Contract):
     trained: _Streams = ()
     looked_at: _Streams = ()
 
+    @model_validator(mode="after")
+    def _regimes_have_one_range(self) -> Self:
+        ranges: dict[tuple[str, str, str], Range] = {}
+        for stream in (*self.trained, *self.looked_at):
+            first = ranges.setdefault((stream.system, stream.regime, stream.data_version), stream.span)
+            if stream.span != first:
+                raise ValueError(
+                    f"{stream.system}/{stream.regime} has two ranges, {first} and {stream.span}: a regime has one, so "
+                    "give the other a name of its own"
+                )
+        return self
+
     @property
     def digest(self) -> str:
         """The SHA-256 of what it states."""

@@ -23,6 +23,7 @@ from pdebench_fm.results.samples import summarise
 from pdebench_fm.surroundings import is_deterministic
 from pdebench_fm.training.adapt import AdaptationRecipe
 from pdebench_fm.training.interpolation import InterpolationRecipe
+from pdebench_fm.training.methods.symmetric import Symmetric
 from pdebench_fm.training.search import SearchRecipe
 
 
@@ -88,17 +89,36 @@ class Cell:
     @property
     def work(self) -> int:
         """How much there is to compute, in forward passes of one sample; a backward pass counts as two."""
-        test_rows = self.task.test_rows(self.track)
         recipe = self.recipe
         if recipe is None:
-            return test_rows
+            return self.scoring_work
+        if isinstance(recipe, SearchRecipe):
+            validations = len(recipe.learning_rates) * recipe.epochs * self.task.test_rows(self.track)
+            trained = self.steps * min(recipe.batch_size, self.shots)
+            return 3 * trained + validations + self.scoring_work
         if isinstance(recipe, InterpolationRecipe):
-            folds = [(recipe.whole, self.shots), (recipe.half, self.shots // 2), (recipe.half, self.shots // 2)]
-            trained = sum(each.steps * min(each.batch_size, rows) for each, rows in folds)
-            return 3 * trained + len(recipe.shares) * self.shots + test_rows
-        training = 3 * self.steps * min(recipe.batch_size, self.shots)
-        validations = len(recipe.learning_rates) * recipe.epochs if isinstance(recipe, SearchRecipe) else 0
-        return training + (1 + validations) * test_rows
+            halves = (self.shots + 1) // 2, self.shots // 2
+            trained = self._rows_seen(recipe.whole, self.shots)
+            trained += sum(self._rows_seen(recipe.half, half) for half in halves)
+            chosen = len(recipe.shares) * self.shots * self._averaged_over
+            return 3 * trained + chosen + self.scoring_work
+        return 3 * self._rows_seen(recipe, self.shots) + self.scoring_work
+
+    @property
+    def scoring_work(self) -> int:
+        """How much of that is for the scores."""
+        return self.task.test_rows(self.track) * self._averaged_over
+
+    @property
+    def _averaged_over(self) -> int:
+        """Of how many predictions one is the mean, at most: a model's frame may make fewer do."""
+        averages = isinstance(self.settings.method.function, Symmetric)
+        return len(self.task.task.dataset.system.symmetry_group) if averages else 1
+
+    def _rows_seen(self, recipe: AdaptationRecipe, shots: int) -> int:
+        """Return how many rows a training goes through; a batch has no row twice, but for examples made of others."""
+        makes_examples = isinstance(self.settings.method.function, Symmetric)
+        return recipe.steps * (recipe.batch_size if makes_examples else min(recipe.batch_size, shots))
 
     def __str__(self) -> str:
         """Return the cell in words."""

@@ -186,7 +186,7 @@ class _Estimator:
             return None
         if step < 2 or not cell.steps:
             return None
-        training = cell.work - cell.task.test_rows(cell.track)
+        training = cell.work - cell.scoring_work
         return self._once((now - self._first_step[1]) / (training / cell.steps)) if training > 0 else None
 
     def _once(self, pace: float) -> float | None:

@@ -132,11 +132,17 @@ def _checks(candidate: Candidate, method: Method) -> Iterator[SmokeCheck]:
             for shots in (0, SAMPLES) if method.zero_shot else (SAMPLES,):
                 check = partial(_adapting, method.shortened(2), system, shots)
                 title = f"{method.name} on {name}, {shots} shots"
-                yield _attempt(title, check, candidate, rows[name], supports[name])
+                yield _attempt(title, check, candidate, rows[name], supports[name], stops="every evaluation by it")
 
 
-def _attempt(name: str, check: Callable[..., SmokeCheck], candidate: Candidate, *rows: Batch) -> SmokeCheck:
-    """Run one check in the surroundings of an evaluation; whatever is raised becomes its finding."""
+def _attempt(
+    name: str,
+    check: Callable[..., SmokeCheck],
+    candidate: Candidate,
+    *rows: Batch,
+    stops: str = "every evaluation of this model",
+) -> SmokeCheck:
+    """Run one check in the surroundings of an evaluation; whatever is raised becomes its finding, and what it stops."""
     device = candidate.device
     deterministic = is_deterministic(None, device)
     try:
@@ -148,10 +154,10 @@ def _attempt(name: str, check: Callable[..., SmokeCheck], candidate: Candidate, 
         ):
             return replace(check(candidate, *rows), name=name)
     except PdefmError as error:
-        return SmokeCheck(name, "would fail", str(error), "every evaluation of this model ends here", error.details)
+        return SmokeCheck(name, "would fail", str(error), f"{stops} ends here", error.details)
     except Exception as error:  # noqa: BLE001 (the whole point is to report what would stop an evaluation)
         found = f"{type(error).__name__}: {words_of(error)}"
-        return SmokeCheck(name, "would fail", found, "every evaluation of this model ends here")
+        return SmokeCheck(name, "would fail", found, f"{stops} ends here")
 
 
 def _output(candidate: Candidate, batch: Batch) -> SmokeCheck:

@@ -35,7 +35,7 @@ def standard_rows_line(result: Result) -> str:
 def test_rows_remark(result: Result) -> str:
     """Return that a model has seen rows that it is scored on, which makes its score worthless; "" if it has not."""
     seen = result.contamination.test_rows_seen
-    return f"{seen:,} of its {result.test_rows:,} test rows were seen in training" if seen else ""
+    return f"{seen:,} of its {result.test_rows:,} test rows were trained on or looked at" if seen else ""
 
 
 def regime_remark(result: Result) -> str:

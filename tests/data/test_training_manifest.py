@@ -133,6 +133,22 @@ def test_the_same_rows_twice_are_a_mistake(tmp_path):
         read_manifest(written(tmp_path, STREAM, STREAM | {"start": 5}, STREAM))
 
 
+@pytest.mark.parametrize("part", ["trained", "looked_at"])
+def test_a_regime_of_ones_own_has_one_range(part, tmp_path):
+    own = STREAM | {"regime": "mine", "parameter_range": OWN}
+    other = own | {"start": 1000, "stop": 2000, "parameter_range": OWN | {"high": 30.0}}
+    path = tmp_path / "training.json"
+    for streams in (own, other), (other, own):
+        manifest = {"trained": [streams[0]]}
+        manifest[part] = [*manifest.get(part, []), streams[1]]
+        path.write_text(json.dumps({"manifest": manifest}))
+        with pytest.raises(PdefmError, match=r"poisson/mine has two ranges, .*: a regime has one"):
+            read_manifest(path)
+        manifest[part][-1] = streams[1] | {"data_version": "2.0.0"}  # in which it may be another
+        path.write_text(json.dumps({"manifest": manifest}))
+        assert read_manifest(path) is not None
+
+
 @pytest.mark.parametrize("number", [256, 257])
 def test_the_number_of_streams_has_a_limit(tmp_path, number):
     path = written(tmp_path, *(STREAM | {"start": start} for start in range(number)))

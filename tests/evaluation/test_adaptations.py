@@ -17,6 +17,8 @@ from pdebench_fm.errors import UsageError
 from pdebench_fm.evaluation.cache import CellCache
 from pdebench_fm.evaluation.cell import cell_key
 from pdebench_fm.evaluation.evaluate import evaluate, evaluate_suite
+from pdebench_fm.evaluation.held import HeldTask
+from pdebench_fm.evaluation.scoring import compute
 from pdebench_fm.evaluation.smoke import smoke_test
 from pdebench_fm.evaluation.suite import plan
 from pdebench_fm.models import load_model
@@ -409,3 +411,27 @@ def test_the_example_is_run_by_the_command_line_and_is_short(model_folder, tmp_p
     assert result.runs[0].summary.mean < 1.2 * closed.runs[0].summary.mean
     assert main([*words.split(), "--adaptation", "symmetric", "--recipe", "v1", *out]) == 2
     assert "either a recipe or an adaptation" in capsys.readouterr().err
+
+
+CALLS: list[int] = []
+
+
+class Counted(Pointwise):
+    """Counts the samples that it is called for: with gradients three times, for the passes back."""
+
+    def forward(self, source, coefficients):
+        CALLS.append((3 if torch.is_grad_enabled() else 1) * len(source))
+        return super().forward(source, coefficients)
+
+
+@pytest.mark.usefixtures("quick_symmetric")
+@pytest.mark.parametrize("shots", [0, 2, 5])
+@pytest.mark.parametrize("method", ["symmetric", "v1"])
+def test_how_much_there_is_to_compute_counts_averages_and_the_examples_made(method, shots, small_task):
+    task, candidate, adaptation = small_task(), candidate_of(Counted()), None if method == "v1" else method
+    suite = plan([candidate], [task], shots, track="lite", seeds=1, scratch=False, adaptation=adaptation)
+    (cell,) = suite.cells(candidate, task)
+    CALLS.clear()
+    compute(cell, HeldTask(task, "lite", torch.device("cpu")))
+    checks = sum(CALLS) - cell.work
+    assert 0 <= checks <= 32

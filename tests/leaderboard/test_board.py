@@ -240,7 +240,7 @@ def test_a_model_that_was_trained_on_test_rows_is_marked_but_from_scratch():
     runs = [make_run((0.001,), shots=0), make_run((0.002,), start="scratch", shots=8)]
     (board,) = boards_of(zero_shot(0.1), make_result("poisson/in-domain", cheated, runs))
     marked = {(row.name, row.start): row.cells[0] for row in board.rows}
-    assert marked["cheat", "pretrained"].remark == "100 of its 512 test rows were seen in training"
+    assert marked["cheat", "pretrained"].remark == "100 of its 512 test rows were trained on or looked at"
     assert marked["fno-poisson-1m", "pretrained"].remark == marked["cheat", "scratch"].remark == ""
 
 

@@ -203,7 +203,7 @@ def test_what_cannot_be_compared_is_missing_and_the_reason_is_told():
         "failed": {task: "seed 7 failed: the model returned NaN"},
         "all-failed": {task: "seed 7 failed: the model returned NaN"},
         "one-seed": {task: "adapted with one seed: ranks need two or more"},
-        "cheat": {task: "100 of its 512 test rows were seen in training"},
+        "cheat": {task: "100 of its 512 test rows were trained on or looked at"},
     }
 
 

@@ -171,4 +171,4 @@ def test_what_is_said_of_it():
     assert regime_remark(made("poisson-ood/hard").result) == "regime not seen in training"
     assert regime_remark(made(training=None).result) == "training not stated"
     assert seen_remark(made().result) == ""
-    assert seen_remark(made(training=CHEATED).result) == "100 of its 512 test rows were seen in training"
+    assert seen_remark(made(training=CHEATED).result) == "100 of its 512 test rows were trained on or looked at"

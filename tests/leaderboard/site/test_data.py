@@ -183,12 +183,12 @@ def test_what_a_model_was_trained_on_is_told_of_each_score():
     assert [score["knowledge"] for score in scores] == ["overlapping", "overlapping", "unknown"]
     assert [score["rows_seen"] for score in scores] == [0, 30, None]
     remarks = [made["remarks"][score["remark"]] for score in scores]
-    assert remarks == ["", "30 of its 512 test rows were seen in training", ""]
+    assert remarks == ["", "30 of its 512 test rows were trained on or looked at", ""]
     range_words = "50% of the test rows in the range trained on"
     chosen_words = "100% of the test rows in a range that settings were chosen by"
     assert [facts_of(made, score["result"])["Pretraining"] for score in scores] == [
         f"{range_words}; no test row seen",
-        f"{range_words}; {chosen_words}; 30 of its 512 test rows were seen in training",
+        f"{range_words}; {chosen_words}; 30 of its 512 test rows were trained on or looked at",
         "training not stated",
     ]
 

@@ -130,7 +130,7 @@ def test_the_manifest_and_what_it_means_for_each_task_are_told():
     model = make_model("acme/solver", training=training)
     document = only_page(*(entry_of(make_result(f"poisson-ood/{name}", model)) for name in ("mild", "hard")))
     assert "rows 0–29 of poisson/mild, test, data 1.0.0, at 64×64" in document.words
-    assert "30 of its 512 test rows were seen in training" in document.words
+    assert "30 of its 512 test rows were trained on or looked at" in document.words
     assert "regime seen in training" in document.words
     assert "regime not seen in training" in document.words
 

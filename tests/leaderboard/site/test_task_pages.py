@@ -139,7 +139,7 @@ def test_what_is_not_ranked_is_listed_apart_with_the_reason_of_each_row():
     assert listed_aside(page) == {
         "256 test rows instead of 512": ["few"],
         "other test rows than the standard ones of data version 1.0.0 (recipe digest)": ["private"],
-        "3 of its 512 test rows were seen in training": ["seen"],
+        "3 of its 512 test rows were trained on or looked at": ["seen"],
     }
     assert "3 not ranked" in page
 
