@@ -1,16 +1,16 @@
 """The trials behind the settings of the method `symmetric`, and of a choice of how far it goes.
 
-    python scripts/choose_symmetric.py trials.csv --shots 32
     python scripts/choose_symmetric.py trials.csv --shots 32 --steps 400,1200 --batch-sizes 8,16 --halves
+    python scripts/choose_symmetric.py trials.csv --shots 32 --start scratch --rates 3e-3 --steps 4800
 
 Models of the zoo are adapted to what they know (the regime `pretrain` of their own systems, in rows that they were
 trained on once), to something near (the regime `selection`, new to them) and to something far (other systems), and
 networks are trained from scratch: all on rows that no task scores. For each setting a model is trained on the support
 set, and scored on 128 other rows, averaged over the symmetries.
 
-How far it should go could be chosen as by the protocol's recipe. For that it is scored at each share of the way, and
-with `--halves` trained on either half of the support set as well, by the settings that the method has for half as many
-examples, and scored on the other: the share that does best there is the one that would be chosen.
+How far a pretrained model goes is chosen as by the protocol's recipe. For that it is scored at each share of the way,
+and with `--halves` trained on either half of the support set as well, by the settings that the method has for half as
+many examples, and scored on the other: the share that does best there is the one that is chosen.
 
 A line of the file is one training: start, regime, shots, learning rate, steps, batch size, share of superposed
 examples, what was trained on ("whole", "first" or "second" half), and the mean relative l2 errors at the shares 0, 1/8,
@@ -113,15 +113,16 @@ def best(found: dict[Training, list[float]]) -> Iterator[str]:
             groups[each.shots, fresh][each.start, each.regime][each[3:7]] = errors[-1]
     for (shots, fresh), cases in sorted(groups.items()):
         yield f"{shots} shots, {'scratch' if fresh else 'pretrained'}; mean factor, and the worst:"
-        for setting in sorted(set.intersection(*(set(errors) for errors in cases.values()))):
-            factors = [errors[setting] / min(errors.values()) for errors in cases.values()]
+        tried = set.intersection(*(set(errors) for errors in cases.values()))
+        for setting in sorted(tried):
+            factors = [errors[setting] / min(errors[other] for other in tried) for errors in cases.values()]
             rate, steps, batch, superposed = setting
             said = f"{rate:g}, {steps} steps of {batch}, {superposed:g} superposed"
             yield f"  {said}: {geometric_mean(factors):.3f}, {max(factors):.3f}"
 
 
 def choices(found: dict[Training, list[float]]) -> Iterator[str]:
-    """Yield what the choice of a share would be, and what it would change, for each training with both halves."""
+    """Yield which share is chosen, and what that changes, for each training with both halves."""
     for each, errors in found.items():
         halves = [found[half] for half in halves_of(each) if half in found]
         if each.part == "whole" and len(halves) == 2:
@@ -147,29 +148,36 @@ def main() -> None:
     """Do the trainings that the file lacks and list the best settings."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("file", type=Path)
+    parser.add_argument("--start", choices=("pretrained", "scratch"), default="pretrained")
     parser.add_argument("--shots", type=numbers, default=[32])
     parser.add_argument("--rates", type=numbers, default=[2e-3])
     parser.add_argument("--steps", type=numbers, default=[1200])
-    parser.add_argument("--batch-sizes", type=numbers, default=[16])
+    parser.add_argument("--batch-sizes", type=numbers, default=[8])
     parser.add_argument("--superposed", type=numbers, default=[0.25])
     parser.add_argument("--halves", action="store_true", help="train on the halves of the support set as well")
     options = parser.parse_args()
+    if options.halves and options.start == "scratch":
+        parser.error("networks of random weights go all the way: leave out --halves")
     torch.set_num_threads(1)
     keep_freed_memory()
     found = read(options.file)
     for case, shots, rate, steps, batch, superposed in itertools.product(
-        (*PRETRAINED, *SCRATCH), options.shots, options.rates, options.steps, options.batch_sizes, options.superposed
+        PRETRAINED if options.start == "pretrained" else SCRATCH,
+        options.shots,
+        options.rates,
+        options.steps,
+        options.batch_sizes,
+        options.superposed,
     ):
         whole = Training(*case, int(shots), rate, int(steps), int(batch), superposed)
-        pretrained = case in PRETRAINED
-        for training in [*(halves_of(whole) if options.halves and pretrained else ()), whole]:
+        for training in [*(halves_of(whole) if options.halves else ()), whole]:
             if training not in found:
                 found[training] = training.errors()
                 with options.file.open("a", newline="") as handle:
                     csv.writer(handle).writerow([*training, *found[training]])
     print("\n".join(best(found)))
     if options.halves:
-        print("what the halves would choose, and the error there over that of the whole way:")
+        print("what the halves choose, and the error there over that of the whole way:")
         print("\n".join(choices(found)))
 
 

@@ -226,6 +226,11 @@ def test_the_tables_on_the_method_symmetric_are_what_its_trials_have():
             factors = [each[setting][-1] / least for each, least in zip(cases.values(), best, strict=True)]
             due[setting[:3]] = (f"{geometric_mean(factors):.2f}", f"{max(factors):.2f}")
         assert found == due
+    own = settings_of(method, 32, fresh=True)
+    half = (own[0], own[1] / 2, *own[2:])
+    costs = [e[half][-1] / e[own][-1] - 1 for (start, _), e in wholes["32", True].items() if start[-1] in "km"]
+    assert len(costs) == 3
+    assert f"this package's own three networks {100 * min(costs):.0f} to {100 * max(costs):.0f} % (" in search
     stated_rows = re.findall(r"^\| (\d+) \| (\S+) \| (\S+), (\S+) \| (\d+), (\d+), (\d+) \|$", choice, re.MULTILINE)
     assert [row[0] for row in stated_rows] == ["8", "32", "128"]
     over_zero_shot = []
