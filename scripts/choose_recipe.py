@@ -1,8 +1,8 @@
-"""The trials behind the tables of settings by shots (`protocol/recipes.py`): the protocol's, and those of methods.
+"""The trials behind the tables of settings by shots (`protocol/recipes.py`): the protocol's, and that of `l2-sp`.
 
     python scripts/choose_recipe.py trials.csv --shots 32
     python scripts/choose_recipe.py trials.csv --shots 128 --batch-size 16 --scratch-steps 800,1600
-    python scripts/choose_recipe.py trials.csv --adaptation symmetric --batch-size 16 --pretrained-rates 5e-4,1e-3
+    python scripts/choose_recipe.py trials.csv --adaptation l2-sp --anchors 1e-3,1e-2 --pretrained-rates 5e-4,1e-3
     python scripts/choose_recipe.py on-gpu.csv --shots 512 --batch-size 16 --device cuda --workers 4 \
       --pretrained-rates 1e-3,2e-3 --pretrained-steps 400,800,1600 --scratch-rates 3e-3 --scratch-steps 1600,3200,6400
 
@@ -11,9 +11,9 @@ that they know, where nothing must be lost; a near one (Poisson is advection-dif
 one, of another equation. The same architectures, a U-Net and neuraloperator's FNO are trained there from scratch.
 
 What it was computed on is not in the file: take one for each device. A line of the file is one trial: start, regime,
-shots, learning rate, steps, batch size, method, its share of superposed examples and its anchor, and the mean
-relative l2 error on test rows. Trials that the file holds already are not made again. At the end the settings are
-listed by their mean factor over the best setting of each case, so that no case weighs more for being harder.
+shots, learning rate, steps, batch size, method and its anchor, and the mean relative l2 error on test rows. Trials
+that the file holds already are not made again. At the end the settings are listed by their mean factor over the best
+setting of each case, so that no case weighs more for being harder.
 """
 
 import argparse
@@ -22,7 +22,6 @@ import itertools
 from collections import defaultdict
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import replace
 from multiprocessing import get_context
 from pathlib import Path
 from statistics import geometric_mean
@@ -36,11 +35,12 @@ from pdebench_fm.memory import keep_freed_memory
 from pdebench_fm.models import NeuralOperator, load_model
 from pdebench_fm.models.neuraloperator import neuraloperator_fno
 from pdebench_fm.models.unet import unet
-from pdebench_fm.protocol.methods import OWN_METHODS, AdaptationError, Method
+from pdebench_fm.protocol.methods import AdaptationError, Method
 from pdebench_fm.protocol.recipes import PROTOCOL_RECIPE
 from pdebench_fm.protocol.task import load_task
 from pdebench_fm.training.adapt import AdaptationRecipe, DivergenceError, adapt
 from pdebench_fm.training.loss import relative_l2
+from pdebench_fm.training.methods.l2_sp import L2SP
 from pdebench_fm.training.methods.table import MethodRow
 
 PRETRAINED = (
@@ -84,7 +84,6 @@ class Trial(NamedTuple):
     steps: int
     batch_size: int
     method: str = PROTOCOL_RECIPE
-    superposed: float = 0.0
     anchor: float = 0.0
 
     @property
@@ -102,10 +101,9 @@ class Trial(NamedTuple):
             if self.method == PROTOCOL_RECIPE:
                 adapted = adapt(module, rows.support(self.shots, seed=0), recipe, seed=0)
             else:
-                function = replace(
-                    OWN_METHODS[self.method], table=(MethodRow(1, recipe, self.anchor, self.superposed),)
-                )
-                adapted = Method(self.method, function).adapted(module, rows.support_set(self.shots, seed=0), 0)
+                function = L2SP((MethodRow(1, recipe, anchor=self.anchor),))
+                support = rows.support_set(self.shots, seed=0, fresh=self.fresh)
+                adapted = Method(self.method, function).adapted(module, support, 0)
         except (DivergenceError, AdaptationError):
             return float("inf")
         test = rows.test()[slice(0, TEST_ROWS)]
@@ -115,11 +113,11 @@ class Trial(NamedTuple):
 
 def best(found: dict[Trial, float]) -> Iterator[str]:
     """Yield the best settings for each method, number of shots and kind of start."""
-    cases: dict[tuple[str, int, bool], dict[tuple[str, str], dict[tuple[float, int, int, float, float], float]]] = (
-        defaultdict(lambda: defaultdict(dict))
+    cases: dict[tuple[str, int, bool], dict[tuple[str, str], dict[tuple[float, int, int, float], float]]] = defaultdict(
+        lambda: defaultdict(dict)
     )
     for trial, error in found.items():
-        setting = (trial.learning_rate, trial.steps, trial.batch_size, trial.superposed, trial.anchor)
+        setting = (trial.learning_rate, trial.steps, trial.batch_size, trial.anchor)
         cases[trial.method, trial.shots, trial.fresh][trial.start, trial.regime][setting] = error
     for (method, shots, fresh), by_case in sorted(cases.items()):
         settings = set.intersection(*(set(errors) for errors in by_case.values()))
@@ -128,9 +126,9 @@ def best(found: dict[Trial, float]) -> Iterator[str]:
         }
         yield f"{method}, {shots} shots, {'scratch' if fresh else 'pretrained'}; mean factor, and the worst:"
         for setting, by_setting in sorted(factors.items(), key=lambda item: geometric_mean(item[1]))[:6]:
-            rate, steps, batch, superposed, anchor = setting
+            rate, steps, batch, anchor = setting
             worst = max(by_setting)
-            more = f", {superposed:g} superposed, anchor {anchor:g}" if superposed or anchor else ""
+            more = f", anchor {anchor:g}" if anchor else ""
             yield f"  {rate:g}, {steps} steps of {batch}{more}: {geometric_mean(by_setting):.3f}, {worst:.3f}"
 
 
@@ -140,10 +138,8 @@ def read(file: Path) -> dict[Trial, float]:
         return {}
     with file.open(newline="") as handle:
         return {
-            Trial(start, regime, int(shots), float(rate), int(steps), int(batch), method, *map(float, more)): float(
-                error
-            )
-            for start, regime, shots, rate, steps, batch, method, *more, error in csv.reader(handle)
+            Trial(start, regime, int(shots), float(rate), int(steps), int(batch), method, float(anchor)): float(error)
+            for start, regime, shots, rate, steps, batch, method, anchor, error in csv.reader(handle)
         }
 
 
@@ -162,9 +158,8 @@ def main() -> None:
     parser.add_argument("--pretrained-steps", type=numbers, default=[100, 200, 400])
     parser.add_argument("--scratch-rates", type=numbers, default=[2e-3, 5e-3, 1e-2])
     parser.add_argument("--scratch-steps", type=numbers, default=[200, 400, 800])
-    parser.add_argument("--superposed", type=numbers, default=[0.0])
     parser.add_argument("--anchors", type=numbers, default=[0.0])
-    parser.add_argument("--adaptation", choices=[PROTOCOL_RECIPE, *OWN_METHODS], default=PROTOCOL_RECIPE)
+    parser.add_argument("--adaptation", choices=[PROTOCOL_RECIPE, "l2-sp"], default=PROTOCOL_RECIPE)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--workers", type=int, default=1)
     options = parser.parse_args()
@@ -174,10 +169,10 @@ def main() -> None:
         (PRETRAINED, options.pretrained_rates, options.pretrained_steps),
         (SCRATCH, options.scratch_rates, options.scratch_steps),
     ):
-        for shots, batch, superposed, anchor, rate, count, case in itertools.product(
-            options.shots, options.batch_size, options.superposed, options.anchors, rates, steps, cases
+        for shots, batch, anchor, rate, count, case in itertools.product(
+            options.shots, options.batch_size, options.anchors, rates, steps, cases
         ):
-            wanted.add(Trial(*case, int(shots), rate, int(count), int(batch), options.adaptation, superposed, anchor))
+            wanted.add(Trial(*case, int(shots), rate, int(count), int(batch), options.adaptation, anchor))
     longest_first = sorted(wanted - set(found), key=lambda trial: (-trial.steps * trial.batch_size, trial))
     processes = ProcessPoolExecutor(options.workers, get_context("spawn"), torch.set_num_threads, (1,))
     try:

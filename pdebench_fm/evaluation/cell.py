@@ -23,7 +23,7 @@ from pdebench_fm.results.samples import summarise
 from pdebench_fm.surroundings import is_deterministic
 from pdebench_fm.training.adapt import AdaptationRecipe
 from pdebench_fm.training.interpolation import InterpolationRecipe
-from pdebench_fm.training.methods.symmetric import Symmetric
+from pdebench_fm.training.methods.averaging import has_symmetries_built_in
 from pdebench_fm.training.search import SearchRecipe
 
 
@@ -111,13 +111,15 @@ class Cell:
 
     @property
     def _averaged_over(self) -> int:
-        """Of how many predictions one is the mean, at most: a model's frame may make fewer do."""
-        averages = isinstance(self.settings.method.function, Symmetric)
-        return len(self.task.task.dataset.system.symmetry_group) if averages else 1
+        """Of how many predictions one is the mean; where a model has symmetries built in, of about one."""
+        module = self.candidate.module
+        if not self.settings.method.averages or (module is not None and has_symmetries_built_in(module)):
+            return 1
+        return len(self.task.task.dataset.system.symmetry_group)
 
     def _rows_seen(self, recipe: AdaptationRecipe, shots: int) -> int:
         """Return how many rows a training goes through; a batch has no row twice, but for examples made of others."""
-        makes_examples = isinstance(self.settings.method.function, Symmetric)
+        makes_examples = self.settings.method.makes_examples
         return recipe.steps * (recipe.batch_size if makes_examples else min(recipe.batch_size, shots))
 
     def __str__(self) -> str:

@@ -81,8 +81,8 @@ class HeldTask:
         places = [self._places[i] for i in indices]
         return HeldSupport(self._support, torch.tensor(places, dtype=torch.int64, device=self.device))
 
-    def support_set(self, shots: int, seed: int) -> SupportSet:
-        """Return a copy of the support set of a run, maybe of no shots, as a method is given it."""
+    def support_set(self, shots: int, seed: int, *, fresh: bool) -> SupportSet:
+        """Return a copy of the support set of a run, maybe of no shots, as a method is given it (see `SupportSet`)."""
         system = self.task.task.dataset.system
         if shots:
             rows = self.support(shots, seed)[torch.arange(shots)]
@@ -90,7 +90,8 @@ class HeldTask:
             n = find_track(self.track).resolution
             fields = torch.empty(0, n, n, device=self.device)
             rows = Batch(fields, torch.empty(0, 6, device=self.device), fields)
-        return SupportSet(rows.source, rows.solution, rows.coefficients, system.name, system.symmetry_group)
+        symmetries = system.symmetry_group
+        return SupportSet(rows.source, rows.solution, rows.coefficients, system.name, symmetries, fresh=fresh)
 
     def _hold(self, runs: Iterable[tuple[int, int]]) -> None:
         """Make the rows of these runs that are not here yet."""

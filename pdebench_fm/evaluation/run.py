@@ -133,13 +133,13 @@ class _SuiteRun:
         self._tell_estimate(self.estimator.after_step(cell, step))
         self._report(cell, step, loss)
 
-    def _batch(self, rows: int, seconds: float) -> None:
-        self._tell_estimate(self.estimator.after_batch(rows, seconds))
+    def _batch(self, cell: Cell, rows: int, seconds: float) -> None:
+        self._tell_estimate(self.estimator.after_batch(cell, rows, seconds))
 
     def _tell_estimate(self, pace: float | None) -> None:
         """Tell, once, how long all of it will take at a pace, in seconds for a forward pass of one sample."""
         if pace is not None:
-            estimate = pace * sum(self.remaining.values())
+            estimate = pace * sum(self.remaining.values()) / max(1, len(self.under_way))
             self.on_progress(SuiteProgress(len(self.outcomes), len(self.cells), estimate=estimate))
 
     def _report(self, cell: Cell | None, step: int = 0, loss: float | None = None) -> None:
@@ -170,24 +170,23 @@ class _Estimator:
 
     def __init__(self) -> None:
         self._batches = 0
-        self._first_step: tuple[Cell, float] | None = None
+        self._first_steps: dict[Cell, tuple[int, float]] = {}
         self._told = False
 
-    def after_batch(self, rows: int, seconds: float) -> float | None:
+    def after_batch(self, cell: Cell, rows: int, seconds: float) -> float | None:
         """Return the pace, once."""
         self._batches += 1
-        return self._once(seconds / rows) if self._batches == 2 else None
+        of_a_row = cell.scoring_work / cell.task.test_rows(cell.track)
+        return self._once(seconds / (rows * of_a_row)) if self._batches == 2 else None
 
     def after_step(self, cell: Cell, step: int) -> float | None:
-        """Return the pace, once."""
+        """Return the pace, once; workers tell of a step now and then, and several in turn."""
         now = time.perf_counter()
-        if self._first_step is None or self._first_step[0] is not cell:
-            self._first_step = cell, now
-            return None
-        if step < 2 or not cell.steps:
-            return None
+        first, then = self._first_steps.setdefault(cell, (step, now))
         training = cell.work - cell.scoring_work
-        return self._once((now - self._first_step[1]) / (training / cell.steps)) if training > 0 else None
+        if step <= first or training <= 0:
+            return None
+        return self._once((now - then) / (step - first) / (training / cell.steps))
 
     def _once(self, pace: float) -> float | None:
         if self._told:

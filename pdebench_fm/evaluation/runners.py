@@ -14,8 +14,8 @@ from pdebench_fm.models.candidate import Candidate
 OnStep = Callable[[Cell, int, float], None]
 """`on_step(cell, steps done, loss)`, from runners that see steps."""
 
-OnBatch = Callable[[int, float], None]
-"""`on_batch(rows, seconds)`, after each batch of test rows, from runners that see them."""
+OnBatch = Callable[[Cell, int, float], None]
+"""`on_batch(cell, rows, seconds)`, after each batch of test rows, from runners that see them."""
 
 Finished = Generator[tuple[Cell, Outcome, float], None, None]
 """Each cell with its outcome, as it is finished, and how many seconds of the run it accounts for; to be closed."""
@@ -36,7 +36,7 @@ class LocalRunner:
     hand-written derivatives, and a step is long enough that there is no overhead to save.
     """
 
-    def run(self, cells: Sequence[Cell], on_step: OnStep, on_batch: OnBatch = lambda _rows, _seconds: None) -> Finished:
+    def run(self, cells: Sequence[Cell], on_step: OnStep, on_batch: OnBatch = lambda *_: None) -> Finished:
         """Yield the outcomes in the order of the cells."""
         held: HeldTask | None = None
         for i, cell in enumerate(cells):
@@ -48,7 +48,7 @@ class LocalRunner:
                 same = [c for c in cells[i:] if (c.task, c.track, c.candidate.device) == place]
                 held.expect((c.shots, c.seed) for c in same if c.shots)
             of_cell: Callable[[int, float], None] = partial(on_step, cell)
-            outcome = compute_with_threads(cell, held, of_cell, on_batch)
+            outcome = compute_with_threads(cell, held, of_cell, partial(on_batch, cell))
             yield cell, outcome, time.perf_counter() - began
 
 
@@ -60,7 +60,7 @@ class ClusterRunner:
         self._executor = executor
         self._references = references
 
-    def run(self, cells: Sequence[Cell], on_step: OnStep, on_batch: OnBatch = lambda _rows, _seconds: None) -> Finished:
+    def run(self, cells: Sequence[Cell], on_step: OnStep, on_batch: OnBatch = lambda *_: None) -> Finished:
         """Yield the outcomes as the cluster finishes them; of steps and batches nothing is heard.
 
         Raises:

@@ -143,8 +143,8 @@ def adapted(cell: Cell, rows: HeldTask, on_step: OnStep = lambda _step, _loss: N
     with cell.candidate.its_modules():
         if method.function is not None:
             model = _starting_module(cell) if cell.shots else cell.candidate.operator
-            support_set = rows.support_set(cell.shots, cell.seed)
-            module = method.adapted(model, support_set, cell.seed, on_step, start=cell.start)
+            support_set = rows.support_set(cell.shots, cell.seed, fresh=cell.start == "scratch")
+            module = method.adapted(model, support_set, cell.seed, on_step)
             name = f"{cell.candidate.name} adapted by {method.name}"
             both = partial(_within, cell.candidate.its_modules, method.its_modules)
             return replace(cell.candidate, operator=module, name=name, its_modules=both)

@@ -19,7 +19,6 @@ from pdebench_fm.models.prediction import asked, checked, predict
 from pdebench_fm.physics import registered_system
 from pdebench_fm.protocol.methods import PROTOCOL_METHOD, Method
 from pdebench_fm.protocol.task import load_task
-from pdebench_fm.protocol.tracks import Start
 from pdebench_fm.surroundings import is_deterministic, process_kept, seeded, standard, torch_threads
 from pdebench_fm.training.adapt import AdaptationRecipe, adapt
 from pdebench_fm.training.loss import relative_l2
@@ -132,7 +131,9 @@ def _checks(candidate: Candidate, method: Method) -> Iterator[SmokeCheck]:
             for shots in (0, SAMPLES) if method.zero_shot else (SAMPLES,):
                 check = partial(_adapting, method.shortened(2), system, shots)
                 title = f"{method.name} on {name}, {shots} shots"
-                yield _attempt(title, check, candidate, rows[name], supports[name], stops="every evaluation by it")
+                yield _attempt(
+                    title, check, candidate, rows[name], supports[name], stops=f"every evaluation by it on {system}"
+                )
 
 
 def _attempt(
@@ -317,9 +318,9 @@ def _adapting(method: Method, system: str, shots: int, candidate: Candidate, tes
         return SmokeCheck("", "note", "not tried", "nothing is adapted here: see above")
     examples = support[:shots]
     symmetries = registered_system(system).symmetry_group
-    given = SupportSet(examples.source, examples.solution, examples.coefficients, system, symmetries)
-    start: Start = "pretrained" if candidate.pretrained else "scratch"
-    operator = method.adapted(model, given, 0, start=start)
+    fields = examples.source, examples.solution, examples.coefficients
+    given = SupportSet(*fields, system, symmetries, fresh=not candidate.pretrained)
+    operator = method.adapted(model, given, 0)
     adapted = replace(candidate, operator=operator, name=f"{candidate.name} adapted by {method.name}")
     return SmokeCheck("", "ok", f"error {_error(adapted, _coarser(test)):.3g}")
 

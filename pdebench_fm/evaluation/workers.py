@@ -87,7 +87,7 @@ class WorkersRunner:
         self._devices = devices
         self._references = references
 
-    def run(self, cells: Sequence[Cell], on_step: OnStep, on_batch: OnBatch = lambda _rows, _seconds: None) -> Finished:
+    def run(self, cells: Sequence[Cell], on_step: OnStep, on_batch: OnBatch = lambda *_: None) -> Finished:
         """Yield the outcomes as the workers finish them; of batches nothing is heard.
 
         Raises:

@@ -38,10 +38,10 @@ from pdebench_fm.protocol.recipes import (
 )
 from pdebench_fm.protocol.tracks import Start
 from pdebench_fm.training.adapt import AdaptationRecipe
-from pdebench_fm.training.interpolation import InterpolationRecipe
+from pdebench_fm.training.interpolation import InterpolationRecipe, OnStep
 from pdebench_fm.training.methods.l2_sp import L2SP
 from pdebench_fm.training.methods.symmetric import Symmetric
-from pdebench_fm.training.methods.table import OnStep, TabledMethod
+from pdebench_fm.training.methods.table import TabledMethod
 from pdebench_fm.training.support import SupportSet
 
 METHOD_GROUP = "pdebench_fm.adaptations"
@@ -96,6 +96,16 @@ class Method:
             return None
         return self.function.recipe(shots, fresh=start == "scratch")
 
+    @property
+    def averages(self) -> bool:
+        """Whether a prediction is known to be the mean over the symmetries."""
+        return isinstance(self.function, TabledMethod) and self.function.averages
+
+    @property
+    def makes_examples(self) -> bool:
+        """Whether it is known to train on more examples than it is given."""
+        return isinstance(self.function, TabledMethod) and self.function.makes_examples
+
     def shortened(self, steps: int) -> "Method":
         """Return a method of the package with as few steps, to try whether it runs; any other as it is."""
         function = self.function
@@ -107,8 +117,6 @@ class Method:
         support: SupportSet,
         seed: int,
         on_step: OnStep = lambda _step, _loss: None,
-        *,
-        start: Start,
     ) -> nn.Module:
         """Return what the function makes of a model, which is left as it is, as are the support set's tensors.
 
@@ -117,7 +125,6 @@ class Method:
             support: on the model's device.
             seed: for the function to use.
             on_step: called after each step of a method of the package.
-            start: where the model's weights are from; methods of the package alone are told.
 
         Raises:
             AdaptationError: if the function raises, asks for symmetries that there are not, or returns no module.
@@ -135,7 +142,7 @@ class Method:
             returned: object
             with put_back() as places, user_code(title), torch.enable_grad(), self.its_modules():
                 if isinstance(self.function, TabledMethod):
-                    returned = self.function(module, given, seed, on_step, fresh=start == "scratch")
+                    returned = self.function(module, given, seed, on_step)
                 else:
                     assert self.function is not None  # noqa: S101 (no recipe is called)
                     returned = self.function(module, given, seed)

@@ -1,12 +1,13 @@
 """How a model is adapted to K shots, as data: the protocol's own recipe by K, and the paper's."""
 
 from dataclasses import dataclass
+from functools import partial
 
 from pdebench_fm.errors import unknown_name
 from pdebench_fm.protocol.divisions import PAPER_METHOD
 from pdebench_fm.protocol.tracks import PROTOCOL_VERSION, Start
 from pdebench_fm.training.adapt import AdaptationRecipe
-from pdebench_fm.training.interpolation import InterpolationRecipe
+from pdebench_fm.training.interpolation import InterpolationRecipe, with_choice
 from pdebench_fm.training.methods.table import MethodRow
 from pdebench_fm.training.search import SearchRecipe
 
@@ -83,7 +84,7 @@ SYMMETRIC_TABLE: tuple[MethodRow, ...] = tuple(
         (32768, 12800, 32, 0.0),
     )
 )
-"""Settings of the method `symmetric`, for any system; the rate and steps from scratch are to the others as in v1's."""
+"""Settings of the method `symmetric`, for any system; from scratch as much more as by the protocol from 32 shots on."""
 # docs/design/recipes.md has the trials. Sums of examples help where there are few, and cost where there are enough of
 # each value of the coefficients; an anchor costs a far transfer too much.
 
@@ -101,10 +102,9 @@ def adaptation_recipe(
     """Return the recipe for a support set of `shots` ≥ 1 rows, for a pretrained or a fresh ("scratch") start."""
     if name == PAPER_RECIPE:
         return SearchRecipe()
-    whole = _trained(start, shots)
-    if start == "scratch" or shots == 1:  # random weights are no place to stay near; one row has no halves
-        return whole
-    return InterpolationRecipe(whole, half=_trained(start, (shots + 1) // 2))
+    if start == "scratch":  # random weights are no place to stay near
+        return _trained(start, shots)
+    return with_choice(partial(_trained, start), shots)
 
 
 def _trained(start: Start, shots: int) -> AdaptationRecipe:

@@ -7,7 +7,7 @@ does best on the other halves. Nothing but the support set is looked at.
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -18,6 +18,12 @@ from pdebench_fm.models.fresh import copied
 from pdebench_fm.models.prediction import ModelOutputError
 from pdebench_fm.training.adapt import AdaptationRecipe, Rows, adapt
 from pdebench_fm.training.search import mean_error
+
+OnStep = Callable[[int, float], None]
+"""`on_step(steps done, loss)`."""
+
+TunedOn = Callable[[Tensor | None, AdaptationRecipe, OnStep], nn.Module]
+"""Returns a module fine-tuned on some rows of a support set, by their places, or on all of them (None)."""
 
 
 @dataclass(frozen=True)
@@ -40,12 +46,24 @@ class InterpolationRecipe:
         return self.whole.steps + 2 * self.half.steps
 
 
+def with_choice(settings: Callable[[int], AdaptationRecipe], shots: int) -> AdaptationRecipe | InterpolationRecipe:
+    """Return how a pretrained model is fine-tuned on at least one row; one row has no halves, and goes all the way.
+
+    Args:
+        settings: how to fine-tune on a number of rows.
+        shots: the rows of the support set.
+    """
+    if shots == 1:
+        return settings(1)
+    return InterpolationRecipe(settings(shots), half=settings((shots + 1) // 2))
+
+
 def adapt_by_interpolation(
     module: nn.Module,
     support: Rows,
     recipe: InterpolationRecipe,
     seed: int,
-    on_step: Callable[[int, float], None] = lambda _step, _loss: None,
+    on_step: OnStep = lambda _step, _loss: None,
 ) -> nn.Module:
     """Return a copy of the module, fine-tuned as far as serves, in evaluation mode.
 
@@ -61,32 +79,33 @@ def adapt_by_interpolation(
         DivergenceError, ModelOutputError: if the training diverges, or the module predicts no solution as it is.
         UserCodeError: if the module raises.
     """
-    counted = counting_on(on_step)
-    share = share_that_serves(
-        module,
-        len(support),
-        lambda rows: adapt(module, support[rows], recipe.half, seed, counted),
-        lambda tried, rows: mean_error(tried, support[rows]),
-        recipe.shares,
-    )
-    return between(module, adapt(module, support, recipe.whole, seed, counted), share)
+
+    def tuned_on(rows: Tensor | None, settings: AdaptationRecipe, told: OnStep) -> nn.Module:
+        return adapt(module, support if rows is None else support[rows], settings, seed, told)
+
+    def error(tried: nn.Module, rows: Tensor) -> float:
+        return mean_error(tried, support[rows])
+
+    return as_far_as_serves(module, len(support), recipe, tuned_on, error, on_step)
 
 
-def share_that_serves(
+def as_far_as_serves(
     module: nn.Module,
     shots: int,
-    tuned_on: Callable[[Tensor], nn.Module],
+    recipe: InterpolationRecipe,
+    tuned_on: TunedOn,
     error: Callable[[nn.Module, Tensor], float],
-    shares: Sequence[float],
-) -> float:
-    """Return how far a module's weights should go, by two-fold cross-validation; of equals the share that is least.
+    on_step: OnStep,
+) -> nn.Module:
+    """Return a module fine-tuned on a support set, and of that the share of the way that two-fold validation chooses.
 
     Args:
-        module: as it is before it is fine-tuned.
+        module: left as it is.
         shots: the rows of the support set, at least two.
-        tuned_on: returns the module fine-tuned on some of the rows, by their places.
-        error: of a module on some of the rows; one that predicts no solution there has an infinite error.
-        shares: what is tried.
+        recipe: how to train, and what to try.
+        tuned_on: returns a fine-tuned copy of the module.
+        error: of a module on some of the rows, by their places.
+        on_step: called with the steps done, of all fine-tunings together, and the step's loss.
 
     Raises:
         ValueError: if there are fewer than two rows.
@@ -94,29 +113,22 @@ def share_that_serves(
     if shots < 2:
         raise ValueError("a support set of one row has no halves")
     halves = torch.arange(shots).tensor_split(2)
-    totals = dict.fromkeys(shares, 0.0)
-    for trained, left in (halves, halves[::-1]):
-        tuned = tuned_on(trained)
-        for share in shares:
+    totals = dict.fromkeys(recipe.shares, 0.0)
+    for i, left in enumerate(halves[::-1]):
+        tuned = tuned_on(halves[i], recipe.half, _after(i * recipe.half.steps, on_step))
+        for share in recipe.shares:
             try:
                 totals[share] += len(left) * error(between(module, tuned, share), left)
             except ModelOutputError:
                 totals[share] = math.inf
-    return min(shares, key=lambda share: (totals[share], share))
+    tuned = tuned_on(None, recipe.whole, _after(2 * recipe.half.steps, on_step))
+    best = min(recipe.shares, key=lambda share: (totals[share], share))  # of equals the one that changes least
+    return between(module, tuned, best)
 
 
-def counting_on(on_step: Callable[[int, float], None]) -> Callable[[int, float], None]:
-    """Return a function for one training after another, each counting from 1, that tells the steps of all together."""
-    before = last = 0
-
-    def counted(step: int, loss: float) -> None:
-        nonlocal before, last
-        if step == 1:
-            before += last
-        last = step
-        on_step(before + step, loss)
-
-    return counted
+def _after(steps: int, on_step: OnStep) -> OnStep:
+    """Return what tells the steps of a fine-tuning after as many of others."""
+    return lambda step, loss: on_step(steps + step, loss)
 
 
 def between(before: nn.Module, after: nn.Module, share: float) -> nn.Module:

@@ -25,6 +25,7 @@ class SupportSet:
         coefficients: (K, 6) float32, (k11, k22, k12, v1, v2, omega).
         system: Name of the system that they are of.
         declared: The symmetries that the system declares, the identity first; nothing but that if it declares none.
+        fresh: Whether the weights of the module that is adapted to them are random.
     """
 
     source: Tensor
@@ -32,6 +33,7 @@ class SupportSet:
     coefficients: Tensor
     system: str
     declared: tuple[Symmetry, ...] = ()
+    fresh: bool = False
 
     def __len__(self) -> int:
         """Return K."""

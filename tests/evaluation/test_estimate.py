@@ -5,6 +5,8 @@ import torch
 
 from pdebench_fm.evaluation import scoring
 from pdebench_fm.evaluation.evaluate import evaluate_suite
+from pdebench_fm.evaluation.run import _Estimator
+from pdebench_fm.evaluation.suite import plan
 from pdebench_fm.models import candidate_of
 
 
@@ -54,3 +56,25 @@ def test_an_evaluation_of_one_batch_tells_nothing_before_it_is_over(asked, small
 def test_steps_tell_it_where_adaptation_comes_first(model, small_task):
     (estimate,) = estimates(model, [small_task()], shots=[8], seeds=2, scratch=False)
     assert 0.0 < estimate < 600.0
+
+
+def test_predictions_that_are_averaged_over_are_counted_once(asked, small_task, monkeypatch):
+    monkeypatch.setattr(scoring, "BATCH", 4)
+    model, batches = asked
+    (estimate,) = estimates(model, [small_task()], adaptation="symmetric")
+    assert batches == [32] * 4  # of four rows under eight symmetries
+    assert estimate == pytest.approx(3.0 / 4 * 16)
+
+
+def test_workers_tell_of_a_step_now_and_then_and_in_turn(small_task, model, monkeypatch):
+    suite = plan([candidate_of(model)], [small_task()], 8, track="lite", seeds=2, scratch=False)
+    one, other = suite.cells(suite.candidates[0], suite.tasks[0])
+    clock = Clock()
+    monkeypatch.setattr("pdebench_fm.evaluation.run.time.perf_counter", clock.perf_counter)
+    estimator = _Estimator()
+    told = []
+    for now, cell, step in ((1.0, one, 5), (1.5, other, 4), (3.0, one, 15), (3.5, other, 14)):
+        clock.now = now
+        told.append(estimator.after_step(cell, step))
+    assert (told[0], told[1], told[3]) == (None, None, None)
+    assert told[2] * (one.work - one.scoring_work) == pytest.approx(one.steps * 2.0 / 10)

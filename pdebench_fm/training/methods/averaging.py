@@ -12,6 +12,11 @@ _POINTS_AT_ONCE = 2**20
 """Grid points of all problems of one call of the model: all eight of 32 fields at 64×64, and memory stays bounded."""
 
 
+def has_symmetries_built_in(module: nn.Module) -> bool:
+    """Return whether a model sees each problem in coordinates of its own choice (`models.frames`)."""
+    return type(module) is NeuralOperator and module.config.frame != "given"
+
+
 class SymmetryAveraged(nn.Module):
     """The mean of what a module predicts for a problem under each symmetry, each prediction transformed back."""
 
@@ -43,10 +48,10 @@ class SymmetryAveraged(nn.Module):
     def _that_matter(self, coefficients: Tensor) -> Tensor:
         """Return the symmetries by which each problem's mean is what it is over all: (symmetries, B) bool.
 
-        A model that sees each problem in coordinates of its own choice (`models.frames`) predicts the same under all
+        A model that has symmetries built in predicts the same under all
         symmetries that give different coefficients. Only those are left that change none, by which it cannot choose.
         """
-        if not (type(self.module) is NeuralOperator and self.module.config.frame != "given"):
+        if not has_symmetries_built_in(self.module):
             shape = len(self._symmetries), len(coefficients)
             return torch.ones(shape, dtype=torch.bool, device=coefficients.device)
         return torch.stack(

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from torch import nn
 
 from pdebench_fm.training.adapt import train, visiting_order
-from pdebench_fm.training.methods.table import OnStep, TabledMethod
+from pdebench_fm.training.interpolation import OnStep
+from pdebench_fm.training.methods.table import TabledMethod
 from pdebench_fm.training.support import SupportSet
 
 
@@ -19,8 +20,6 @@ class L2SP(TabledMethod):
         support: SupportSet,
         seed: int,
         on_step: OnStep = lambda _step, _loss: None,
-        *,
-        fresh: bool = False,
     ) -> nn.Module:
         """Return the module fine-tuned, in the same way from whatever start.
 
@@ -28,7 +27,6 @@ class L2SP(TabledMethod):
             DivergenceError, ModelOutputError: If the training diverges, or the module predicts no solution.
             UserCodeError: If the module raises.
         """
-        del fresh
         row = self.row(len(support))
         visits = visiting_order(len(support), min(row.recipe.batch_size, len(support)), seed)
         return train(module, lambda: support[next(visits)], row.recipe, on_step, anchor=row.anchor)

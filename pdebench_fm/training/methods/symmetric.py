@@ -6,10 +6,10 @@ from typing import ClassVar
 from torch import Tensor, nn
 
 from pdebench_fm.training.adapt import AdaptationRecipe, train
-from pdebench_fm.training.interpolation import InterpolationRecipe, between, counting_on, share_that_serves
+from pdebench_fm.training.interpolation import InterpolationRecipe, OnStep, as_far_as_serves, with_choice
 from pdebench_fm.training.methods.averaging import SymmetryAveraged
 from pdebench_fm.training.methods.exact_examples import ExactExamples
-from pdebench_fm.training.methods.table import OnStep, TabledMethod
+from pdebench_fm.training.methods.table import TabledMethod
 from pdebench_fm.training.search import mean_error
 from pdebench_fm.training.support import SupportSet
 
@@ -22,12 +22,14 @@ class Symmetric(TabledMethod):
     """
 
     zero_shot: ClassVar[bool] = True
+    averages: ClassVar[bool] = True
+    makes_examples: ClassVar[bool] = True
 
     def recipe(self, shots: int, *, fresh: bool) -> AdaptationRecipe | InterpolationRecipe:
         """Return how it trains: for a pretrained start and more than one row, on either half of them as well."""
-        if fresh or shots == 1:  # as by the protocol's recipe
-            return super().recipe(shots, fresh=fresh)
-        return InterpolationRecipe(self.row(shots).recipe, half=self.row((shots + 1) // 2).recipe)
+        if fresh:
+            return super().recipe(shots, fresh=True)
+        return with_choice(lambda rows: self.row(rows).recipe, shots)
 
     def __call__(
         self,
@@ -35,8 +37,6 @@ class Symmetric(TabledMethod):
         support: SupportSet,
         seed: int,
         on_step: OnStep = lambda _step, _loss: None,
-        *,
-        fresh: bool = False,
     ) -> nn.Module:
         """Return a module whose predictions are averages of the fine-tuned one's.
 
@@ -46,23 +46,22 @@ class Symmetric(TabledMethod):
             UserCodeError: If the module raises.
         """
         symmetries = support.symmetries
-        counted = counting_on(on_step)
+        shots = len(support)
 
-        def tuned_on(given: SupportSet, recipe: AdaptationRecipe) -> nn.Module:
-            row = self.row(len(given))
-            examples = ExactExamples(given, seed, row.superposed)
-            return train(module, lambda: examples.draw(recipe.batch_size), recipe, counted, anchor=row.anchor)
+        def tuned_on(rows: Tensor | None, recipe: AdaptationRecipe, told: OnStep) -> nn.Module:
+            given = support if rows is None else support.subset(rows)
+            settings = self.row(shots if rows is None else (shots + 1) // 2)
+            examples = ExactExamples(given, seed, settings.superposed)
+            return train(module, lambda: examples.draw(recipe.batch_size), recipe, told, anchor=settings.anchor)
 
         def error(tried: nn.Module, rows: Tensor) -> float:
             return mean_error(SymmetryAveraged(tried, symmetries).eval(), support[rows])
 
-        if len(support):
-            recipe, share = self.recipe(len(support), fresh=fresh), 1.0
-            if isinstance(recipe, InterpolationRecipe):
-                half = recipe.half
-                share = share_that_serves(
-                    module, len(support), lambda rows: tuned_on(support.subset(rows), half), error, recipe.shares
-                )
-                recipe = recipe.whole
-            module = between(module, tuned_on(support, recipe), share)
-        return SymmetryAveraged(module, symmetries).eval()
+        if not shots:
+            return SymmetryAveraged(module, symmetries).eval()
+        recipe = self.recipe(shots, fresh=support.fresh)
+        if isinstance(recipe, InterpolationRecipe):
+            tuned = as_far_as_serves(module, shots, recipe, tuned_on, error, on_step)
+        else:
+            tuned = tuned_on(None, recipe, on_step)
+        return SymmetryAveraged(tuned, symmetries).eval()

@@ -1,18 +1,14 @@
 """Settings of the package's own methods by the number of shots, and what such a method is."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import ClassVar, Self
 
 from torch import nn
 
 from pdebench_fm.training.adapt import AdaptationRecipe
-from pdebench_fm.training.interpolation import InterpolationRecipe
+from pdebench_fm.training.interpolation import InterpolationRecipe, OnStep
 from pdebench_fm.training.support import SupportSet
-
-OnStep = Callable[[int, float], None]
-"""`on_step(steps done, loss)`."""
 
 
 @dataclass(frozen=True)
@@ -41,10 +37,14 @@ class TabledMethod(ABC):
     Attributes:
         table: its settings by shots, the fewest first.
         zero_shot: whether it does something without any example.
+        averages: whether a prediction is the mean of those for a problem under each symmetry.
+        makes_examples: whether it trains on examples that it makes of those given, so that a batch may hold more.
     """
 
     table: tuple[MethodRow, ...]
     zero_shot: ClassVar[bool] = False
+    averages: ClassVar[bool] = False
+    makes_examples: ClassVar[bool] = False
 
     @abstractmethod
     def __call__(
@@ -53,8 +53,6 @@ class TabledMethod(ABC):
         support: SupportSet,
         seed: int,
         on_step: OnStep = lambda _step, _loss: None,
-        *,
-        fresh: bool = False,
     ) -> nn.Module:
         """Return the module adapted to the support set, in evaluation mode; the one given stays as it is.
 
@@ -63,13 +61,12 @@ class TabledMethod(ABC):
             support: what to adapt it to.
             seed: of all that is random.
             on_step: called with the steps done, of all trainings together, and the step's loss.
-            fresh: whether the module's weights are random.
         """
 
     def recipe(self, shots: int, *, fresh: bool) -> AdaptationRecipe | InterpolationRecipe:
         """Return how it trains a model, or a network of random weights (`fresh`), on at least one row."""
         row = self.row(shots)
-        return (fresh and row.scratch) or row.recipe
+        return row.scratch if fresh and row.scratch is not None else row.recipe
 
     def row(self, shots: int) -> MethodRow:
         """Return its settings for a support set of at least one row."""

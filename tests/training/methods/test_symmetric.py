@@ -34,11 +34,12 @@ class Factor(nn.Module):
         return (self.factor + self.slope * torch.linspace(-1.0, 1.0, source.shape[-1])) * source
 
 
-def support_of(*factors):
+def support_of(*factors, fresh=False):
     source = torch.randn(len(factors), 8, 8, generator=torch.Generator().manual_seed(0))
     coefficients = torch.tensor([1.0, 1.0, 0.0, 0.0, 0.0, 0.0]).repeat(len(factors), 1)
     solution = torch.tensor(factors)[:, None, None] * source
-    return SupportSet(source, solution, coefficients, "poisson", registered_system("poisson").symmetry_group)
+    symmetries = registered_system("poisson").symmetry_group
+    return SupportSet(source, solution, coefficients, "poisson", symmetries, fresh=fresh)
 
 
 def weights(module):
@@ -73,14 +74,15 @@ def test_a_model_whose_halves_disagree_is_averaged_as_it_is_and_a_fresh_one_trai
     assert torch.equal(weights(METHOD(Factor(), support, 3).module), weights(Factor()))
     whole = trained(support, METHOD.table[1], SCRATCH)
     assert not torch.equal(weights(whole), weights(Factor()))
-    assert torch.equal(weights(METHOD(Factor(), support, 3, fresh=True).module), weights(whole))
+    fresh = support_of(1.4, 1.4, 1.4, 0.6, 0.6, fresh=True)
+    assert torch.equal(weights(METHOD(Factor(), fresh, 3).module), weights(whole))
 
 
 def test_one_example_has_no_halves():
     support = support_of(1.5)
     expected = weights(trained(support, METHOD.table[0]))
     assert torch.equal(weights(METHOD(Factor(), support, 3).module), expected)
-    assert torch.equal(weights(METHOD(Factor(), support, 3, fresh=True).module), expected)  # of a row for both
+    assert torch.equal(weights(METHOD(Factor(), support_of(1.5, fresh=True), 3).module), expected)  # of a row for both
 
 
 @pytest.mark.parametrize("fresh", [False, True])
@@ -88,7 +90,7 @@ def test_one_example_has_no_halves():
 def test_the_steps_that_are_told_are_those_of_its_recipe(shots, fresh):
     told, given = [], Factor()
     before = copied(given)
-    METHOD(given, support_of(*[2.0] * shots), 0, lambda step, _: told.append(step), fresh=fresh)
+    METHOD(given, support_of(*[2.0] * shots, fresh=fresh), 0, lambda step, _: told.append(step))
     assert told == list(range(1, METHOD.recipe(shots, fresh=fresh).steps + 1))
     assert torch.equal(weights(given), weights(before))
 
@@ -99,3 +101,32 @@ def test_halves_are_trained_by_the_row_of_as_many_examples_and_random_weights_by
         row = method.row(shots)
         assert method.recipe(shots, fresh=False) == InterpolationRecipe(row.recipe, method.row((shots + 1) // 2).recipe)
         assert method.recipe(shots, fresh=True) == (row.scratch or row.recipe)
+
+
+def test_both_halves_of_an_odd_number_have_the_settings_of_the_larger():
+    seven = AdaptationRecipe(1e-3, steps=2, batch_size=4)
+    rows = (MethodRow(1, seven, superposed=0.0), MethodRow(3, seven, superposed=1.0), MethodRow(5, seven))
+    shares = []
+
+    class Drawing(ExactExamples):
+        def __init__(self, support, seed, superposed):
+            shares.append((len(support), superposed))
+            super().__init__(support, seed, superposed)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("pdebench_fm.training.methods.symmetric.ExactExamples", Drawing)
+        Symmetric(rows)(Factor(), support_of(*[2.0] * 5), 0)
+    assert shares == [(3, 1.0), (2, 1.0), (5, 0.0)]
+
+
+class Once(Factor):
+    """Can be copied as long as it was not called."""
+
+    def forward(self, source, coefficients):
+        self.held = (row for row in source)
+        return super().forward(source, coefficients)
+
+
+@pytest.mark.parametrize(("shots", "fresh"), [(1, False), (5, True)])
+def test_what_goes_all_the_way_is_not_copied_after_it_was_trained(shots, fresh):
+    assert not torch.equal(weights(METHOD(Once(), support_of(*[2.0] * shots, fresh=fresh), 0).module), weights(Once()))
