@@ -133,26 +133,6 @@ def test_the_targets_page_says_what_an_exact_solver_has_that_knows_no_larger_fre
     assert {largest: errors.split(" / ") for largest, errors in found.items()} == reached
 
 
-def test_what_is_said_of_a_training_that_another_device_leads_elsewhere_is_what_the_rows_have():
-    text = (ROOT / "docs" / "how-to" / "gpu.md").read_text(encoding="utf-8")
-    rows = (ROOT / "leaderboard" / "results").rglob("fno-helmholtz-1m/helmholtz-ood--hard-lite-symmetric-*.json")
-    seeds = {
-        result.deterministic: [cell.metrics.relative_l2_mean for cell in result.cells_of(run)]
-        for result in map(read_result, rows)
-        for run in result.runs
-        if (run.start, run.shots) == ("pretrained", 32)
-    }
-    said = ["{:.2f}, {:.2f} and {:.2f}".format(*seeds[on_cpu]) for on_cpu in (True, False)]
-    assert re.search(rf"had errors of {said[0]} on a CPU and\s+{said[1]} on the GPU", text)
-    targets = (ROOT / "docs" / "models.md").read_text(encoding="utf-8")
-    assert (
-        f"errors on hard are {said[0]} for the three seeds; on a GPU the same support sets gave {said[1]}, so"
-        in targets
-    )
-    assert 4.0 < seeds[False][1] / seeds[True][1] < 4.1
-    assert 0.08 < sum(seeds[False]) / sum(seeds[True]) - 1.0 < 0.09
-
-
 def test_the_studies_that_were_run_are_counted_right():
     folders = [path.parent for path in (ROOT / "reproduction").glob("*/verdicts.json")]
     beyond = {folder.name for folder in folders if folder.name.startswith("beyond-")}
@@ -282,7 +262,8 @@ def test_the_targets_page_says_on_which_tasks_the_larger_model_is_better():
 
 def test_models_without_weights_are_those_of_the_rows_and_the_records_that_were_kept():
     text = (ROOT / "docs" / "models.md").read_text(encoding="utf-8")
-    stated_rows = dict(re.findall(r"^\| `(fno-\S+)` \| ([^|]+ \| [^|]+) \|$", text, re.MULTILINE))
+    targets = text.partition("\n## Targets")[2]
+    stated_rows = dict(re.findall(r"^\| `(fno-\S+)` \| ([^|]+ \| [^|]+) \|$", targets, re.MULTILINE))
     kept = {weights: own for weights, own in own_models().items() if own.scores is None}
     assert {own.name for own in kept.values()} == stated_rows.keys()
     for weights, own in kept.items():
