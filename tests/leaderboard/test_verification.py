@@ -390,7 +390,7 @@ def test_rows_are_made_once_and_models_adapted_once_for_the_scores_of_evaluation
     words = [what for row, what in told if row == place]
     assert words[0] == ""
     assert words[1].startswith("pretrained, 8 shots, seed 0, 1 of 2")
-    assert words[-1] == "pretrained, 8 shots, seed 1, 2 of 2, step 3 of 3"
+    assert words[-1] == "pretrained, 8 shots, seed 1, 2 of 2, step 9 of 9"
 
 
 def test_a_model_that_knows_the_public_rows_is_named(tmp_path, monkeypatch, capsys):
