@@ -21,6 +21,7 @@ SECTIONS = (
     "how-to/index",
     "concepts/index",
     "catalogue/index",
+    "models",
     "reproduction/index",
     "api/index",
     "design/index",
