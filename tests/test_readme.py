@@ -175,6 +175,7 @@ def test_the_tables_on_the_method_symmetric_are_what_its_trials_have():
     folder = ROOT / "docs" / "design"
     wholes: dict[tuple[str, bool], dict[tuple[str, str], dict[tuple[float, ...], list[float]]]] = {}
     halves: dict[tuple[str, str, str, str], list[float]] = {}
+    batches: dict[tuple[str, str], dict[tuple[float, ...], float]] = {}
     with (folder / "symmetric-trials.csv").open(newline="") as file:
         for start, regime, shots, *numbers, part, e0, e1, e2, e3, e4, e5 in csv.reader(file):
             setting = tuple(map(float, numbers))
@@ -182,8 +183,11 @@ def test_the_tables_on_the_method_symmetric_are_what_its_trials_have():
             if part == "whole":
                 cases = wholes.setdefault((shots, start.startswith("scratch")), {})
                 cases.setdefault((start, regime), {})[setting] = errors
-            elif setting == settings_of(method, (int(shots) + 1) // 2):
+                continue
+            if setting == settings_of(method, (int(shots) + 1) // 2):
                 halves[start, regime, shots, part] = errors
+            if shots == "128" and regime.startswith("helmholtz"):
+                batches.setdefault((start, part), {})[setting] = errors[-1]
     text = (folder / "recipes.md").read_text(encoding="utf-8").partition("\n## symmetric\n")[2]
     search, _, choice = text.partition("### A choice of how far to go")
     rows = re.findall(r"^\| (\d+) \| (pretrained|from scratch) \| (.+) \|$", search, re.MULTILINE)
@@ -206,6 +210,10 @@ def test_the_tables_on_the_method_symmetric_are_what_its_trials_have():
             factors = [each[setting][-1] / least for each, least in zip(cases.values(), best, strict=True)]
             due[setting[:3]] = (f"{geometric_mean(factors):.2f}", f"{max(factors):.2f}")
         assert found == due
+    used = settings_of(method, 64)
+    larger = (*used[:2], 2 * used[2], used[3])
+    most = max(tried[used] / tried[larger] for tried in batches.values())
+    assert f"with 64 examples (the halves of 128, in the file) 16 would be better, by up to {most:.1f} times" in search
     own = settings_of(method, 32, fresh=True)
     half = (own[0], own[1] / 2, *own[2:])
     costs = [e[half][-1] / e[own][-1] - 1 for (start, _), e in wholes["32", True].items() if start[-1] in "km"]
@@ -233,6 +241,9 @@ def test_the_tables_on_the_method_symmetric_are_what_its_trials_have():
         f"none of the 30 is more than 1 % worse; all the way {len(worse)} are, by up to {max(worse):.1f} times"
         in choice
     )
+    recipes = [method.recipe(shots, fresh=False) for shots in range(2, 65537)]
+    prices = [recipe.steps / recipe.whole.steps for recipe in recipes]
+    assert f"The choice takes\n{min(prices):.1f} to {max(prices):.0f} times the steps." in choice
 
 
 def settings_of(method, shots, *, fresh=False):
