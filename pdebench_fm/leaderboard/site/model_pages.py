@@ -44,7 +44,7 @@ class Score:
 
 @dataclass(frozen=True)
 class ScoreRow:
-    """One result: its task, the page of that, why it can't be compared with others, and its scores by column."""
+    """One task: the page of that, why its scores can't be compared with others, and they by column."""
 
     task: str
     address: str
@@ -63,10 +63,11 @@ class ScoreTable:
 
 @dataclass(frozen=True)
 class Known:
-    """What the model knew of a task before it was adapted, in words."""
+    """What the model knew of a task before it was adapted, in words; `tracks` on which it is so."""
 
     task: str
     address: str
+    tracks: str
     regime: str
     looked_at: str
     rows: str
@@ -174,7 +175,11 @@ def _version(entries: Sequence[Entry]) -> Version:
 def _place(entry: Entry) -> tuple[object, ...]:
     result = entry.result
     version = tuple(map(int, result.dataset.version.split(".")))
-    return result.track != "lite", _TASK_ORDER.get(result.task, len(_TASK_ORDER)), version, entry.path.as_posix()
+    return result.track != "lite", _task_place(result.task), version, entry.path.as_posix()
+
+
+def _task_place(task: str) -> int:
+    return _TASK_ORDER.get(task, len(_TASK_ORDER))
 
 
 def _facts(model: ModelRecord, entries: Sequence[Entry]) -> Iterator[tuple[str, str]]:
@@ -224,20 +229,29 @@ def _tables(entries: Sequence[Entry]) -> Iterator[ScoreTable]:
             if result.method_fingerprint:
                 words += [f"method’s fingerprint {result.method_fingerprint[:12]}"]
             words += [f"protocol v{result.protocol_version}"]
-            yield ScoreTable(", ".join(words), tuple(shots), tuple(_row(entry, start, shots) for entry in held))
+            yield ScoreTable(", ".join(words), tuple(shots), tuple(_rows(held, start, shots)))
 
 
-def _row(entry: Entry, start: Start, shots: Sequence[int]) -> ScoreRow:
-    result = entry.result
-    runs = {run.shots: run for run in result.runs if run.start == start}
-    return ScoreRow(
-        result.task,
-        str(task_address(result.task)),
-        "; ".join(
-            filter(None, [rows_remark(result), "" if start == "scratch" else test_rows_remark(result), _data(result)])
-        ),
-        tuple(_score(entry, runs[number]) if number in runs else None for number in shots),
-    )
+def _rows(entries: Sequence[Entry], start: Start, shots: Sequence[int]) -> Iterator[ScoreRow]:
+    """Return a row for each task, of all its results; more where several have a score by as many shots."""
+    filled: dict[tuple[str, str], list[dict[int, Score]]] = {}
+    for entry in entries:
+        for run in entry.result.runs:
+            if run.start == start:
+                lines = filled.setdefault((entry.result.task, _remark(entry.result, start)), [])
+                line = next((line for line in lines if run.shots not in line), None)
+                if line is None:
+                    lines.append(line := {})
+                line[run.shots] = _score(entry, run)
+    for (task, remark), lines in filled.items():
+        for line in lines:
+            yield ScoreRow(task, str(task_address(task)), remark, tuple(map(line.get, shots)))
+
+
+def _remark(result: Result, start: Start) -> str:
+    """Return why the scores can't be compared with others; "" where they can."""
+    remarks = [rows_remark(result), "" if start == "scratch" else test_rows_remark(result), _data(result)]
+    return "; ".join(filter(None, remarks))
 
 
 def _data(result: Result) -> str:
@@ -262,16 +276,17 @@ def _score(entry: Entry, run: Run) -> Score:
 
 
 def _known(entries: Sequence[Entry]) -> Iterator[Known]:
-    """Return what was known of each task, each time that it differs between results once."""
-    seen = set()
+    """Return what was known of each task: a line, or one each where it differs between results."""
+    tracks: dict[tuple[str, str, str, str], dict[str, None]] = {}
     for entry in entries:
         result, found = entry.result, entry.result.contamination
         looked_at = "not stated" if found.looked_at_share is None else f"{found.looked_at_share:.0%}"
         rows = "not known" if found.test_rows_seen is None else test_rows_remark(result) or "none"
-        known = Known(result.task, str(task_address(result.task)), regime_remark(result), looked_at, rows)
-        if known not in seen:
-            seen.add(known)
-            yield known
+        tracks.setdefault((result.task, regime_remark(result), looked_at, rows), {})[result.track] = None
+    for facts, found_on in sorted(tracks.items(), key=lambda each: _task_place(each[0][0])):  # stable: lite before full
+        task, *known = facts
+        words = f"{' and '.join(found_on)} track{'s' if len(found_on) > 1 else ''}"
+        yield Known(task, str(task_address(task)), words, *known)
 
 
 def _observations(entry: Entry) -> Iterator[Observation]:

@@ -69,6 +69,22 @@ def test_every_score_is_there_with_interval_digits_and_badge():
         assert title in document.words
 
 
+def test_the_results_of_a_task_share_a_row_where_they_can():
+    first = make_result("poisson/in-domain", "acme/solver", runs=[make_run((0.2,), shots=0)])
+    second = make_result("poisson/in-domain", "acme/solver", runs=[make_run((0.1, 0.12), shots=8)])
+    again = make_result("poisson/in-domain", "acme/solver", runs=[make_run((0.3, 0.34), shots=8)])
+    scratch = [make_run((0.8, 0.9), start="scratch", shots=8)]
+    other = make_result("poisson-ood/mild", "acme/solver", runs=scratch)
+    words = only_page(*map(entry_of, (first, second, again, other))).words
+    pretrained, _, from_scratch = words.partition("Lite track, from scratch")
+    assert pretrained.count("poisson/in-domain") == 2
+    row = pretrained.partition("poisson/in-domain")[2].partition("poisson/in-domain")[0]
+    assert row.index("0.200") < row.index("0.110")
+    assert "not scored" not in row
+    assert "poisson-ood/mild" not in pretrained
+    assert "poisson/in-domain" not in from_scratch.partition("Training")[0]
+
+
 def test_an_error_that_is_as_bad_as_zero_is_marked():
     page = next(model_pages(Material([entry_of(make_result(runs=[make_run((1.0,), shots=0)]))])))
     assert '<td class="number useless">1.00' in page.content
@@ -133,6 +149,20 @@ def test_the_manifest_and_what_it_means_for_each_task_are_told():
     assert "30 of its 512 test rows were trained on or looked at" in document.words
     assert "regime seen in training" in document.words
     assert "regime not seen in training" in document.words
+    assert document.words.count("lite track") == 2
+
+
+def test_what_was_known_of_a_task_is_told_once_for_the_tracks_on_which_it_is_so():
+    key = SampleKey("poisson", "mild", "test")
+    model = make_model("acme/solver", training=TrainingManifest(trained=(stream_of(key, range(600), 64),)))
+    tasks = ("poisson-ood/mild", "poisson-ood/hard")
+    results = [make_result(task, model, track=track) for track in ("full", "lite") for task in tasks]
+    words = (
+        only_page(*map(entry_of, results)).words.partition("What it knew of each task")[2].partition("Verification")[0]
+    )
+    places = [words.index(text) for text in ("mildlite track", "mildfull track", "hardlite and full tracks")]
+    assert places == sorted(places)
+    assert words.count("poisson-ood/") == 3
 
 
 def test_without_a_manifest_nothing_is_claimed():
