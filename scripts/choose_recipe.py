@@ -2,7 +2,8 @@
 
     python scripts/choose_recipe.py trials.csv --shots 32
     python scripts/choose_recipe.py trials.csv --shots 128 --batch-size 16 --scratch-steps 800,1600
-    python scripts/choose_recipe.py trials.csv --adaptation l2-sp --anchors 1e-3,1e-2 --pretrained-rates 5e-4,1e-3
+    python scripts/choose_recipe.py trials.csv --start pretrained --shots 32 --adaptation l2-sp --anchors 0,1e-3,1e-2 \
+      --pretrained-rates 2e-3 --pretrained-steps 0,200
     python scripts/choose_recipe.py on-gpu.csv --shots 512 --batch-size 16 --device cuda --workers 4 \
       --pretrained-rates 1e-3,2e-3 --pretrained-steps 400,800,1600 --scratch-rates 3e-3 --scratch-steps 1600,3200,6400
 
@@ -10,9 +11,9 @@ Every trial is on a `pretrain` regime, which no task scores. Pretrained models a
 that they know, where nothing must be lost; a near one (Poisson is advection-diffusion without a velocity); and a far
 one, of another equation. The same architectures, a U-Net and neuraloperator's FNO are trained there from scratch.
 
-What it was computed on is not in the file: take one for each device. A line of the file is one trial: start, regime,
-shots, learning rate, steps, batch size, method and its anchor, and the mean relative l2 error on test rows. Trials
-that the file holds already are not made again. At the end the settings are listed by their mean factor over the best
+What it was computed on is not in the file: take one for each device. A line of the file is one trial, whose error is
+the mean relative l2 error on test rows; 0 steps leave a model as it is. Trials that the file holds already are not made
+again. At the end the settings are listed by their mean factor over the best
 setting of each case, so that no case weighs more for being harder.
 """
 
@@ -20,7 +21,7 @@ import argparse
 import csv
 import itertools
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from multiprocessing import get_context
 from pathlib import Path
@@ -98,7 +99,9 @@ class Trial(NamedTuple):
         recipe = AdaptationRecipe(self.learning_rate, self.steps, self.batch_size)
         module = starting_module(self.start).to(device)
         try:
-            if self.method == PROTOCOL_RECIPE:
+            if not self.steps:
+                adapted = module.eval()
+            elif self.method == PROTOCOL_RECIPE:
                 adapted = adapt(module, rows.support(self.shots, seed=0), recipe, seed=0)
             else:
                 function = L2SP((MethodRow(1, recipe, anchor=self.anchor),))
@@ -109,6 +112,9 @@ class Trial(NamedTuple):
         test = rows.test()[slice(0, TEST_ROWS)]
         with torch.inference_mode():
             return float(relative_l2(adapted(test.source, test.coefficients), test.solution).mean())
+
+
+HEADS = (*Trial._fields, "error")
 
 
 def best(found: dict[Trial, float]) -> Iterator[str]:
@@ -134,13 +140,25 @@ def best(found: dict[Trial, float]) -> Iterator[str]:
 
 def read(file: Path) -> dict[Trial, float]:
     """Return the trials of a file with their errors; none if there is no such file."""
+    return {
+        Trial(start, regime, int(shots), float(rate), int(steps), int(batch), method, float(anchor)): float(error)
+        for start, regime, shots, rate, steps, batch, method, anchor, error in lines_of(file)
+    }
+
+
+def lines_of(file: Path) -> list[list[str]]:
+    """Return the lines of a file of trials below its heads; none if there is no such file."""
     if not file.exists():
-        return {}
+        return []
     with file.open(newline="") as handle:
-        return {
-            Trial(start, regime, int(shots), float(rate), int(steps), int(batch), method, float(anchor)): float(error)
-            for start, regime, shots, rate, steps, batch, method, anchor, error in csv.reader(handle)
-        }
+        return list(csv.reader(handle))[1:]
+
+
+def append(file: Path, heads: Sequence[str], line: Sequence[object]) -> None:
+    """Write a line below the others of a file of trials, and the heads first where there is no such file."""
+    is_new = not file.exists()
+    with file.open("a", newline="") as handle:
+        csv.writer(handle).writerows([heads, line] if is_new else [line])
 
 
 def numbers(text: str) -> list[float]:
@@ -152,6 +170,7 @@ def main() -> None:
     """Make the trials that the file lacks and list the best."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("file", type=Path)
+    parser.add_argument("--start", choices=("pretrained", "scratch"), help="one kind of start alone")
     parser.add_argument("--shots", type=numbers, default=[32])
     parser.add_argument("--batch-size", type=numbers, default=[8])
     parser.add_argument("--pretrained-rates", type=numbers, default=[1e-4, 3e-4, 1e-3, 2e-3])
@@ -165,10 +184,12 @@ def main() -> None:
     options = parser.parse_args()
     found = read(options.file)
     wanted: set[Trial] = set()
-    for cases, rates, steps in (
-        (PRETRAINED, options.pretrained_rates, options.pretrained_steps),
-        (SCRATCH, options.scratch_rates, options.scratch_steps),
+    for start, cases, rates, steps in (
+        ("pretrained", PRETRAINED, options.pretrained_rates, options.pretrained_steps),
+        ("scratch", SCRATCH, options.scratch_rates, options.scratch_steps),
     ):
+        if options.start not in (None, start):
+            continue
         for shots, batch, anchor, rate, count, case in itertools.product(
             options.shots, options.batch_size, options.anchors, rates, steps, cases
         ):
@@ -180,8 +201,7 @@ def main() -> None:
         for done in as_completed(running):
             trial = running[done]
             found[trial] = done.result()
-            with options.file.open("a", newline="") as handle:
-                csv.writer(handle).writerow([*trial, found[trial]])
+            append(options.file, HEADS, (*trial, found[trial]))
     finally:
         processes.shutdown(cancel_futures=True)  # after a trial that raised, no more are begun
     print("\n".join(best(found)))

@@ -12,14 +12,13 @@ How far a pretrained model goes is chosen as by the protocol's recipe. For that 
 and with `--halves` trained on either half of the support set as well, by the settings that the method has for half as
 many examples, and scored on the other: the share that does best there is the one that is chosen.
 
-A line of the file is one training: start, regime, shots, learning rate, steps, batch size, share of superposed
-examples, what was trained on ("whole", "first" or "second" half), and the mean relative l2 errors at the shares 0, 1/8,
-1/4, 1/2, 3/4 and 1 of the way. Trainings that the file holds already are not done again. At the end the settings are
-listed by their mean factor over the best setting of each case.
+A line of the file is one training: its start and settings, what part of the support set was trained on ("whole", the
+"first" or the "second" half), and the mean relative l2 errors at shares of the way, from none of it (0) to all (1).
+Trainings that the file holds already are not done again. At the end the settings are listed by their mean factor over
+the best setting of each case.
 """
 
 import argparse
-import csv
 import itertools
 import math
 from collections import defaultdict
@@ -29,7 +28,7 @@ from statistics import geometric_mean
 from typing import NamedTuple
 
 import torch
-from choose_recipe import SCRATCH, numbers, starting_module
+from choose_recipe import SCRATCH, append, lines_of, numbers, starting_module
 
 from pdebench_fm.data.batches import Mixture
 from pdebench_fm.data.catalogue import DATA_VERSION
@@ -95,6 +94,9 @@ class Training(NamedTuple):
         return [mean_error(SymmetryAveraged(between(module, tuned, s), symmetries).eval(), test) for s in SHARES]
 
 
+HEADS = (*Training._fields, *(f"error_at_{share:g}" for share in SHARES))
+
+
 def halves_of(training: Training) -> list[Training]:
     """Return the two trainings by which a choice of the share would be made."""
     row = OWN_METHODS["symmetric"].row((training.shots + 1) // 2)
@@ -133,15 +135,12 @@ def choices(found: dict[Training, list[float]]) -> Iterator[str]:
 
 def read(file: Path) -> dict[Training, list[float]]:
     """Return the trainings of a file with their errors; none if there is no such file."""
-    if not file.exists():
-        return {}
-    with file.open(newline="") as handle:
-        return {
-            Training(start, regime, int(shots), float(rate), int(steps), int(batch), float(superposed), part): [
-                float(error) for error in errors
-            ]
-            for start, regime, shots, rate, steps, batch, superposed, part, *errors in csv.reader(handle)
-        }
+    return {
+        Training(start, regime, int(shots), float(rate), int(steps), int(batch), float(superposed), part): [
+            float(error) for error in errors
+        ]
+        for start, regime, shots, rate, steps, batch, superposed, part, *errors in lines_of(file)
+    }
 
 
 def main() -> None:
@@ -173,8 +172,7 @@ def main() -> None:
         for training in [*(halves_of(whole) if options.halves else ()), whole]:
             if training not in found:
                 found[training] = training.errors()
-                with options.file.open("a", newline="") as handle:
-                    csv.writer(handle).writerow([*training, *found[training]])
+                append(options.file, HEADS, (*training, *found[training]))
     print("\n".join(best(found)))
     if options.halves:
         print("what the halves choose, and the error there over that of the whole way:")

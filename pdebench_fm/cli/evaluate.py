@@ -142,10 +142,12 @@ def evaluate(
         console.print(suite_table(results))
         say(f"{len(results)} results in ", (out, "bold"), _submit_hint(results, out))
     if graphs is not None:
+        of_scores = [cell.graph for result in results for cell in result.cells]
+        written = len(of_scores) - of_scores.count(None)
         say(
-            "graphs in ",
+            f"graphs of {written} of {len(of_scores)} scores in ",
             (graphs, "bold"),
-            ": for a verifier to run, once they are on the Hub",
+            ": for a verifier to run, once they are on the Hub" if written else ": the notes above say why",
         )
     failures = [(result, failure) for result in results for failure in result.failures]
     if failures:

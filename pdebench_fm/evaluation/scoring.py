@@ -20,6 +20,7 @@ from pdebench_fm.extensions.calling import user_code
 from pdebench_fm.memory import is_out_of_memory
 from pdebench_fm.models.candidate import Candidate
 from pdebench_fm.models.candidates import watch
+from pdebench_fm.models.operator import ShapeError
 from pdebench_fm.models.prediction import ModelOutputError, predict
 from pdebench_fm.physics.operator import Symbol
 from pdebench_fm.protocol.metric_names import Errors
@@ -81,6 +82,7 @@ def compute(
             raise
         if device.type == "cuda":
             torch.cuda.empty_cache()
+        unchanged(), method_unchanged()  # which empty caches
         return Failed(_reason(error), _details(error), provenance_here(device, time.perf_counter() - began))
     provenance = provenance_here(device, time.perf_counter() - began)
     scored = Scored(errors, provenance, known=unchanged(), method_known=method_unchanged())
@@ -112,6 +114,8 @@ def score_samples(
             prediction = predict(candidate, batch)
         except ModelOutputError as error:
             raise ModelOutputError(f"{error}, in test rows {start} to {start + len(batch) - 1}") from error
+        except ShapeError as error:  # of an operator of this package, which does not know what it is called
+            raise ModelOutputError(f"{candidate.name}: {error}") from error
         if prediction.device.type == "mps":  # which has no float64
             prediction, batch = prediction.cpu(), batch.to("cpu")
         parts.append({name: values.cpu() for name, values in sample_errors(prediction, batch, symbol).items()})

@@ -4,6 +4,7 @@ A model's layers call PyTorch's functions, and those call one another. A user's 
 something else changes every model of the process, those of other files and the zoo's among them.
 """
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FunctionType, ModuleType
@@ -42,6 +43,7 @@ _CLASSES = tuple(
 
 
 _Owner = ModuleType | type
+_PACKAGE = __name__.partition(".")[0]
 
 
 def _members(owner: _Owner) -> dict[str, object]:
@@ -53,14 +55,15 @@ def _members(owner: _Owner) -> dict[str, object]:
 
 def _functions(owner: _Owner) -> dict[str, object]:
     """Return what can be called, or stands for a method, in a module or class."""
-    return {
-        name: value
-        for name, value in _members(owner).items()
-        if callable(value) or hasattr(type(value), "__get__") or isinstance(value, staticmethod | classmethod)
-    }
+    return {name: value for name, value in _members(owner).items() if _can_be_called(value)}
+
+
+def _can_be_called(value: object) -> bool:
+    return callable(value) or hasattr(type(value), "__get__") or isinstance(value, staticmethod | classmethod)
 
 
 _OWNERS: tuple[_Owner, ...] = (*_MODULES, *_CLASSES, Tensor)
+_WATCHED = frozenset(_OWNERS)
 _ORIGINALS = tuple((owner, _functions(owner)) for owner in _OWNERS)
 
 
@@ -83,13 +86,19 @@ def replaced() -> Iterator[tuple[str, object]]:
 
 
 @contextmanager
-def put_back() -> Iterator[list[str]]:
+def put_back(*classes: type) -> Iterator[list[str]]:
     """Put back, at the end, what is replaced within; yields a list that then has its places, such as "torch.exp".
 
-    What somebody had replaced before stays as it was.
+    What is looked at are functions of PyTorch, NumPy, SciPy and of this package, as far as it is loaded, and methods of
+    these and other classes. What somebody had replaced before stays as it was.
+
+    Args:
+        classes: other ones, such as a model's.
     """
     before = dict(replaced())
     held = [(owner, dict(vars(owner))) for owner in _OWNERS]
+    others = [kind for kind in dict.fromkeys((*_of_this_package(), *classes)) if kind not in _WATCHED]
+    own = [(owner, dict(vars(owner))) for owner in others]
     places: list[str] = []
     try:
         yield places
@@ -105,7 +114,26 @@ def put_back() -> Iterator[list[str]]:
                     setattr(owner, name, members[name])
                 else:  # it was put in front of one that is inherited
                     delattr(owner, name)
+        for owner, members in own:
+            for name, value in members.items():
+                if _can_be_called(value) and vars(owner).get(name) is not value:
+                    places.append(f"{owner.__name__}.{name}")
+                    setattr(owner, name, value)
+            if isinstance(owner, type):
+                for name in {name for name, value in vars(owner).items() if _can_be_called(value)} - members.keys():
+                    places.append(f"{owner.__name__}.{name}")
+                    delattr(owner, name)
         places.sort()
+
+
+def _of_this_package() -> Iterator[_Owner]:
+    """Yield the modules of this package that are loaded, and their classes."""
+    modules = [module for name, module in sys.modules.items() if name.partition(".")[0] == _PACKAGE]
+    for module in modules:
+        yield module
+        for value in vars(module).values():
+            if isinstance(value, type) and value.__module__ == module.__name__:
+                yield value
 
 
 def _is_wrapped(function: FunctionType, owner: _Owner, name: str) -> bool:

@@ -140,7 +140,8 @@ def watch(watched: Identified, *beside: Identified) -> Callable[[], bool]:
     """Return a function that tells whether a model is still what its fingerprint says, after it was used.
 
     It is not if its state has changed, or if local files were imported in the meantime that its fingerprint does not
-    cover; then what it returned may depend on how often, and after what, it was asked.
+    cover; then what it returned may depend on how often, and after what, it was asked. For the same reason asking
+    empties the caches (`functools.lru_cache`) of the functions that it uses.
 
     Args:
         watched: The model, or a way of adapting one.
@@ -155,6 +156,8 @@ def watch(watched: Identified, *beside: Identified) -> Callable[[], bool]:
     def unchanged() -> bool:
         with watched.its_modules():
             now, loaded = identify(), loaded_files()
+        for function in now.caches:
+            function.cache_clear()
         if now.fingerprint != watched.fingerprint:
             return False
         if not now.files:  # what has no code of a user's imports nothing of a user's, whatever else goes on

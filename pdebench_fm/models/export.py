@@ -147,8 +147,20 @@ def export_model(model: Operator, target: str, path: Path, resolution: int = 128
 
 def trace(model: Operator, resolution: int) -> ExportedProgram:
     """Return a model as a program for one resolution and any batch size."""
-    plain: nn.Module = _PlainOperator(model) if isinstance(model, NeuralOperator) else _AnyOperator(model)
+    plain: nn.Module = _PlainOperator(model) if isinstance(model, NeuralOperator) else _AnyOperator(_in_plain(model))
     return _traced(plain.eval(), resolution)
+
+
+def _in_plain(model: Operator) -> Operator:
+    """Return a copy of a module whose operators of this package can be traced; a function as it is."""
+    if not isinstance(model, nn.Module):
+        return model
+    twin = copied(model)
+    for parent in list(twin.modules()):
+        for name, child in list(parent.named_children()):
+            if type(child) is NeuralOperator:
+                setattr(parent, name, _PlainOperator(child))
+    return twin
 
 
 def _traced(module: nn.Module, resolution: int) -> ExportedProgram:

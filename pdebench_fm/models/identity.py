@@ -15,7 +15,7 @@ import weakref
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import import_module
 from importlib.util import resolve_name
 from pathlib import Path, PurePath
@@ -103,11 +103,14 @@ class Identity:
         fingerprint: 64 hexadecimal digits that no other model has; None if the model cannot be known again.
         unknown: Why it cannot, as the end of "it cannot be known again: …"; None if it can.
         files: The local files that the model's code consists of.
+        caches: The functions with a cache (`functools.lru_cache`) that it uses; what these hold is not in the
+            fingerprint.
     """
 
     fingerprint: str | None
     unknown: str | None = None
     files: frozenset[Path] = frozenset()
+    caches: tuple["functools._lru_cache_wrapper[Any]", ...] = field(default=(), compare=False)
 
 
 @standard()
@@ -155,7 +158,7 @@ def identity_of(
         return Identity(None, "one of its files is gone", found)
     walk.text("files", *contents)
     walk.text("libraries", *sorted(walk.libraries | libraries))
-    return Identity(walk.digest.hexdigest(), None, found)
+    return Identity(walk.digest.hexdigest(), None, found, tuple(walk.caches))
 
 
 @standard()
@@ -198,6 +201,7 @@ class _Walk:
         self.digest = hashlib.sha256()
         self.files: set[Path] = set()
         self.libraries: set[str] = set()
+        self.caches: list[functools._lru_cache_wrapper[Any]] = []
         self.patched = False
         self._with_values = with_values
         self._own = own
@@ -279,6 +283,8 @@ class _Walk:
         return True
 
     def _visit_new(self, value: Any, where: str) -> None:
+        if isinstance(value, functools._lru_cache_wrapper):  # noqa: SLF001 (there is no public name)
+            self.caches.append(value)
         contents = _contents(value)
         if contents is not None:
             self._all(*contents, where)

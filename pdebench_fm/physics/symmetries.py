@@ -43,6 +43,12 @@ class Element:
         """The element that undoes this one."""
         return next(other for other in ELEMENTS.values() if other.after(self) == Element())
 
+    @property
+    def matrix(self) -> tuple[tuple[int, int], tuple[int, int]]:
+        """The signed permutation matrix g, its rows for x and y."""
+        x, y = (-1 if self.flip_x else 1), (-1 if self.flip_y else 1)
+        return ((0, x), (y, 0)) if self.exchange else ((x, 0), (0, y))
+
     def of_field(self, field: Array) -> Array:
         """Return g·u of a field (…, n, n) indexed `[y, x]`, at the same grid points: no value is interpolated."""
         xp = array_namespace(field)
@@ -96,7 +102,7 @@ class Symmetry:
         """Return the transformed coefficients, (B, 6); of the same kind as those given."""
         xp = array_namespace(coefficients)
         signs = xp.asarray(self.signs, dtype=coefficients.dtype, device=device(coefficients))
-        return signs * coefficients[:, list(self.places)]
+        return signs * coefficients[:, list(self.places)] + 0.0  # as −0, a direction such as atan2's would be another
 
     def after(self, first: "Symmetry") -> "Symmetry":
         """Return the symmetry that does `first` and then this one."""

@@ -140,7 +140,8 @@ class Method:
                 coefficients=support.coefficients.clone(),
             )
             returned: object
-            with put_back() as places, user_code(title), torch.enable_grad(), self.its_modules():
+            classes = [type(part) for part in module.modules()]
+            with put_back(*classes) as places, user_code(title), torch.enable_grad(), self.its_modules():
                 if isinstance(self.function, TabledMethod):
                     returned = self.function(module, given, seed, on_step)
                 else:

@@ -42,8 +42,8 @@ class SupportSet:
     def __getitem__(self, rows: Tensor | slice | int | Sequence[int]) -> Batch:
         """Return some of the examples, by their places: of one example as well, as a batch of one."""
         if not isinstance(rows, Tensor):
-            rows = torch.arange(len(self))[rows].reshape(-1)
-        rows = rows.to(self.source.device)
+            rows = torch.arange(len(self))[rows]
+        rows = rows.to(self.source.device).reshape(-1)
         return Batch(self.source[rows], self.coefficients[rows], self.solution[rows])
 
     def subset(self, rows: Tensor) -> "SupportSet":

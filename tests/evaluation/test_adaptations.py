@@ -14,6 +14,7 @@ from torch import nn
 import pdebench_fm as pf
 from pdebench_fm.cli import main
 from pdebench_fm.errors import UsageError
+from pdebench_fm.evaluation import scoring
 from pdebench_fm.evaluation.cache import CellCache
 from pdebench_fm.evaluation.cell import cell_key
 from pdebench_fm.evaluation.evaluate import evaluate, evaluate_suite
@@ -21,7 +22,7 @@ from pdebench_fm.evaluation.held import HeldTask
 from pdebench_fm.evaluation.scoring import compute
 from pdebench_fm.evaluation.smoke import smoke_test
 from pdebench_fm.evaluation.suite import plan
-from pdebench_fm.models import load_model
+from pdebench_fm.models import NeuralOperator, load_model
 from pdebench_fm.models.candidate import Candidate
 from pdebench_fm.models.candidates import candidate_of
 from pdebench_fm.physics import PAPER_SYSTEMS
@@ -29,6 +30,7 @@ from pdebench_fm.protocol import methods
 from pdebench_fm.protocol.methods import open_method
 from pdebench_fm.results.merging import may_merge
 from pdebench_fm.results.paths import row_path
+from pdebench_fm.training import adapt as steps
 from pdebench_fm.training.adapt import AdaptationRecipe
 from pdebench_fm.training.methods.symmetric import Symmetric
 from pdebench_fm.training.methods.table import MethodRow
@@ -151,6 +153,75 @@ def test_a_method_that_replaces_what_models_call_fails_and_it_is_put_back(small_
         assert (failure.shots, failure.reason) == (4, reason)
         assert (torch.nn.functional.softplus, nn.Linear.__call__) == before
         assert "__call__" not in vars(nn.Linear)
+
+
+def test_a_method_that_replaces_what_the_package_or_the_model_calls_fails_and_it_is_put_back(small_task):
+    def another_loss(module, support, seed):
+        steps.relative_l2 = lambda prediction, solution: (prediction - solution).abs().mean(dim=(1, 2))
+        return steps.adapt(module, support, steps.AdaptationRecipe(1e-3, 2, 8), seed)
+
+    def another_score(module, support, seed):
+        scoring.sample_errors = lambda *_: {}
+        return module
+
+    def another_step(module, support, seed):
+        NeuralOperator._solve = lambda _self, source, _coefficients: source
+        return module
+
+    def another_model(module, support, seed):
+        type(module).forward = lambda _self, source, _coefficients: source
+        type(module).extra_repr = lambda _self: ""
+        return module
+
+    before = steps.relative_l2, scoring.sample_errors, NeuralOperator._solve, Pointwise.forward
+    for method, place in (
+        (another_loss, "pdebench_fm.training.adapt.relative_l2"),
+        (another_score, "pdebench_fm.evaluation.scoring.sample_errors"),
+        (another_step, "NeuralOperator._solve"),
+        (another_model, "Pointwise.extra_repr"),
+    ):
+        found = run(method, small_task(), [0, 4], Pointwise(), scratch=False)
+        (failure,) = found.failures
+        assert f"the adaptation {method.__name__} replaces {place} for the whole process" in failure.reason
+        assert (steps.relative_l2, scoring.sample_errors, NeuralOperator._solve, Pointwise.forward) == before
+        assert "extra_repr" not in vars(Pointwise)
+
+
+DRAWN_ONCE = """
+from functools import lru_cache
+
+import torch
+
+
+@lru_cache
+def noise():
+    return torch.rand(())
+
+
+def adapt(module, support, seed):
+    with torch.no_grad():
+        module.map.bias.fill_(noise())
+    return module
+"""
+
+
+def test_what_a_method_keeps_in_a_cache_of_its_functions_changes_no_later_cell(small_task, tmp_path):
+    file = tmp_path / "cached.py"
+    file.write_text(DRAWN_ONCE)
+    found = run(str(file), small_task(), 4, Pointwise(), seeds=2, scratch=False).result
+    assert found.method_fingerprint is not None
+    first, second = found.cells  # that draw by another seed each, and else do the same
+    assert first.samples_sha256 != second.samples_sha256
+
+
+def test_a_model_of_this_package_that_came_back_in_double_precision_fails_by_its_name(small_task):
+    def widened(module, support, seed):
+        return module.double()
+
+    (failure,) = run(widened, small_task(), 4, "fno-poisson-64k", scratch=False).failures
+    assert failure.reason.startswith(
+        "fno-poisson-64k adapted by widened: source and coefficients must be torch.float64"
+    )
 
 
 def test_a_model_that_only_predicts_is_copied_too(small_task):

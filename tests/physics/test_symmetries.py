@@ -97,6 +97,16 @@ def test_a_transformed_solution_solves_the_transformed_problem(system, name):
     np.testing.assert_allclose(found.of_field(solution), expected, rtol=0, atol=1e-7 * np.abs(expected).max())
 
 
+@pytest.mark.parametrize("name", ELEMENTS)
+def test_a_coefficient_that_is_absent_stays_a_plain_zero(name):
+    assert not np.signbit(symmetry("poisson", name).of_coefficients(np.zeros((1, 6)))).any()
+
+
+@pytest.mark.parametrize("name", ELEMENTS)
+def test_elements_know_their_matrices(name):
+    assert np.array_equal(ELEMENTS[name].matrix, MATRICES[name])
+
+
 def test_with_the_coefficients_left_as_they_are_it_does_not():
     source, coefficients, solution = rows("advection-diffusion")
     for name in set(ELEMENTS) - {"identity"}:
@@ -166,15 +176,34 @@ def test_a_system_of_ones_own_declares_what_holds_for_it_and_products_follow():
     assert group[ELEMENTS["half-turn"]].signs == (1, -1, 1, 1, 1, 1)
 
 
-def stiff(k, coefficients):
-    """a(−Δ)⁴u + b ∂ₓu: on fine grids the first term is larger by ten orders of magnitude."""
-    a, b = (coefficients[:, i][:, None, None] for i in range(2))
-    return 1e-6 * a * (4 * pi**2 * (k.kx**2 + k.ky**2)) ** 4 + 2j * pi * b * k.kx_odd
+def stiff(order, factor):
+    """a(−Δ)ᵐu + b ∂ₓu: on fine grids the first term is larger by many orders of magnitude."""
+
+    def symbol(k, coefficients):
+        a, b = (coefficients[:, i][:, None, None] for i in range(2))
+        return factor * a * (4 * pi**2 * (k.kx**2 + k.ky**2)) ** order + 2j * pi * b * k.kx_odd
+
+    return symbol
 
 
 @pytest.mark.usefixtures("registry")
-def test_a_declaration_is_held_to_the_waves_that_fields_consist_of():
-    system = replace(LEAN, symbol=stiff)
+@pytest.mark.parametrize(("order", "factor"), [(4, 1e-6), (12, 1e-20)])
+def test_a_declaration_is_held_to_the_waves_that_fields_consist_of(order, factor):
+    system = replace(LEAN, symbol=stiff(order, factor))
+    with pytest.raises(UsageError, match="does not commute with 'flip-x'"):
+        register_system(replace(system, symmetries={"flip-x": ("a", "b")}))
+    register_system(replace(system, symmetries={"flip-x": ("a", "-b")}))
+
+
+@pytest.mark.usefixtures("registry")
+def test_a_declaration_has_to_hold_for_what_is_drawn_now_and_then_as_well():
+    def now_and_then(drawn):
+        coefficients = LEAN.coefficients(drawn)
+        coefficients[:, 1] *= drawn.latents["kind"] == 0
+        return coefficients
+
+    latents = {**LEAN.latents, "kind": Range(0, 9, integer=True)}
+    system = replace(LEAN, latents=latents, coefficients=now_and_then)
     with pytest.raises(UsageError, match="does not commute with 'flip-x'"):
         register_system(replace(system, symmetries={"flip-x": ("a", "b")}))
     register_system(replace(system, symmetries={"flip-x": ("a", "-b")}))

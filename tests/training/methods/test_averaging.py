@@ -6,7 +6,9 @@ from pointwise import Pointwise
 
 from pdebench_fm.data.batches import batch_of, concatenate
 from pdebench_fm.models import HomogeneousNormaliser, ModelConfig, NeuralOperator
+from pdebench_fm.models.export import TOLERANCE, export_model
 from pdebench_fm.physics import SampleKey, registered_system, sample
+from pdebench_fm.physics.symmetries import symmetries_of
 from pdebench_fm.training.methods import averaging
 from pdebench_fm.training.methods.averaging import SymmetryAveraged
 
@@ -23,11 +25,11 @@ def operator(frame="given"):
     return NeuralOperator(ModelConfig(width=4, modes=4, layers=2, normaliser=scales, frame=frame)).eval()
 
 
-def average_one_by_one(model, batch):
+def average_one_by_one(model, batch, group=GROUP):
     predictions = []
-    for symmetry in GROUP:
+    for symmetry in group:
         predicted = model(symmetry.of_field(batch.source), symmetry.of_coefficients(batch.coefficients))
-        (undo,) = (other for other in GROUP if other.element.after(symmetry.element) == GROUP[0].element)
+        (undo,) = (other for other in group if other.element.after(symmetry.element) == GROUP[0].element)
         predictions.append(undo.of_field(predicted))
     return torch.stack(predictions).mean(dim=0)
 
@@ -108,6 +110,31 @@ def test_tensors_that_different_symmetries_leave_alone_do_not_weigh_on_each_othe
     batch.coefficients[:, :3] = torch.tensor([[0.04, 0.02, 0.0], [0.03, 0.03, 0.01]])  # along the axes; the diagonal
     found = SymmetryAveraged(model, GROUP)(batch.source, batch.coefficients)
     torch.testing.assert_close(found, average_one_by_one(model, batch), atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("frame", ["square", "lattice"])
+@torch.no_grad()
+def test_a_frame_that_takes_transformed_problems_to_others_spares_nothing(frame):
+    model, batch = operator(frame), rows("advection-diffusion", 4)
+    batch.coefficients[:, 4] = 0.0  # a velocity along an axis, and a tensor that is not: two frames are as good
+    expected = average_one_by_one(model, batch)
+    assert (model(batch.source, batch.coefficients) - expected).abs().max() > 1e-3
+    torch.testing.assert_close(SymmetryAveraged(model, GROUP)(batch.source, batch.coefficients), expected)
+
+    # a system whose coefficients stand in the places of others, and so become others than the frame takes them for
+    group = symmetries_of({"flip-x": ("-v1", "v2", "D"), "exchange": ("v2", "v1", "D")}, ("v1", "v2", "D"))
+    batch.coefficients[:, :3] = torch.tensor(
+        [[0.5, -0.3, 0.01], [0.2, 0.4, 0.01], [-0.3, -0.2, 0.01], [1.0, 0.0, 0.01]]
+    )
+    batch.coefficients[:, 3:] = 0.0
+    found = SymmetryAveraged(model, group)(batch.source, batch.coefficients)
+    torch.testing.assert_close(found, average_one_by_one(model, batch, group), atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("frame", ["given", "lattice"])
+def test_it_is_written_as_a_graph(frame, tmp_path):
+    model = SymmetryAveraged(operator(frame), GROUP).eval()
+    assert export_model(model, "torch-export", tmp_path / "averaged.pt2", 16) < TOLERANCE
 
 
 @torch.no_grad()

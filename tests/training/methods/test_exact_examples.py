@@ -78,6 +78,7 @@ def test_a_system_without_symmetries_gives_none():
         (slice(None), [0, 1, 2, 3, 4, 5]),
         ([4, 0], [4, 0]),
         (torch.tensor([5, 5]), [5, 5]),
+        (torch.tensor(3), [3]),
     ],
     ids=str,
 )
