@@ -1,5 +1,6 @@
 """`pdefm compare`: which of two results is better, sample by sample, and whether that could be chance."""
 
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -25,11 +26,13 @@ def compare(
     """Compare two models, or two ways of adapting one, on a task: paired by test sample, with 95 % intervals."""
     from pdebench_fm.results.compare import adaptation_in_words
     from pdebench_fm.results.compare import compare as compare_results
-    from pdebench_fm.results.remarks import standard_rows_line
+    from pdebench_fm.results.remarks import standard_rows_line, test_rows_remark
 
-    if len(results) != 2:
-        given = ", ".join(path.name for path in results[:_NAMED]) + (", …" if len(results) > _NAMED else "")
-        raise UsageError(f"two results are compared, one of each model, and here are {len(results)}: {given}")
+    if len(results) == 1:
+        raise UsageError(f"two results are compared, and here is one: {results[0].name}")
+    if len(results) > 2:
+        given = ", ".join(map(_dated, results[:_NAMED])) + (", …" if len(results) > _NAMED else "")
+        raise UsageError(f"two results are compared, and here are {len(results)}: name two of {given}")
     first, second = results
     comparison = compare_results(first, second)
     names = comparison.first.model.model_id, comparison.second.model.model_id
@@ -40,8 +43,10 @@ def compare(
         names = f"{names[0]} (first)", f"{names[1]} (second)"
     # names may be as long as a Hub id: they are no headings of columns
     title = f"relative ℓ² error on {comparison.first.task} ({comparison.first.track})\nA: {names[0]}\nB: {names[1]}"
-    remarks = dict.fromkeys(filter(None, map(standard_rows_line, (comparison.first, comparison.second))))
-    caption = "\n".join(remarks)
+    both = comparison.first, comparison.second
+    remarks = dict.fromkeys(filter(None, map(standard_rows_line, both)))
+    seen = [f"{letter}: {remark}" for letter, remark in zip("AB", map(test_rows_remark, both), strict=True) if remark]
+    caption = "\n".join([*remarks, *seen])
     table = Table(title=title, title_justify="left", caption=caption or None, caption_justify="left")
     for column in ("start", "shots", "A", "B", "A − B", "95 % interval"):
         table.add_column(column, justify="left" if column == "start" else "right", overflow="fold")
@@ -52,6 +57,13 @@ def compare(
     console.print(table)
     for row in comparison.differences:
         say(f"{_start(row, comparison)}, {row.shots} shots: {_verdict(row, names)}")
+
+
+def _dated(path: Path) -> str:
+    """Return a file's name and when it was written, by which the newer of two is known."""
+    if not path.exists():
+        return path.name
+    return f"{path.name} ({datetime.fromtimestamp(path.stat().st_mtime).astimezone():%Y-%m-%d %H:%M:%S})"
 
 
 def _start(row: "Difference", comparison: "Comparison") -> str:

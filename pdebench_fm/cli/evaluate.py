@@ -143,11 +143,11 @@ def evaluate(
         say(f"{len(results)} results in ", (out, "bold"), _submit_hint(results, out))
     if graphs is not None:
         of_scores = [cell.graph for result in results for cell in result.cells]
-        written = len(of_scores) - of_scores.count(None)
+        count = len(of_scores) - of_scores.count(None)
         say(
-            f"graphs of {written} of {len(of_scores)} scores in ",
+            f"graphs of {count} of {len(of_scores)} scores in ",
             (graphs, "bold"),
-            ": for a verifier to run, once they are on the Hub" if written else ": the notes above say why",
+            ": for a verifier to run, once they are on the Hub" if count else ": the notes above say why",
         )
     failures = [(result, failure) for result in results for failure in result.failures]
     if failures:

@@ -226,13 +226,19 @@ def _caption(results: Sequence["Result"]) -> str:
 
 def _of_training(results: Sequence["Result"]) -> list[str]:
     """Return what has to be said of the models' training."""
-    from pdebench_fm.results.remarks import regime_remark, test_rows_remark
+    from pdebench_fm.results.remarks import looked_at_remark, regime_remark, test_rows_remark
 
     lines = []
     if len(results) == 1 and results[0].contamination.regime in ("seen", "overlapping"):
         lines.append(regime_remark(results[0]))
     elif any(result.contamination.regime in ("seen", "overlapping") for result in results):
         lines.append("trained on: the test rows whose parameter lies in a range that the model was trained on")
+    chosen_on = [r for r in results if (r.contamination.looked_at_share or 0) > (r.contamination.trained_share or 0)]
+    if len(results) == 1:
+        lines += map(looked_at_remark, chosen_on)
+    elif chosen_on:
+        shares = dict.fromkeys(f"{r.contamination.looked_at_share:.0%} of {r.task}" for r in chosen_on)
+        lines.append(f"test rows in a range that settings were chosen on: {', '.join(shares)}")
     unknown = list(dict.fromkeys(r.model.model_id for r in results if r.contamination.regime == "unknown"))
     if unknown:
         lines.append(f"what it was trained on is not stated (--manifest): {', '.join(unknown)}")

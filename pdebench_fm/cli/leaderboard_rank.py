@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from pdebench_fm.leaderboard.ranking import Ranking, Standing, Unranked
 
 _ROOMY = 100  # columns of a terminal that has room for an organisation and a model's name in one line
+_DIGITS = 12  # of a commit or another digest
 _NAMED = 3  # tasks that a line names of a model that lacks many; --json names all
 
 
@@ -88,11 +89,12 @@ def _print(ranking: "Ranking") -> None:
     table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False)
     for name in ("rank", "model", "start", "error (95 % interval)", "digits"):
         table.add_column(name, justify="left" if name in ("model", "start") else "right", overflow="fold")
+    rows = [*(standing.row for standing in ranking.standings), *(unranked.row for unranked in ranking.unranked)]
     for standing in ranking.standings:
         low, high = map(short, standing.interval)
         error = f"{short(standing.error)} ({low}–{high})"
         digits = "" if standing.digits is None else f"{standing.digits:.2f}"
-        name = _name(standing.row)
+        name = _name(standing.row, rows)
         name = name if console.width >= _ROOMY else name.replace("/", "/\n")
         table.add_row(_rank(standing), name, standing.row.start, error, digits)
     if ranking.standings:
@@ -105,7 +107,7 @@ def _print(ranking: "Ranking") -> None:
     if any(standing.tied for standing in ranking.standings):
         say("=: shares its rank with others, from which it can't be told by these scores")
     for unranked in ranking.unranked:
-        say(f"not ranked: {_name(unranked.row)} ({unranked.row.start}): {_missing(unranked)}")
+        say(f"not ranked: {_name(unranked.row, rows)} ({unranked.row.start}): {_missing(unranked)}")
 
 
 def _missing(unranked: "Unranked") -> str:
@@ -125,8 +127,23 @@ def _rank(standing: "Standing") -> str:
     return f"= {standing.rank}" if standing.tied else str(standing.rank)
 
 
-def _name(row: "Row") -> str:
-    return f"{row.organisation}/{row.name}"
+def _name(row: "Row", rows: "Sequence[Row]") -> str:
+    """Return what a row's model is called, with what tells it from others of that name."""
+    own = _identities(row)
+    others = [_identities(other) for other in rows if (other.organisation, other.name) == (row.organisation, row.name)]
+    words = [f"{what} {digest}" for what, digest in own.items() if any(other[what] != digest for other in others)]
+    return f"{row.organisation}/{row.name}" + (f" ({', '.join(words)})" if words else "")
+
+
+def _identities(row: "Row") -> dict[str, str]:
+    model = row.result.model
+    digests = {
+        "revision": model.revision,
+        "weights": model.weights_sha256 or model.tensors_sha256,
+        "fingerprint": model.fingerprint,
+        "manifest": None if model.training is None else model.training.digest,
+    }
+    return {what: digest[:_DIGITS] if digest else "none" for what, digest in digests.items()}
 
 
 def _as_json(ranking: "Ranking") -> dict[str, Any]:

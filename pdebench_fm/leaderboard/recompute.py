@@ -291,8 +291,6 @@ def _errors(
         adaptation=None if result.method == PROTOCOL_RECIPE else result.method,
         deterministic=result.deterministic,
     )
-    if suite.settings.method.fingerprint != result.method_fingerprint:
-        raise PdefmError(f"its method {result.method!r} is not this package's of that name, by its fingerprint")
     cells = {(cell.start, cell.shots, cell.seed): cell for cell in suite.cells(suite.candidates[0], rows.task)}
     for cell in wanted:
         if cell.key not in cells:

@@ -16,7 +16,7 @@ from pdebench_fm.errors import PdefmError, UsageError
 from pdebench_fm.leaderboard.official import is_official
 from pdebench_fm.naming import HOME_ORGANISATION, check_folder_names, outline
 from pdebench_fm.protocol.divisions import DIVISIONS, SIGNS_OF_METHODS, has_a_methods_signs, looks_like
-from pdebench_fm.protocol.tracks import TRACKS
+from pdebench_fm.protocol.tracks import PROTOCOL_VERSION, TRACKS
 from pdebench_fm.results.evaluation import Evaluation, read_evaluation
 from pdebench_fm.results.merging import conflicts
 from pdebench_fm.results.paths import row_path
@@ -195,9 +195,9 @@ def with_model(evaluation: Evaluation, model: dict[str, object]) -> Evaluation:
 def check_rankable(result: Result) -> None:
     """Raise a `UsageError` if a leaderboard cannot rank a result.
 
-    That is, unless it is of one of the benchmark's tasks, adapted by what looks at the support set alone, and of a
-    model that can be told from others: by its weights, its tensors or all that it consists of; and in words of which
-    none can be taken for another one.
+    That is, unless it has a score, is of one of the benchmark's tasks, adapted by what looks at the support set alone,
+    and of a model that can be told from others: by its weights, its tensors or all that it consists of; and in words of
+    which none can be taken for another one. A method of this package's name has to be the package's.
     """
     from pdebench_fm.data.catalogue import find_ranked_task
 
@@ -209,6 +209,11 @@ def check_rankable(result: Result) -> None:
             f"its models were adapted by the recipe {result.method!r}, which looks at validation rows: the leaderboard "
             "ranks what looks at the support set alone"
         )
+    if not result.cells:
+        raise UsageError(f"it has no score: each of its {len(result.failures)} runs failed")
+    usual = f"v{PROTOCOL_VERSION}"
+    if result.division == "closed" and result.protocol_version == PROTOCOL_VERSION and result.method != usual:
+        raise UsageError(f"the recipe {result.method!r} is not known here: this package has {usual!r}")
     model = result.model
     digests = (model.weights_sha256, model.tensors_sha256, model.fingerprint)
     if model.parameters is not None and not any(digests):
@@ -232,15 +237,20 @@ def _check_words(result: Result) -> None:
     if result.division != "open":
         return
     # PyTorch is loaded here, for those who need it
-    from pdebench_fm.protocol.methods import OWN_METHODS
+    from pdebench_fm.protocol.methods import OWN_METHODS, known_method
     from pdebench_fm.protocol.recipes import RECIPES
 
     if (own := looks_like(result.method, (*OWN_METHODS, *RECIPES, *DIVISIONS))) is not None:
         raise UsageError(f"its method {result.method!r} can be taken for this package's {own!r}: give it another name")
     if not has_a_methods_signs(result.method):
         raise UsageError(f"its method {result.method!r:.80} should have {SIGNS_OF_METHODS}")
-    if result.method in OWN_METHODS and result.method_fingerprint is None:
-        raise UsageError(f"its method {result.method!r} is this package's, and has no fingerprint, as that has")
+    if result.method in OWN_METHODS and (own_method := known_method(result.method)) is not None:
+        due, stated = own_method.fingerprint or "", result.method_fingerprint or ""
+        if stated != due:
+            said = f"the fingerprint {stated:.12}…" if stated else "no fingerprint"
+            raise UsageError(
+                f"its method {result.method!r} is this package's, whose fingerprint is {due:.12}…: it has {said}"
+            )
 
 
 class Spellings:

@@ -7,14 +7,14 @@ import torch
 from torch import Tensor, nn
 
 from pdebench_fm.errors import UsageError
-from pdebench_fm.files import write_atomically
+from pdebench_fm.files import sha256_of, write_atomically
 from pdebench_fm.models.config import ModelConfig
 from pdebench_fm.models.devices import choose_device
 from pdebench_fm.models.fno import COEFFICIENTS, FNO
 from pdebench_fm.models.frames import solve_in_frame
 from pdebench_fm.models.normalisers import normalise
 from pdebench_fm.models.sizes import rounded_count
-from pdebench_fm.models.sources import CONFIG_NAME, ModelSource, read_config, source_in, source_on_hub
+from pdebench_fm.models.sources import CONFIG_NAME, RECORD_NAME, ModelSource, read_config, source_in, source_on_hub
 from pdebench_fm.models.weights import WEIGHTS_NAME, read_weights, specs_of, write_weights
 from pdebench_fm.surroundings import standard
 from pdebench_fm.text import html_table
@@ -114,7 +114,8 @@ class NeuralOperator(nn.Module):
         """Write `config.json` and `model.safetensors`, each whole or not at all.
 
         An older `config.json` is removed first, and the new one written last: a folder whose saving was interrupted
-        has none and is never mistaken for a model.
+        has none and is never mistaken for a model. Where other weights were in the folder, their `training.json` is
+        removed too: it does not say how these were trained.
 
         Args:
             folder: Where.
@@ -124,9 +125,12 @@ class NeuralOperator(nn.Module):
         Raises:
             PdefmError: If they cannot be written.
         """
-        config = Path(folder) / CONFIG_NAME
+        config, weights = Path(folder) / CONFIG_NAME, Path(folder) / WEIGHTS_NAME
         config.unlink(missing_ok=True)
-        write_weights(Path(folder) / WEIGHTS_NAME, self.state_dict(), half=half)
+        before = sha256_of(weights) if weights.is_file() else None
+        write_weights(weights, self.state_dict(), half=half)
+        if before not in (None, sha256_of(weights)):
+            (Path(folder) / RECORD_NAME).unlink(missing_ok=True)
         write_atomically(config, self.config.model_dump_json(indent=2) + "\n")
 
     @classmethod

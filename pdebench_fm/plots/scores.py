@@ -14,6 +14,7 @@ from pdebench_fm.protocol.standard_rows import is_standard
 from pdebench_fm.protocol.tracks import Start, find_track
 from pdebench_fm.results.evaluation import Evaluation, read_evaluation
 from pdebench_fm.results.merging import conflicts, identity, may_merge
+from pdebench_fm.results.remarks import test_rows_remark
 from pdebench_fm.results.result import ModelRecord, Result, Run, Summary
 
 _SHOWN = 3  # results that a note names
@@ -51,7 +52,7 @@ class Scores:
 
     Attributes:
         entries: by task in the catalogue's order, then model (smaller ones first), start and shots.
-        about: track, rows and protocol, in a line for the caption.
+        about: track, rows and protocol, and which scores are no fair ones, in a line for the caption.
         notes: what was left out and why, a line each.
     """
 
@@ -270,10 +271,11 @@ def _about(results: Sequence[Result]) -> str:
     track = find_track(results[0].track)
     counts = sorted({result.test_rows for result in results})
     rows = f"{counts[0]}" if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
+    seen = [f"{_subject(result)} ({remark})" for result in results if (remark := test_rows_remark(result))]
     return (
         f"{track.name.capitalize()} track: {rows} test samples of each task at {track.resolution}×{track.resolution}, "
         f"protocol v{results[0].protocol_version}"
-    )
+    ) + (f". No fair score: {', '.join(seen)}" if seen else "")
 
 
 def _subject(result: Result) -> str:

@@ -79,15 +79,24 @@ def seen_test_rows(manifest: TrainingManifest | None, rows: ScoredRows) -> int |
 
 
 def knowledge_in_words(manifest: TrainingManifest) -> list[str]:
-    """Return what a manifest means for the benchmark's twelve tasks, a line each: by regime, and the test rows seen."""
+    """Return what a manifest means for the benchmark's twelve tasks, a line each: by regime, and the test rows seen.
+
+    Before the last there is a line of the tasks of which values were looked at that were not trained on, if there are.
+    """
     by_label: dict[Knowledge, list[str]] = {"seen": [], "overlapping": [], "unseen": []}
-    test_rows = {}
+    looked_at, test_rows = [], {}
     for name, task in TASKS.items():
         rows = _published_rows(task)
-        by_label[knowledge_of(manifest, rows.key.system, rows.span)].append(name)
+        system = rows.key.system
+        by_label[knowledge_of(manifest, system, rows.span)].append(name)
+        trained = _ranges(manifest.trained, system)
+        if overlap(rows.span, [*trained, *_ranges(manifest.looked_at, system)]) > overlap(rows.span, trained):
+            looked_at.append(name)
         if seen := seen_test_rows(manifest, rows):
             test_rows[name] = seen
     lines = [f"regime {label}: {', '.join(names)}" for label, names in by_label.items() if names]
+    if looked_at:
+        lines.append(f"settings chosen on values of: {', '.join(looked_at)}")
     seen_of_each = ", ".join(f"{seen:,} of {name}" for name, seen in test_rows.items())
     return [*lines, f"test rows seen: {seen_of_each or 'none'}"]
 

@@ -53,6 +53,12 @@ def regime_remark(result: Result) -> str:
             return "training not stated"
 
 
+def looked_at_remark(result: Result) -> str:
+    """Return how many of the test rows lie where the model's settings were chosen; "" if none do, or nobody knows."""
+    share = result.contamination.looked_at_share
+    return f"{share:.0%} of the test rows in a range that settings were chosen on" if share else ""
+
+
 def start_in_words(model: ModelRecord, start: Start) -> str:
     """Return how a model started, in words; one that has no parameters was never trained, whatever a file calls it."""
     if start == "scratch":

@@ -194,8 +194,8 @@ def _save_model(run: Pretraining, folder: Path) -> None:
     world = 1 if run.processes is None else run.processes.num_processes
     errors = validation_errors(model, run.config), selection_errors(model, run.config)
     record = training_record(run.config, run.manifest, run.seconds, run.device, *errors, processes=world)
+    model.save_pretrained(folder)  # which removes the record of older weights
     write_training_record(record, folder)
-    model.save_pretrained(folder)
 
 
 def _refuse_anything_else(out: Path) -> None:

@@ -258,7 +258,8 @@ def _selection(training: TrainingRecord) -> str:
     systems = [find_system(name) for name in training.selection_errors]
     ranges = ", ".join(f"{system.parameter_symbol} ∈ {system.regimes[SELECTION]}" for system in systems)
     errors = ", ".join(f"{system} {error:#.3g}" for system, error in training.selection_errors.items())
-    return f"errors on the regime `selection` ({ranges}), out of distribution and scored by no task: {errors}"
+    where = "inside the range of `medium`, in rows that no task scores"
+    return f"errors on the regime `selection` ({ranges}: {where}): {errors}"
 
 
 def _grids(config: PretrainConfig) -> str:

@@ -45,8 +45,12 @@ EVAL = ["eval", "--track", "lite"]
         (["eval", "--model", "{model}", "--task", "poisson", "--recipe", "papper"], 2, "did you mean 'paper'"),
         (["eval", "--model", "{model}", "--task", "poisson", "--scheduler", "x://y"], 1, "no Dask scheduler"),
         (["compare", "{tmp}/a.json", "{tmp}/b.json"], 2, "no result file"),
-        (["compare", "a.json", "b.json", "c.json"], 2, "two results are compared, one of each model, and here are 3"),
-        (["compare", "a.json"], 2, "two results are compared, one of each model, and here are 1: a.json"),
+        (
+            ["compare", "a.json", "b.json", "c.json"],
+            2,
+            "two results are compared, and here are 3: name two of a.json, b.json, c.json",
+        ),
+        (["compare", "a.json"], 2, "two results are compared, and here is one: a.json"),
         (["eval", "--modle", "x", "--task", "poisson-ood/hard"], 2, "--modle"),
         (["pretrain", "--family", "mixt", "--size", "64k", "--steps", "1", "--out", "{tmp}/x"], 2, "'mixed'"),
         (["pretrain", "--family", "mixed", "--size", "64K", "--steps", "1", "--out", "{tmp}/x"], 2, "'64k'"),
@@ -207,9 +211,8 @@ def test_failed_runs_end_with_exit_code_1_after_everything_else_is_written(model
     assert "not finite" in last
     assert len(list((tmp_path / "results").rglob("*.json"))) == 2
     assert main(["submit", str(tmp_path / "results"), "--to", str(tmp_path / "board"), "--organisation", "acme"]) == 0
-    words = ["--from", str(tmp_path / "board"), "--out", str(tmp_path / "site")]
-    assert main(["leaderboard", "build", "--no-pictures", *words]) == 0
-    assert "Left out" in (tmp_path / "site" / "index.html").read_text()
+    assert "it has no score: each of its 1 runs failed" in capsys.readouterr().err
+    assert [path.parent.name for path in (tmp_path / "board").rglob("*.json")] == [model_folder.name]
 
 
 def test_debug_shows_the_error_itself():

@@ -13,6 +13,7 @@ from pdebench_fm.data.catalogue import TASKS
 from pdebench_fm.data.training_manifest import TrainingManifest, stream_of
 from pdebench_fm.evaluation.progress import SuiteProgress
 from pdebench_fm.physics import SampleKey
+from pdebench_fm.results.remarks import looked_at_remark
 
 
 def printed(table):
@@ -84,6 +85,18 @@ def test_what_a_model_knew_of_a_regime_is_said_where_it_was_not_unseen():
     assert "poisson/in-domain │ fno-poisson-1m │ all │" in text
     assert "poisson-ood/mild │ fno-poisson-1m │ 50 % │" in text
     assert "trained on: the test rows whose parameter lies in a range that the model was trained on" in text
+
+
+def test_where_a_models_settings_were_chosen_is_said_of_what_it_was_not_trained_on():
+    key = SampleKey("poisson", "mild", "validation")
+    chosen = TrainingManifest(trained=streams("in-domain").trained, looked_at=(stream_of(key, range(9), 64),))
+    results = [make_result(task, make_model(training=chosen)) for task in ("poisson-ood/mild", "poisson-ood/hard")]
+    remark = looked_at_remark(results[0])
+    assert re.fullmatch(r"\d+% of the test rows in a range that settings were chosen on", remark)
+    assert remark in printed(single_table(results[0]))
+    assert not looked_at_remark(results[1])
+    share = remark.split(" ")[0]
+    assert f"a range that settings were chosen on: {share} of poisson-ood/mild" in printed(suite_table(results))
 
 
 def test_test_rows_that_a_model_was_trained_on_are_counted():

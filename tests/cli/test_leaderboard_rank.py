@@ -8,6 +8,8 @@ from factories import make_model, make_result, make_run, put_on, write_made
 from pdebench_fm.cli import main
 from pdebench_fm.cli.console import console
 from pdebench_fm.data.catalogue import TASKS
+from pdebench_fm.data.training_manifest import TrainingManifest, stream_of
+from pdebench_fm.physics import SampleKey
 
 POISSON = ["poisson/in-domain", "poisson-ood/mild", "poisson-ood/medium", "poisson-ood/hard"]
 
@@ -47,6 +49,20 @@ def test_the_table_shows_ranks_with_ties_and_what_is_missing(board, capsys, monk
     assert "0.30" in bad  # digits
     names = ", ".join(list(TASKS)[4:7])
     assert few == f"not ranked: acme/few (pretrained): {names} and 5 more: not scored"
+
+
+def test_what_one_name_stands_for_twice_is_told_apart(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(console, "width", 200)
+    trained = TrainingManifest(trained=(stream_of(SampleKey("poisson", "pretrain", "train"), range(9), 64),))
+    models = [make_model("acme/twice", training=training) for training in (None, trained)]
+    models.append(make_model("acme/once", training=trained))
+    for i, model in enumerate(models):
+        write_made(make_result(POISSON[0], model, [make_run((0.1,), shots=0)]), tmp_path / f"{i}.json")
+        put_on([tmp_path / f"{i}.json"], tmp_path / "board")
+    assert main(["leaderboard", "rank", str(tmp_path / "board"), "--task", POISSON[0]]) == 0
+    output = capsys.readouterr().out
+    for words in ("acme/twice (manifest none)", f"acme/twice (manifest {trained.digest[:12]})", "acme/once  "):
+        assert len(lines_of(output, words)) == 1
 
 
 def test_where_nobody_has_all_tasks_no_empty_table_is_shown(tmp_path, capsys):

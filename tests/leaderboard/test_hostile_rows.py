@@ -287,4 +287,4 @@ def test_models_adapted_by_the_packages_own_methods_are_adapted_again(method, tm
     assert badge_of(scored.result, scored.result.runs[0], record) == "reproduced"
     monkeypatch.setitem(OWN_METHODS, method, OWN_METHODS[method].shortened(2))  # another method of that name
     (row,) = verify([str(tmp_path / "board")], Depth(recompute=True)).rows
-    assert f"its method '{method}' is not this package's of that name, by its fingerprint" in row.refusal
+    assert f"can be ranked: its method '{method}' is this package's, whose fingerprint is" in row.refusal

@@ -308,7 +308,7 @@ BAD = {
             "symmetr!c": "should have letters and digits of ASCII",
             "v1, closed division": "should have letters and digits of ASCII",
             "--": "should have letters and digits of ASCII",
-            "symmetric": "is this package's, and has no fingerprint",
+            "symmetric": "is this package's, whose fingerprint is .{12}…: it has no fingerprint",
         }.items()
     },
     "an organisation in other letters": (

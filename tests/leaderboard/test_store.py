@@ -50,7 +50,7 @@ def test_folders_are_searched_to_the_bottom(tmp_path):
         make_result(model=make_model(revision="v1.1.0")),
         make_result(model=make_model(weights_sha256="ab" * 32)),
         make_result(dataset=make_dataset(version="1.1.0")),
-        make_result(method="v2"),
+        make_result(method="v2", protocol_version=2),
         make_result(protocol_version=2),
         make_result(track="full"),
         make_result("poisson-ood/mild"),

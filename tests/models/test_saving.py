@@ -42,6 +42,17 @@ def change_weights(folder, change):
     save_file(tensors, folder / "model.safetensors")
 
 
+def test_a_record_of_other_weights_goes_with_them(model, folder):
+    record = folder / "training.json"
+    record.write_text("{}")
+    model.save_pretrained(folder)
+    assert record.exists()
+    with torch.no_grad():
+        next(model.parameters()).mul_(1.5)
+    model.save_pretrained(folder)
+    assert not record.exists()
+
+
 def test_a_saved_model_comes_back_bit_for_bit(model, folder):
     loaded = NeuralOperator.from_pretrained(folder)
     assert loaded.config == model.config

@@ -8,7 +8,9 @@ import pytest
 from factories import DIGEST, make_dataset, make_evaluation, make_model, make_result, make_run
 
 from pdebench_fm.cli import main
+from pdebench_fm.data.training_manifest import TrainingManifest, stream_of
 from pdebench_fm.errors import PdefmError, UsageError
+from pdebench_fm.physics import SampleKey
 from pdebench_fm.plots.draw import draw
 from pdebench_fm.plots.scores import read_scores
 from pdebench_fm.plots.selection import Selection
@@ -55,6 +57,15 @@ def test_tracks_are_never_mixed(keep, tmp_path):
     assert read_scores([folder], Selection(track="full")).about.startswith("Full track: 4096 test samples")
     with pytest.raises(UsageError, match="no results of the full track"):
         read_scores([folder / "0.json"], Selection(track="full"))
+
+
+def test_a_score_on_rows_that_were_trained_on_is_no_fair_one(keep):
+    seen = TrainingManifest(trained=(stream_of(SampleKey("poisson", "in-domain", "test"), range(100), 64),))
+    about = read_scores([keep(make_result(model=make_model("leaky", training=seen)))], Selection()).about
+    assert about.endswith(
+        "No fair score: leaky on poisson/in-domain (100 of its 512 test rows were trained on or looked at)"
+    )
+    assert "fair" not in read_scores([keep(make_result())], Selection(models=("fno-poisson-1m",))).about
 
 
 @pytest.mark.parametrize("order", [1, -1])

@@ -144,3 +144,9 @@ def test_words_name_every_task_once_and_the_test_rows():
     assert sum(line.count("/") for line in lines[:3]) == len(TASKS)
     assert lines[3] == "test rows seen: 9 of helmholtz-ood/hard"
     assert knowledge_in_words(PRETRAINED)[-1] == "test rows seen: none"
+
+
+def test_words_name_the_tasks_of_which_values_were_looked_at_and_not_trained_on():
+    chosen = (rows_of("poisson", "pretrain", "validation", 0, 9), rows_of("poisson", "selection", "validation", 0, 9))
+    lines = knowledge_in_words(TrainingManifest(trained=(rows_of("poisson"),), looked_at=chosen))
+    assert lines[-2] == "settings chosen on values of: poisson-ood/mild, poisson-ood/medium"

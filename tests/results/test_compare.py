@@ -6,15 +6,16 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import torch
-from factories import make_evaluation, make_run
+from factories import make_evaluation, make_model, make_run
 from torch import nn
 
 from pdebench_fm.cli import main
 from pdebench_fm.cli.console import console
+from pdebench_fm.data.training_manifest import TrainingManifest, stream_of
 from pdebench_fm.errors import PdefmError, UsageError
 from pdebench_fm.evaluation.evaluate import evaluate_suite
 from pdebench_fm.models.candidate import Candidate
-from pdebench_fm.physics import solve
+from pdebench_fm.physics import SampleKey, solve
 from pdebench_fm.results.compare import compare
 from pdebench_fm.results.evaluation import Evaluation, read_evaluation
 from pdebench_fm.results.intervals import interval_of_difference
@@ -231,6 +232,24 @@ def test_the_command_says_where_seeds_are_not_known_of_and_rows_are_not_the_stan
         r"a is better: its error is lower by 50 % of the other's \(4\d to 5\d %\) \(one seed of a and b: how", output
     )
     assert "not the full track's standard rows: 64 test rows instead of 4096" in output
+
+
+def test_the_command_says_whose_test_rows_were_trained_on(tmp_path, capsys):
+    seen = TrainingManifest(trained=(stream_of(SampleKey("poisson", "in-domain", "test"), range(100), 64),))
+    for name, training in (("leaky", seen), ("clean", None)):
+        model = make_model(name, training=training)
+        make_evaluation(model=model, runs=[make_run((0.1,))]).write(tmp_path / f"{name}.json")
+    assert main(["compare", str(tmp_path / "clean.json"), str(tmp_path / "leaky.json")]) == 0
+    said = "B: 100 of its 512 test rows were trained on or looked at"
+    assert said in " ".join(capsys.readouterr().out.split())
+
+
+def test_the_command_names_files_with_their_dates_where_there_are_too_many(tmp_path, capsys):
+    paths = [tmp_path / f"{name}.json" for name in "abc"]
+    for path in paths:
+        make_evaluation(runs=[make_run()]).write(path)
+    assert main(["compare", *map(str, paths)]) == 2
+    assert re.search(r"name two of a\.json \(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\), b\.json \(", capsys.readouterr().err)
 
 
 def test_the_comparison_of_models_with_long_names_fits_a_terminal(tmp_path, capsys, monkeypatch):

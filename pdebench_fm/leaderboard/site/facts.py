@@ -4,7 +4,7 @@ from pdebench_fm.leaderboard.board import Row
 from pdebench_fm.leaderboard.records import badge_of, private_of
 from pdebench_fm.leaderboard.site.words import number
 from pdebench_fm.leaderboard.store import Entry
-from pdebench_fm.results.remarks import regime_remark, test_rows_remark
+from pdebench_fm.results.remarks import looked_at_remark, regime_remark, test_rows_remark
 from pdebench_fm.results.result import Environment, Result
 from pdebench_fm.text import visible
 
@@ -14,9 +14,7 @@ Facts = list[tuple[str, str]]
 def _training(result: Result) -> str:
     """Return what the model knew of the task before any adaptation, in a line."""
     found = result.contamination
-    words = regime_remark(result)
-    if found.looked_at_share:
-        words += f"; {found.looked_at_share:.0%} of the test rows in a range that settings were chosen by"
+    words = "; ".join(filter(None, (regime_remark(result), looked_at_remark(result))))
     return f"{words}; {test_rows_remark(result) or 'no test row seen'}" if found.test_rows_seen is not None else words
 
 

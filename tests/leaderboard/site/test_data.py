@@ -185,7 +185,7 @@ def test_what_a_model_was_trained_on_is_told_of_each_score():
     remarks = [made["remarks"][score["remark"]] for score in scores]
     assert remarks == ["", "30 of its 512 test rows were trained on or looked at", ""]
     range_words = "50% of the test rows in the range trained on"
-    chosen_words = "100% of the test rows in a range that settings were chosen by"
+    chosen_words = "100% of the test rows in a range that settings were chosen on"
     assert [facts_of(made, score["result"])["Pretraining"] for score in scores] == [
         f"{range_words}; no test row seen",
         f"{range_words}; {chosen_words}; 30 of its 512 test rows were trained on or looked at",
