@@ -128,7 +128,7 @@ def test_the_targets_page_sets_symmetric_from_scratch_beside_pretrained():
 
 
 def runs_of_model(name, task, method):
-    """What a model has on the lite track of the leaderboard by a method, by start and shots; of a CPU where it can be."""
+    """What a model has on the leaderboard's lite track by a method, by start and shots; of a CPU where it can be."""
     paths = (ROOT / "leaderboard" / "results").rglob(f"{name}/{task.replace('/', '--')}-lite-*.json")
     found = [result for result in map(read_result, paths) if result.method == method]
     found.sort(key=lambda result: result.deterministic)
