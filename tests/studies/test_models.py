@@ -80,8 +80,9 @@ def test_what_lies_in_the_folder_of_models_goes_before_all_else(tmp_path, model_
         ("..", "line 8: .. is not a model"),
     ],
 )
-def test_a_model_that_is_nowhere_is_told_with_its_line(tiny_file, tmp_path, name, words):
+def test_a_model_that_is_nowhere_is_told_with_its_line(tiny_file, tmp_path, monkeypatch, name, words):
     study = load_study(tiny_file(("MODEL", name)), "smoke")
+    monkeypatch.chdir(tmp_path)  # whose parent holds no model, whatever the parent of the tests' folder holds
     with pytest.raises(UsageError, match=words):
         check_models(study, tmp_path)
 
