@@ -125,6 +125,15 @@ def test_the_targets_page_sets_symmetric_from_scratch_beside_pretrained():
     assert f"By the closed recipe the pretrained one is better there, {closed[0]} for {closed[1]}," in text
     settings = OWN_METHODS["symmetric"].row(32)
     assert (settings.scratch.steps, settings.recipe.steps) == (4 * 1200, 1200)
+    trials = (ROOT / "docs" / "design" / "symmetric-trials.csv").read_text(encoding="utf-8").splitlines()
+    case = "fno-helmholtz-1m,helmholtz/selection,32,0.002,{},8,0.25,whole,"
+    longer, usual = (
+        short(float(line.rpartition(",")[2]))
+        for steps in (4800, 1200)
+        for line in trials
+        if line.startswith(case.format(steps))
+    )
+    assert f"the error is {longer} instead of {usual}" in text
 
 
 def runs_of_model(name, task, method):
