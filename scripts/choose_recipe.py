@@ -13,8 +13,8 @@ one, of another equation. The same architectures, a U-Net and neuraloperator's F
 
 What it was computed on is not in the file: take one for each device. A line of the file is one trial, whose error is
 the mean relative l2 error on test rows; 0 steps leave a model as it is. Trials that the file holds already are not made
-again. At the end the settings are listed by their mean factor over the best
-setting of each case, so that no case weighs more for being harder.
+again. At the end the settings are listed by their mean factor over the best setting of each case, so that no case
+weighs more for being harder.
 """
 
 import argparse

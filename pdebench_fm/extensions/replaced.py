@@ -5,8 +5,9 @@ something else changes every model of the process, those of other files and the 
 """
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Container, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from types import FunctionType, ModuleType
 
 import numpy as np
@@ -105,25 +106,33 @@ def put_back(*classes: type) -> Iterator[list[str]]:
     finally:
         new = {place for place, value in replaced() if before.get(place) is not value}
         for owner, members in held if new else ():
-            for name in {*members, *vars(owner)}:
-                place = f"{owner.__name__}.{name}"
-                if place not in new or vars(owner).get(name) is members.get(name):
-                    continue
-                places.append(place)
-                if name in members:
-                    setattr(owner, name, members[name])
-                else:  # it was put in front of one that is inherited
-                    delattr(owner, name)
+            places += _restored(owner, members, partial(_is_among, new, owner))
         for owner, members in own:
-            for name, value in members.items():
-                if _can_be_called(value) and vars(owner).get(name) is not value:
-                    places.append(f"{owner.__name__}.{name}")
-                    setattr(owner, name, value)
-            if isinstance(owner, type):
-                for name in {name for name, value in vars(owner).items() if _can_be_called(value)} - members.keys():
-                    places.append(f"{owner.__name__}.{name}")
-                    delattr(owner, name)
+            places += _restored(owner, members, partial(_is_a_function_of, owner, members))
         places.sort()
+
+
+def _restored(owner: _Owner, members: Mapping[str, object], counts: Callable[[str], bool]) -> list[str]:
+    """Give an owner its former members back, those by the names that count, and return the places that had others."""
+    changed = [name for name in {*members, *vars(owner)} if vars(owner).get(name) is not members.get(name)]
+    names = [name for name in changed if counts(name)]
+    for name in names:
+        if name in members:
+            setattr(owner, name, members[name])
+        else:  # it was put in front of one that is inherited
+            delattr(owner, name)
+    return [f"{owner.__name__}.{name}" for name in names]
+
+
+def _is_among(places: Container[str], owner: _Owner, name: str) -> bool:
+    return f"{owner.__name__}.{name}" in places
+
+
+def _is_a_function_of(owner: _Owner, members: Mapping[str, object], name: str) -> bool:
+    """Tell whether a name is, or was, one of a function; new names in a module are what it imports as it goes."""
+    if name in members:
+        return _can_be_called(members[name])
+    return isinstance(owner, type) and _can_be_called(vars(owner)[name])
 
 
 def _of_this_package() -> Iterator[_Owner]:

@@ -21,7 +21,7 @@ from pdebench_fm.leaderboard.records import (
     relative,
     tolerance,
 )
-from pdebench_fm.leaderboard.submission import check_rankable
+from pdebench_fm.leaderboard.submission import check_rankable, check_recipe
 from pdebench_fm.memory import is_out_of_memory
 from pdebench_fm.naming import HOME_ORGANISATION
 from pdebench_fm.physics import draw
@@ -145,9 +145,7 @@ def check_pinned(result: Result) -> None:
     """Raise a `PdefmError` unless everything that a row depends on is named so that it cannot become another."""
     if result.protocol_version != PROTOCOL_VERSION:
         raise PdefmError(f"protocol {result.protocol_version} is not known here: this package has {PROTOCOL_VERSION}")
-    recipe = f"v{PROTOCOL_VERSION}"
-    if result.division == "closed" and result.method != recipe:
-        raise PdefmError(f"the recipe {result.method!r} is not known here: this package has {recipe!r}")
+    check_recipe(result)
     if result.date > datetime.now(UTC) + timedelta(days=1):  # a clock may be in another time zone
         raise PdefmError(f"it is dated {result.date:%Y-%m-%d}, which is still to come")
     model, dataset = result.model, result.dataset

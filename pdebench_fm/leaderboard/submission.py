@@ -120,6 +120,8 @@ def plan_submission(
         evaluation = read_evaluation(source)
         try:
             check_rankable(evaluation.result)
+            if evaluation.result.protocol_version == PROTOCOL_VERSION:
+                check_recipe(evaluation.result)
         except UsageError as error:
             left_out.append(UsageError(f"{source}: {error}"))
             continue
@@ -211,14 +213,18 @@ def check_rankable(result: Result) -> None:
         )
     if not result.cells:
         raise UsageError(f"it has no score: each of its {len(result.failures)} runs failed")
-    usual = f"v{PROTOCOL_VERSION}"
-    if result.division == "closed" and result.protocol_version == PROTOCOL_VERSION and result.method != usual:
-        raise UsageError(f"the recipe {result.method!r} is not known here: this package has {usual!r}")
     model = result.model
     digests = (model.weights_sha256, model.tensors_sha256, model.fingerprint)
     if model.parameters is not None and not any(digests):
         raise UsageError("its model has parameters and no digest of them, so nobody can tell which model it is")
     _check_words(result)
+
+
+def check_recipe(result: Result) -> None:
+    """Raise a `UsageError` if a result of the closed division is by another recipe than this package's protocol has."""
+    recipe = f"v{PROTOCOL_VERSION}"
+    if result.division == "closed" and result.method != recipe:
+        raise UsageError(f"the recipe {result.method!r} is not known here: this package has {recipe!r}")
 
 
 def _check_words(result: Result) -> None:

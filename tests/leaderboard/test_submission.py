@@ -147,6 +147,12 @@ def test_what_is_true_of_one_model_is_not_said_of_two(tmp_path):
             submit([tmp_path / "in"], tmp_path / "board", Submitter(**said))
 
 
+def test_another_recipe_than_the_protocols_is_refused_before_it_is_on_a_leaderboard(tmp_path):
+    with pytest.raises(UsageError, match="the recipe 'v7' is not known here: this package has 'v1'"):
+        row_of(tmp_path, make_result(model="acme/solver", method="v7"))
+    assert row_of(tmp_path, make_result(model="acme/solver", method="v7", protocol_version=7)).state == "new"
+
+
 def test_what_cannot_be_ranked_is_left_out_with_a_note(tmp_path, bare_names_are_shipped):  # noqa: ARG001
     write_made(make_result(), tmp_path / "in" / "a.json")
     write_made(make_result(method="paper"), tmp_path / "in" / "b.json")

@@ -1,6 +1,7 @@
 """Predictions averaged over a system's symmetries: the mean is equivariant, as the operator is, whatever the model."""
 
 from collections.abc import Iterator
+from typing import TypeGuard
 
 import torch
 from torch import Tensor, nn
@@ -15,7 +16,7 @@ _POINTS_AT_ONCE = 2**20
 _ROUNDING = 1e-5  # of float32 coefficients that one frame turns into the same ones, relative to the largest
 
 
-def has_symmetries_built_in(module: nn.Module) -> bool:
+def has_symmetries_built_in(module: nn.Module) -> TypeGuard[NeuralOperator]:
     """Return whether a model sees each problem in coordinates of its own choice (`models.frames`)."""
     return type(module) is NeuralOperator and module.config.frame != "given"
 
@@ -65,7 +66,7 @@ class SymmetryAveraged(nn.Module):
         A model with a frame is given one and the same problem by several of them; the first stands for all of these.
         """
         count, module = len(self._symmetries), self.module
-        if not (isinstance(module, NeuralOperator) and has_symmetries_built_in(module)):
+        if not has_symmetries_built_in(module):
             return torch.ones(count, len(coefficients), dtype=coefficients.dtype, device=coefficients.device)
         transformed = torch.cat([symmetry.of_coefficients(coefficients) for symmetry in self._symmetries])
         frame = frame_of(module.config.frame, transformed)
