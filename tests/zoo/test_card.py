@@ -184,8 +184,8 @@ def test_a_card_says_what_is_built_in_and_by_which_rows_settings_were_chosen(fol
         "| coordinates | frame `lattice`: each problem is seen mirrored",
         "AdamW with weight decay 0.1, peak learning rate",
         "cosine to zero over the last 25% of the steps,",
-        "(e ∈ U(5, 7), ω ∈ 11–13: inside the range of `medium`, in rows that no task scores): "
-        "poisson 0.0432, helmholtz 1.25 |",
+        "(e ∈ U(5, 7), ω ∈ 11–13: inside the range of `medium`, in rows that no task scores)"
+        + ": poisson 0.0432, helmholtz 1.25 |",
     ):
         assert words in text
     assert "other settings" not in text
