@@ -178,14 +178,14 @@ def test_a_card_says_what_is_built_in_and_by_which_rows_settings_were_chosen(fol
     scales = DiffusionNormaliser(coefficient_scales=(1.0,) * 6, velocity_share=0.5, omega_share=2.0)
     network = description.config.model_copy(update={"normaliser": scales, "frame": "lattice"})
     text = model_card(ModelDescription(network, training, "0" * 64, description.scores))
+    where = "inside the range of `medium`, in rows that no task scores"
     for words in (
         "each coefficient's term, relative to the size of the operator (below), is divided by its root\n",
         "divided by s = 4π² √det K + 0.5 · 2π‖v‖ + 2 · ω,",
         "| coordinates | frame `lattice`: each problem is seen mirrored",
         "AdamW with weight decay 0.1, peak learning rate",
         "cosine to zero over the last 25% of the steps,",
-        "(e ∈ U(5, 7), ω ∈ 11–13: inside the range of `medium`, in rows that no task scores)"
-        + ": poisson 0.0432, helmholtz 1.25 |",
+        f"(e ∈ U(5, 7), ω ∈ 11–13: {where}): poisson 0.0432, helmholtz 1.25 |",
     ):
         assert words in text
     assert "other settings" not in text
